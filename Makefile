@@ -1,0 +1,46 @@
+# make gate1: from nothing to a verdict.   make test: from nothing to passed tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SEED ?= 0
+RUN := runs/latent_vq-seed$(SEED)
+
+.DEFAULT_GOAL := help
+.PHONY: help install gate1 test test-slow test-gpu check results pocket clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed-dev  ## make the environment, with the developers' tools
+
+gate1: $(VENV)/installed  ## train latent_vq and put every channel through Gate 1
+	$(BIN)/python -m training.run --channel latent_vq --seed $(SEED) --folder $(RUN) --resume
+	$(BIN)/python -m evaluation.gate1 --channels all --checkpoint $(RUN) --folder $(RUN)/gate1
+
+test: $(VENV)/installed-dev  ## run the tests
+	$(BIN)/python -m pytest -q
+
+test-slow: $(VENV)/installed-dev  ## run the tests that take minutes
+	$(BIN)/python -m pytest -q -m slow
+
+test-gpu: $(VENV)/installed-dev  ## run the tests that need a CUDA device
+	$(BIN)/python -m pytest -q -m gpu
+
+check: $(VENV)/installed-dev  ## what a pull request must pass: style, types, imports, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q
+
+clean:  ## remove the environment and caches; runs/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

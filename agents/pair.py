@@ -1,0 +1,94 @@
+"""Two frozen models around one channel: who speaks, who listens, and what a channel may know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from agents.language_model import POCKET, FrozenLM
+from agents.receiver import Context, Receiver
+from agents.sender import Sender
+from channels.base import Ends
+from envs.world import Referents, World
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which models play.
+
+    Args:
+        model: sender and receiver: `pocket` (embedded), a folder, or a hub name of a Qwen.
+        sender: another model for the sender.
+        receiver: another model for the receiver.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+    """
+
+    model: str = POCKET
+    sender: str | None = None
+    receiver: str | None = None
+    device: str = "auto"
+
+
+class Pair:
+    """A sender and a receiver that play about one world.
+
+    Args:
+        sender: who speaks.
+        receiver: who listens; may use the same frozen model.
+        world: what they speak about.
+    """
+
+    def __init__(self, sender: Sender, receiver: Receiver, world: World) -> None:
+        self.sender, self.receiver, self.world = sender, receiver, world
+
+    @classmethod
+    def load(cls, config: ModelConfig, world: World) -> Pair:
+        """Load the models; one copy serves both roles if they are the same.
+
+        Raises:
+            ModelError: if a model cannot be used.
+            ValueError: if the device is not there.
+        """
+        device = _device(config.device)
+        names = (config.sender or config.model, config.receiver or config.model)
+        speaking = FrozenLM(names[0], device=device)
+        listening = speaking if names[0] == names[1] else FrozenLM(names[1], device=device)
+        return cls(Sender(speaking, world), Receiver(listening), world)
+
+    @property
+    def ends(self) -> Ends:
+        """What a channel may know of the two models."""
+        return Ends(
+            state_width=self.sender.lm.width,
+            num_positions=self.sender.num_positions,
+            embedding_width=self.receiver.lm.width,
+            embedding_norm=round(self.receiver.lm.embedding_norm(), 6),
+        )
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Which weights play, by role."""
+        return {"sender": self.sender.lm.fingerprint, "receiver": self.receiver.lm.fingerprint}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the receiver runs, and with it the channel."""
+        return self.receiver.lm.device
+
+    def read(self, candidates: Sequence[Referents]) -> Context:
+        """The receiver reads B sets of candidates (N, A)."""
+        return self.receiver.read([[self.world.describe(c) for c in row] for row in candidates])
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {name!r} is not there: torch sees {torch.cuda.device_count()} CUDA devices")
+    return device

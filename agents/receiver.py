@@ -1,0 +1,147 @@
+"""The receiver: reads the candidates once, then chooses under as many messages as one likes.
+
+Its prompt is rendered by the model's own chat template and cut at the slot. What stands before
+the slot depends on neither message nor channel, so it is read once, without gradient, into a
+KV cache; only the slot and the few tokens after it are run for each reception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+from transformers import DynamicCache
+
+from agents.language_model import FrozenLM
+from agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, slot_text
+from channels.base import Prefix, Reception
+
+Layer = tuple[Tensor, Tensor]  # keys and values, (B, heads, T, head width)
+
+
+class Context(NamedTuple):
+    """What B receivers have read: their keys and values, and which positions count."""
+
+    layers: tuple[Layer, ...]
+    mask: Bool[Tensor, "B T"]
+    num_candidates: int
+
+    def repeat(self, times: int) -> Context:
+        """Each row `times` times in a row, to be played under that many messages: B * times rows."""
+        layers = tuple((k.repeat_interleave(times, 0), v.repeat_interleave(times, 0)) for k, v in self.layers)
+        return Context(layers, self.mask.repeat_interleave(times, 0), self.num_candidates)
+
+
+class Slot(NamedTuple):
+    """Vectors that fill the slot, left-padded, and which of them count."""
+
+    vectors: Float[Tensor, "B S E"]
+    mask: Bool[Tensor, "B S"]
+
+
+class Receiver:
+    """Chooses among labelled candidates, by the label tokens' logits at one position.
+
+    Args:
+        lm: the frozen model.
+
+    Raises:
+        ValueError: if two labels share a token or one is several tokens.
+    """
+
+    def __init__(self, lm: FrozenLM) -> None:
+        self.lm = lm
+        ids = [lm.encode(label) for label in LABELS]
+        if any(len(row) != 1 for row in ids) or len({row[0] for row in ids}) != len(LABELS):
+            raise ValueError(f"model {lm.name!r} does not have one distinct token for each label A to Z")
+        self.label_ids = torch.tensor([row[0] for row in ids], device=lm.device)
+        self._tail = lm.encode(cut_at_slot(lm.render(SLOT)).after)
+
+    @torch.no_grad()
+    def read(self, candidates: Sequence[Sequence[str]]) -> Context:
+        """Read B lists of N descriptions, once for all messages.
+
+        Raises:
+            ValueError: if the lists differ in length.
+        """
+        sizes = {len(descriptions) for descriptions in candidates}
+        if len(sizes) != 1:
+            raise ValueError(f"all receivers must see equally many candidates, got {sorted(sizes)}")
+        ids, mask = self.lm.left_pad([self._before(descriptions) for descriptions in candidates])
+        cache = DynamicCache(config=self.lm.model.config)
+        self._backbone(inputs_embeds=self.embed_ids(ids), mask=mask, past=0, cache=cache)
+        layers = tuple((layer.keys, layer.values) for layer in cache.layers)
+        return Context(layers, mask, sizes.pop())
+
+    def choose(self, context: Context, reception: Reception) -> Float[Tensor, "B N"]:
+        """Log-odds of the N candidates, float32, with gradient to the reception."""
+        slot = self.fill(reception)
+        tail = self._embed_tail(len(slot.vectors))
+        mask = torch.cat([context.mask, slot.mask, torch.ones_like(tail[..., 0], dtype=torch.bool)], dim=1)
+        cache = DynamicCache(ddp_cache_data=context.layers, config=self.lm.model.config)
+        inputs = torch.cat([slot.vectors, tail], dim=1)
+        hidden = self._backbone(inputs_embeds=inputs, mask=mask, past=context.mask.shape[1], cache=cache)
+        return self._score(hidden[:, -1], context.num_candidates)
+
+    def choose_uncached(
+        self, candidates: Sequence[Sequence[str]], reception: Reception
+    ) -> Float[Tensor, "B N"]:
+        """The same as `choose(read(candidates), reception)` in one full pass: the plain reference."""
+        ids, mask = self.lm.left_pad([self._before(descriptions) for descriptions in candidates])
+        slot = self.fill(reception)
+        tail = self._embed_tail(len(slot.vectors))
+        mask = torch.cat([mask, slot.mask, torch.ones_like(tail[..., 0], dtype=torch.bool)], dim=1)
+        inputs = torch.cat([self.embed_ids(ids), slot.vectors, tail], dim=1)
+        hidden = self._backbone(inputs_embeds=inputs, mask=mask, past=0, cache=None)
+        return self._score(hidden[:, -1], len(candidates[0]))
+
+    def message_tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids with which text messages fill the slot; control tokens in them are plain text."""
+        return [self.lm.encode_plain(slot_text(text)) for text in texts]
+
+    def embed_ids(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T E"]:
+        """Token embeddings."""
+        return functional.embedding(ids, self.lm.embedding_table)
+
+    def fill(self, reception: Reception) -> Slot:
+        """The vectors that stand in the slot for a reception.
+
+        Raises:
+            ValueError: if a prefix is not as wide as the model's embeddings.
+        """
+        if isinstance(reception, Prefix):
+            vectors = reception.vectors.to(self.lm.device, self.lm.dtype)
+            if vectors.shape[-1] != self.lm.width:
+                raise ValueError(f"prefix width must be {self.lm.width}, got {vectors.shape[-1]}")
+            return Slot(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool, device=self.lm.device))
+        ids, mask = self.lm.left_pad(self.message_tokens(reception.texts))
+        return Slot(self.embed_ids(ids.long()), mask.bool())
+
+    def _before(self, descriptions: Sequence[str]) -> list[int]:
+        return self.lm.encode(cut_at_slot(self.lm.render(receiver_prompt(descriptions))).before)
+
+    def _embed_tail(self, batch: int) -> Float[Tensor, "B S E"]:
+        tail = torch.tensor(self._tail, device=self.lm.device)
+        return self.embed_ids(tail.expand(batch, -1))
+
+    def _backbone(
+        self, inputs_embeds: Tensor, mask: Tensor, past: int, cache: DynamicCache | None
+    ) -> Float[Tensor, "B T D"]:
+        """Final hidden states of new positions; positions count only what the mask keeps."""
+        positions = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, past:]
+        hidden: Tensor = self.lm.model.model(
+            inputs_embeds=inputs_embeds,
+            attention_mask=mask.long(),
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state
+        return hidden
+
+    def _score(self, hidden: Float[Tensor, "B D"], num_candidates: int) -> Float[Tensor, "B N"]:
+        labels = self.lm.model.lm_head.weight[self.label_ids[:num_candidates]]
+        return functional.linear(hidden, labels).float()

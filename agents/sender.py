@@ -1,0 +1,101 @@
+"""The sender: sees one referent, and says it in words and in the states of its own reading."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from agents.language_model import FrozenLM
+from agents.prompts import sender_prompt
+from channels.base import Utterance
+from envs.world import Referents, World
+
+MAX_DESCRIPTION_TOKENS = 32
+ROWS_AT_ONCE = 256
+
+
+class Sender:
+    """Speaks about referents; each is described and read once and then kept.
+
+    Args:
+        lm: the frozen model.
+        world: what it speaks about.
+        layer: whose states a latent channel gets, 0 (embeddings) to num_layers; the middle one
+            by default.
+
+    Raises:
+        ValueError: if there is no such layer.
+    """
+
+    def __init__(self, lm: FrozenLM, world: World, layer: int | None = None) -> None:
+        self.lm, self.world = lm, world
+        self.layer = lm.num_layers // 2 if layer is None else layer
+        if not 0 <= self.layer <= lm.num_layers:
+            raise ValueError(f"layer must be from 0 to {lm.num_layers}, got {self.layer}")
+        self._texts: dict[int, str] = {}
+        self._states: dict[int, Tensor] = {}
+        self.num_positions = max(len(row) for row in self._prompts(_widest_referents(world)))
+
+    def speak(self, referents: Referents) -> Utterance:
+        """What the sender says of B referents (B, A): greedy words, and states of its prompt."""
+        indices = self.world.index(referents).tolist()
+        self._remember(self._texts, referents, self._describe)
+        states, mask = self.read(referents)
+        return Utterance([self._texts[index] for index in indices], states, mask)
+
+    def read(self, referents: Referents) -> tuple[Float[Tensor, "B T D"], Bool[Tensor, "B T"]]:
+        """States over the prompt's tokens, aligned at its first token, and their mask."""
+        self._remember(self._states, referents, self._read)
+        rows = [self._states[index] for index in self.world.index(referents).tolist()]
+        states = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        lengths = torch.tensor([len(row) for row in rows], device=states.device)
+        return states, torch.arange(states.shape[1], device=states.device) < lengths[:, None]
+
+    def _remember(self, known, referents, compute) -> None:  # type: ignore[no-untyped-def]
+        """Compute what is not yet known, each referent once."""
+        new = {i: r for i, r in zip(self.world.index(referents).tolist(), referents, strict=True)}
+        missing = [index for index in new if index not in known]
+        for start in range(0, len(missing), ROWS_AT_ONCE):
+            part = missing[start : start + ROWS_AT_ONCE]
+            known.update(zip(part, compute([new[index] for index in part]), strict=True))
+
+    def _prompts(self, referents: list[Referents]) -> list[list[int]]:
+        return [
+            self.lm.encode(self.lm.render(sender_prompt(self.world.facts(referent))))
+            for referent in referents
+        ]
+
+    @torch.no_grad()
+    def _describe(self, referents: list[Referents]) -> list[str]:
+        """Greedy words, to the end of the turn or of the line."""
+        ids, mask = self.lm.left_pad(self._prompts(referents))
+        said = self.lm.model.generate(
+            input_ids=ids,
+            attention_mask=mask.long(),
+            max_new_tokens=MAX_DESCRIPTION_TOKENS,
+            do_sample=False,
+            pad_token_id=self.lm.tokenizer.pad_token_id,
+        )
+        texts = self.lm.tokenizer.batch_decode(said[:, ids.shape[1] :], skip_special_tokens=True)
+        return [text.strip().split("\n")[0] for text in texts]
+
+    @torch.no_grad()
+    def _read(self, referents: list[Referents]) -> list[Float[Tensor, "T D"]]:
+        ids, mask = self.lm.left_pad(self._prompts(referents))
+        positions = (mask.long().cumsum(-1) - 1).clamp(min=0)
+        states = self.lm.model(
+            input_ids=ids,
+            attention_mask=mask.long(),
+            position_ids=positions,
+            output_hidden_states=True,
+            use_cache=False,
+            logits_to_keep=1,
+        ).hidden_states[self.layer]
+        return [row[kept].float() for row, kept in zip(states, mask, strict=True)]
+
+
+def _widest_referents(world: World) -> list[Referents]:
+    """One referent for each value, with which the longest prompt can be found."""
+    rows = world.referents("train")
+    return [rows[rows[:, a] == v][0] for a, n in enumerate(world.num_values) for v in range(n)]

@@ -1,0 +1,111 @@
+"""A trained channel on disk: one safetensors file, strict, versioned, tied to its two models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from channels.base import Channel, Ends
+from channels.registry import channel_class
+
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message says which and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointHeader:
+    """What stands beside the weights.
+
+    Args:
+        channel: registered name.
+        config: the channel's settings.
+        ends: widths and norm at both ends.
+        models: fingerprints of sender and receiver.
+        training: free notes on the training, such as seed and step.
+    """
+
+    channel: str
+    config: dict[str, Any]
+    ends: dict[str, Any]
+    models: dict[str, str]
+    training: dict[str, Any]
+    format_version: int = FORMAT_VERSION
+
+
+def save_channel(path: Path, channel: Channel, models: dict[str, str], training: dict[str, Any]) -> None:
+    """Write a channel; a cut while writing leaves an earlier file whole."""
+    header = CheckpointHeader(
+        channel=channel.name,
+        config=asdict(channel.config),
+        ends=asdict(channel.ends),
+        models=models,
+        training=training,
+    )
+    weights = {name: tensor.contiguous() for name, tensor in channel.state_dict().items()}
+    temporary = path.with_suffix(".tmp")
+    save_file(weights, temporary, metadata={"parley": json.dumps(asdict(header))})
+    temporary.replace(path)
+
+
+def read_header(path: Path) -> CheckpointHeader:
+    """Read what stands beside the weights, without the weights.
+
+    Raises:
+        CheckpointError: if there is no such file, it is damaged, not ours, or of another version.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("parley", "null"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path} is a safetensors file, but not a channel's checkpoint")
+    if (version := header.get("format_version")) != FORMAT_VERSION:
+        raise CheckpointError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}")
+    try:
+        return CheckpointHeader(**header)
+    except TypeError as error:
+        raise CheckpointError(f"{path} has an incomplete header: {error}") from error
+
+
+def load_channel(path: Path, ends: Ends, models: dict[str, str]) -> Channel:
+    """Load a channel for these two models, in eval mode.
+
+    Raises:
+        CheckpointError: as `read_header`, or if the checkpoint was made for other models or widths.
+    """
+    header = read_header(path)
+    if header.ends != asdict(ends):
+        raise CheckpointError(f"{path} joins ends {header.ends}, but these models' are {asdict(ends)}")
+    for role, fingerprint in models.items():
+        if (trained_for := header.models.get(role)) != fingerprint:
+            raise CheckpointError(
+                f"{path} was trained for another {role}: its fingerprint is {trained_for}, this one's {fingerprint}"
+            )
+    kind = channel_class(header.channel)
+    try:
+        channel = kind(kind.Config(**header.config), ends)
+        channel.load_state_dict(load_file(path), strict=True)
+    except (TypeError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"{path} does not fit channel {header.channel!r}: {error}") from error
+    return channel.eval()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""One episode of the referential game: N confusable candidates, one of them the target.
+
+The candidates are laid out first, in exchangeable order; then the target is drawn uniformly
+among them, independently of everything the receiver sees. So every policy that gets no
+message succeeds with probability exactly 1/N.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.world import Referents, Split, World
+
+
+class Episode(NamedTuple):
+    """Candidates (N, A) and the target's position, 0 to N - 1."""
+
+    candidates: Referents
+    target: int
+
+    @property
+    def referent(self) -> Referents:
+        """The target's value indices, (A,)."""
+        referent: Referents = self.candidates[self.target]
+        return referent
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeConfig:
+    """How candidates are drawn.
+
+    Args:
+        num_candidates: N, at least 2.
+        resample_probability: chance in (0, 1] that an attribute of the common base referent is
+            drawn anew; the lower, the more confusable the candidates.
+        split: the split that every candidate belongs to.
+    """
+
+    num_candidates: int = 5
+    resample_probability: float = 0.5
+    split: Split = "train"
+
+    def __post_init__(self) -> None:
+        if self.num_candidates < 2:
+            raise ValueError(f"num_candidates must be at least 2, got {self.num_candidates}")
+        if not 0 < self.resample_probability <= 1:
+            raise ValueError(f"resample_probability must be in (0, 1], got {self.resample_probability}")
+
+
+class EpisodeSampler:
+    """Draws episodes of one world; the generator that is passed in decides which.
+
+    Args:
+        world: what the candidates are.
+        config: how they are drawn.
+
+    Raises:
+        ValueError: if the split has fewer referents than an episode has candidates.
+    """
+
+    def __init__(self, world: World, config: EpisodeConfig) -> None:
+        self.world, self.config = world, config
+        self._referents = world.referents(config.split)
+        if len(self._referents) < config.num_candidates:
+            raise ValueError(
+                f"num_candidates must be at most {len(self._referents)}, the number of referents "
+                f"in the {config.split} split, got {config.num_candidates}"
+            )
+        # (world.size,) each referent's row in self._referents, -1 outside the split
+        self._row = np.full(world.size, -1, dtype=np.int64)
+        self._row[world.index(self._referents)] = np.arange(len(self._referents))
+
+    def draw(self, rng: np.random.Generator) -> Episode:
+        """One episode."""
+        base = self._referents[rng.integers(len(self._referents))]
+        rows = self._distinct_variants(base, rng)
+        rng.shuffle(rows)  # acceptance favours likely variants first: undo the order
+        target = int(rng.integers(self.config.num_candidates))
+        return Episode(self._referents[rows], target)
+
+    def check(self, episode: Episode) -> Episode:
+        """A copy of an episode that this sampler could have drawn.
+
+        Raises:
+            ValueError: if it could not: wrong shape, values, split, repeated candidates or target.
+        """
+        candidates, num_values = np.array(episode.candidates), self.world.num_values
+        shape = (self.config.num_candidates, len(num_values))
+        if candidates.shape != shape or candidates.dtype.kind not in "iu":
+            raise ValueError(
+                f"candidates must be integers of shape {shape}, got {candidates.dtype} of {candidates.shape}"
+            )
+        if candidates.min() < 0 or (candidates >= num_values).any():
+            raise ValueError(f"candidates must be in [0, {num_values}), got {candidates.tolist()}")
+        rows = self._row[self.world.index(candidates)]
+        if rows.min() < 0:
+            raise ValueError(
+                f"candidates must be in the {self.config.split} split, got {candidates[rows < 0].tolist()}"
+            )
+        if len(np.unique(rows)) < len(rows):
+            raise ValueError(f"candidates must be distinct, got {candidates.tolist()}")
+        if not 0 <= episode.target < len(rows):
+            raise ValueError(f"target must be in [0, {len(rows)}), got {episode.target}")
+        return Episode(self._referents[rows], int(episode.target))
+
+    def _distinct_variants(self, base: Referents, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(N,) rows of distinct variants of the base (A,), all in the split."""
+        shape = (8 * self.config.num_candidates, len(base))
+        chosen: list[int] = []
+        while len(chosen) < self.config.num_candidates:
+            resampled = rng.random(shape) < self.config.resample_probability
+            variants = np.where(resampled, rng.integers(self.world.num_values, size=shape), base)
+            rows = self._row[self.world.index(variants)]
+            chosen = list(dict.fromkeys(chosen + rows[rows >= 0].tolist()))
+        return np.array(chosen[: self.config.num_candidates])

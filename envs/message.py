@@ -1,0 +1,41 @@
+"""Messages as elements of a gymnasium space: the empty one, and the one that the sender sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space, Text
+
+
+def empty_message(space: Space[Any]) -> Any:
+    """The element of a message space that stands where nothing was said yet.
+
+    Args:
+        space: a MultiDiscrete, Discrete, bounded Box or Text.
+
+    Returns:
+        Zeros clipped into the space; for Text the shortest string, of the first character.
+
+    Raises:
+        ValueError: if the space is of another kind, or a Box without bounds.
+    """
+    if isinstance(space, MultiDiscrete):
+        return np.asarray(np.clip(0, space.start, space.start + space.nvec - 1), dtype=space.dtype)
+    if isinstance(space, Discrete):
+        return space.dtype.type(np.clip(0, space.start, space.start + space.n - 1))
+    if isinstance(space, Box) and space.is_bounded():
+        return np.asarray(np.clip(0, space.low, space.high), dtype=space.dtype)
+    if isinstance(space, Text):
+        return space.characters[:1] * space.min_length
+    raise ValueError(f"message_space must be a MultiDiscrete, Discrete, bounded Box or Text, got {space}")
+
+
+def own_copy(space: Space[Any], message: Any) -> Any:
+    """The message in the space's own type, apart from whatever buffer or subclass carried it."""
+    if isinstance(space, Text):
+        return str(message)
+    assert space.dtype is not None
+    if isinstance(space, Discrete):
+        return space.dtype.type(message)
+    return np.array(message, dtype=space.dtype)

@@ -1,0 +1,148 @@
+"""What there is to talk about: referents made of attributes, and disjoint splits of them.
+
+A world is a small frozen object. Replace it to play the same game about other things:
+whatever has the attributes `num_values`, `size`, `index`, `referents`, `describe` and `facts` of
+`World` will do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+Referents = NDArray[np.int64]  # (..., A): one value index per attribute
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """One property of a referent, such as colour, with the values it can take."""
+
+    name: str
+    values: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.values) < 2 or len(set(self.values)) != len(self.values):
+            raise ValueError(f"attribute {self.name!r} needs at least 2 distinct values, got {self.values}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """All combinations of the attributes' values, divided once into three disjoint splits.
+
+    Args:
+        name: identifies the world in records and checkpoints.
+        attributes: A attributes; a referent is one value index of each, an int64 array (A,).
+        split_fractions: shares of train, validation and test, positive, summing to 1.
+        split_seed: seed of the permutation that divides the combinations.
+
+    Raises:
+        ValueError: if the fractions are off, or a value would be missing from a split.
+    """
+
+    name: str
+    attributes: tuple[Attribute, ...]
+    split_fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.split_fractions) <= 0 or abs(sum(self.split_fractions) - 1) > 1e-9:
+            raise ValueError(f"split_fractions must be positive and sum to 1, got {self.split_fractions}")
+        for split in SPLITS:
+            referents = self.referents(split)
+            for position, attribute in enumerate(self.attributes):
+                missing = len(attribute.values) - len(np.unique(referents[:, position]))
+                if missing:
+                    raise ValueError(
+                        f"world {self.name!r} is too small to split: {missing} of {len(attribute.values)} "
+                        f"values of {attribute.name!r} do not occur in the {split} split"
+                    )
+
+    @cached_property
+    def num_values(self) -> NDArray[np.int64]:
+        """(A,) the number of values of each attribute."""
+        return np.array([len(attribute.values) for attribute in self.attributes], dtype=np.int64)
+
+    @cached_property
+    def _shape(self) -> tuple[int, ...]:
+        """The number of values of each attribute, as a shape."""
+        return tuple(self.num_values.tolist())
+
+    @cached_property
+    def size(self) -> int:
+        """The number of referents."""
+        return math.prod(self._shape)
+
+    @cached_property
+    def _split_of(self) -> NDArray[np.int64]:
+        """(size,) the position in SPLITS of each referent's split."""
+        train, validation, _ = self.split_fractions
+        bounds = np.round(np.array([train, train + validation]) * self.size).astype(np.int64)
+        order = np.random.default_rng(self.split_seed).permutation(self.size)
+        split_of = np.empty(self.size, dtype=np.int64)
+        split_of[order] = np.searchsorted(bounds, np.arange(self.size), side="right")
+        return split_of
+
+    def index(self, referents: Referents) -> NDArray[np.int64]:
+        """Number referents (..., A) from 0 to size - 1, shape (...)."""
+        columns = tuple(referents[..., position] for position in range(len(self._shape)))
+        return np.asarray(np.ravel_multi_index(columns, self._shape))
+
+    def referents(self, split: Split) -> Referents:
+        """The referents of a split, (n, A), in the order of their index."""
+        indices = np.flatnonzero(self._split_of == _position(split))
+        return np.stack(np.unravel_index(indices, self._shape), axis=-1)
+
+    def in_split(self, referents: Referents, split: Split) -> NDArray[np.bool_]:
+        """Whether each referent (..., A) belongs to the split, shape (...)."""
+        return np.asarray(self._split_of[self.index(referents)] == _position(split))
+
+    def words(self, referent: Referents) -> tuple[str, ...]:
+        """The value names of one referent (A,)."""
+        return tuple(a.values[int(v)] for a, v in zip(self.attributes, referent, strict=True))
+
+    def describe(self, referent: Referents) -> str:
+        """The canonical description of one referent (A,), such as `small red metal cube`."""
+        return " ".join(self.words(referent))
+
+    def facts(self, referent: Referents) -> tuple[tuple[str, str], ...]:
+        """Attribute and value names of one referent (A,), such as `("size", "small")`."""
+        return tuple((a.name, w) for a, w in zip(self.attributes, self.words(referent), strict=True))
+
+
+def _position(split: Split) -> int:
+    """The position of a split in SPLITS."""
+    if split not in SPLITS:
+        nearest = "".join(f", did you mean {name!r}?" for name in get_close_matches(split, SPLITS, n=1))
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}{nearest}")
+    return SPLITS.index(split)
+
+
+def objects_world() -> World:
+    """The default world: 6 sizes x 8 colours x 8 materials x 8 shapes = 3,072 referents, 11.58 bits."""
+    return World(
+        name="objects",
+        attributes=(
+            Attribute(name="size", values=("tiny", "small", "medium", "large", "huge", "giant")),
+            Attribute(
+                name="colour",
+                values=("red", "orange", "yellow", "green", "blue", "purple", "black", "white"),
+            ),
+            Attribute(
+                name="material",
+                values=("metal", "wood", "glass", "stone", "paper", "rubber", "clay", "cloth"),
+            ),
+            Attribute(
+                name="shape",
+                values=("cube", "ball", "cone", "ring", "disc", "star", "cross", "tube"),
+            ),
+        ),
+    )

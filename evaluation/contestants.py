@@ -1,0 +1,91 @@
+"""Which channels are put to the test, and with which weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+
+from agents.pair import Pair
+from channels.base import Channel
+from channels.checkpoint import CheckpointError, load_channel, read_header
+from channels.latent import LatentChannel, VectorQuantizedChannel
+from channels.registry import channel_class, channel_names
+from evaluation.play import Contestant
+from evaluation.records import SILENCE
+
+CHECKPOINT_FILE = "channel.safetensors"
+
+
+def chosen_channels(names: Sequence[str]) -> list[str]:
+    """The channels asked for; `all` stands for every one. Silence always plays: it measures P0.
+
+    Raises:
+        ValueError: if a name is unknown.
+    """
+    wanted = [part for name in names for part in name.split(",") if part]
+    if not wanted:
+        raise ValueError("channels must name at least one channel, or all")
+    listed = channel_names() if "all" in wanted else wanted
+    for name in {*listed, *wanted} - {"all"}:
+        channel_class(name)
+    return list(dict.fromkeys([SILENCE, "text", *listed] if "text" in listed else [SILENCE, *listed]))
+
+
+def find_checkpoint(name: str, pair: Pair, runs: Path) -> Path | None:
+    """The newest checkpoint of a channel under `runs` that was made for these models, if any."""
+    found = sorted(runs.glob(f"{name}-*/{CHECKPOINT_FILE}"), key=lambda p: p.stat().st_mtime, reverse=True)
+    for path in found:
+        try:
+            header = read_header(path)
+        except CheckpointError:
+            continue
+        if header.channel == name and header.models == pair.fingerprints:
+            return path
+    return None
+
+
+def given_checkpoints(paths: Iterable[Path], wanted: Sequence[str]) -> dict[str, Path]:
+    """The checkpoint files that were named (a file, or its run folder), by channel.
+
+    Raises:
+        CheckpointError: if one cannot be read.
+        ValueError: if two are of one channel, or one is of a channel that does not play.
+    """
+    files: dict[str, Path] = {}
+    for given in paths:
+        path = given / CHECKPOINT_FILE if given.is_dir() else given
+        name = read_header(path).channel
+        if name in files:
+            raise ValueError(f"two checkpoints are of channel {name!r}: {files[name]} and {path}")
+        if name not in wanted:
+            raise ValueError(
+                f"{path} is of channel {name!r}, which is not among --channels {', '.join(wanted)}"
+            )
+        files[name] = path
+    return files
+
+
+def enter(name: str, pair: Pair, checkpoint: Path | None) -> Contestant:
+    """A channel in eval mode: trained from its checkpoint, or as it begins, and named so."""
+    kind = channel_class(name)
+    if not kind.trainable:
+        return Contestant(kind(kind.Config(), pair.ends).eval(), None)
+    if checkpoint is not None:
+        return Contestant(load_channel(checkpoint, pair.ends, pair.fingerprints).to(pair.device), True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        channel = kind(kind.Config(), pair.ends).to(pair.device)
+        _calibrate(channel, pair)
+    return Contestant(channel.eval(), False)
+
+
+def _calibrate(channel: Channel, pair: Pair) -> None:
+    """What an untrained codec knows before its first step: the statistics of the sender's states."""
+    if not isinstance(channel, LatentChannel):
+        return
+    utterance = pair.sender.speak(pair.world.referents("train"))
+    channel.calibrate(utterance.states, utterance.mask)
+    if isinstance(channel, VectorQuantizedChannel):
+        channel.start_quantizing(utterance)

@@ -1,0 +1,97 @@
+"""Judge recorded episodes and write the run: what the command line calls, without any model."""
+
+import hashlib
+import json
+import platform
+import shlex
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from evaluation.files import write_whole
+from evaluation.records import EpisodeRecord, read_records
+from evaluation.report import write_report
+from evaluation.results import Results, build_results
+from evaluation.verdict import EXIT_CODES
+
+__all__ = ["EXIT_CODES", "judge", "judge_file", "versions", "write_run"]
+
+
+def judge(records: Iterable[EpisodeRecord], provenance: Mapping[str, Any]) -> Results:
+    """Judge records with the frozen thresholds of Gate 1.
+
+    Args:
+        records: at least one, in any order; read once.
+        provenance: what is known of their origin, see docs/results_schema.md.
+
+    Returns:
+        The content of results.json; EXIT_CODES[results["verdict"]] is the exit code.
+
+    Raises:
+        ValueError: if the records contradict each other.
+    """
+    return build_results(records, provenance)
+
+
+def judge_file(path: str | Path, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Results:
+    """Judge an episodes file and write the run to a folder.
+
+    Args:
+        path: the JSON-lines file.
+        folder: where results.json, report.md and success.png go; made if need be.
+        provenance: added to the file's name and hash and the versions.
+
+    Returns:
+        The content of results.json.
+
+    Raises:
+        ValueError: naming the line that is wrong; nothing is written then.
+        OSError: if the file cannot be read or the folder not be written.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    origin: dict[str, Any] = {
+        "command": f"python -m evaluation.gate1 --from-episodes {shlex.quote(str(path))}",
+        "episodes": {"file": path.name, "sha256": sha256},
+        "versions": versions("numpy", "scipy"),
+    }
+    results = judge(read_records(path), {**origin, **(provenance or {})})
+    write_run(results, folder)
+    return results
+
+
+def write_run(results: Results, folder: str | Path) -> None:
+    """Write results.json first, then report.md and success.png; each file appears whole or not at all.
+
+    Args:
+        results: as from judge.
+        folder: where to; made if need be.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(results, indent=2, allow_nan=False) + "\n"
+    write_whole(folder / "results.json", text.encode())
+    write_report(results, folder)
+
+
+def versions(*distributions: str) -> dict[str, str]:
+    """Versions of Python, of Parley and of the distributions named, for the provenance.
+
+    Args:
+        distributions: names as in the package index.
+
+    Returns:
+        Version by name; "not installed" for one that is not.
+    """
+    found = {"python": platform.python_version()}
+    for name in ("parley", *distributions):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

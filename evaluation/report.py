@@ -1,0 +1,138 @@
+"""The run for people: report.md, success.png, and the same table in the terminal."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evaluation import cells
+from evaluation.chart import draw_success
+from evaluation.files import write_whole
+from evaluation.records import CONDITIONS, SILENCE
+from evaluation.results import Results
+from evaluation.subset import CAVEAT
+
+_STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_TEMPLATE = "report.md.jinja"
+
+
+def write_report(results: Results, folder: str | Path) -> None:
+    """Write report.md and success.png.
+
+    Args:
+        results: as from build_results.
+        folder: an existing folder.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    folder = Path(folder)
+    write_whole(folder / "report.md", render_report(results).encode())
+    write_whole(folder / "success.png", draw_success(results))
+
+
+def render_report(results: Results) -> str:
+    """The report in Markdown, the verdict first.
+
+    Args:
+        results: as from build_results.
+
+    Returns:
+        The text of report.md.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown, not HTML: `line` escapes what comes from records
+    )
+    environment.filters.update(
+        line=_line,
+        flat=_flat,
+        cell=_cell,
+        row=lambda channel: " | ".join(_cell(channel["conditions"].get(name)) for name in CONDITIONS),
+        json=lambda value: json.dumps(value, indent=2),
+        number=cells.number,
+        bits=cells.bits,
+        answer=cells.answer,
+        gate=cells.gate,
+        share=lambda share: cells.NOT_PLAYED if share is None else cells.percent(share),
+    )
+    thresholds = results["thresholds"]
+    return environment.get_template(_TEMPLATE).render(
+        results=results,
+        conditions=CONDITIONS,
+        confidence=f"{thresholds['confidence']:.0%}",
+        floor=f"{thresholds['min_ci_low']:.2f}",
+        caveat=CAVEAT,
+    )
+
+
+def print_table(results: Results, console: Console) -> None:
+    """Print the table of success, the reasons that decide, and the verdict in one sentence.
+
+    Args:
+        results: as from build_results.
+        console: 100 columns or more.
+    """
+    confidence = f"{results['thresholds']['confidence']:.0%}"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("channel", overflow="fold")
+    table.add_column("bits", justify="right", no_wrap=True)
+    for condition in CONDITIONS:
+        table.add_column(condition, justify="center", no_wrap=True)
+    table.add_column("Gate 1", no_wrap=True)
+    for name, channel in results["channels"].items():
+        table.add_row(
+            Text(name, style="bold"),
+            cells.bits(channel["bits"]),
+            *(_two_lines(channel["conditions"].get(condition)) for condition in CONDITIONS),
+            Text(cells.gate(channel), style=_STYLES.get(cells.gate(channel), "dim")),
+        )
+    console.print(table)
+    console.print(Text(_legend(results, confidence), style="dim"))
+    for note in results["notes"]:
+        console.print(Text(note, style="dim"))
+    console.print()
+    console.print(Text(results["sentence"], style=_STYLES[results["verdict"]]))
+
+
+def _two_lines(proportion: Mapping[str, Any] | None) -> Text:
+    if proportion is None:
+        return Text(cells.NOT_PLAYED, style="dim")
+    return Text.assemble(cells.percent(proportion["rate"]), "\n", (cells.span(proportion), "dim"))
+
+
+def _legend(results: Results, confidence: str) -> str:
+    counts = {row["n"] for channel in results["channels"].values() for row in channel["conditions"].values()}
+    episodes = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    chance = "" if results["chance"] is None else f"; chance {cells.percent(results['chance'])}"
+    p0 = f"; P0 is {SILENCE}, normal" if results["p0"] else "; silence was not played"
+    return (
+        f"Success in {episodes} episodes a condition, {confidence} Wilson intervals in percent{chance}{p0}."
+    )
+
+
+def _cell(proportion: Mapping[str, Any] | None) -> str:
+    if proportion is None:
+        return cells.NOT_PLAYED
+    return f"{cells.rate(proportion)} {cells.interval(proportion)}"
+
+
+def _flat(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _line(text: object) -> str:
+    """Text on one line that cannot break a Markdown table or start markup."""
+    flat = _flat(text)
+    for special in ("\\", "|", "`", "<", "*", "[", "$"):
+        flat = flat.replace(special, f"\\{special}")
+    return flat

@@ -1,0 +1,49 @@
+"""Records made by hand, without any model."""
+
+from collections.abc import Iterator
+
+from evaluation.records import EpisodeRecord
+
+
+def arm(
+    channel: str, condition: str, successes: int, n: int, *, first_wins: int = 0, **extra: object
+) -> Iterator[EpisodeRecord]:
+    """n records of which `successes` succeed: episodes first_wins, first_wins + 1, ... (modulo n)."""
+    winners = {(first_wins + index) % n for index in range(successes)}
+    for episode_id in range(n):
+        yield EpisodeRecord(
+            channel=channel,
+            condition=condition,
+            episode_id=episode_id,
+            success=episode_id in winners,
+            **extra,  # type: ignore[arg-type]
+        )
+
+
+def run(
+    n: int,
+    *,
+    channel: str = "latent_vq",
+    p0: int | None = None,
+    **successes: int | None,
+) -> list[EpisodeRecord]:
+    """A channel and silence on n episodes; a condition that is None is not played."""
+    records: list[EpisodeRecord] = []
+    for condition, count in successes.items():
+        if count is not None:
+            records.extend(arm(channel, condition, count, n))
+    if p0 is not None:
+        records.extend(arm("silence", "normal", p0, n))
+    return records
+
+
+def perfect(n: int, *, channel: str = "latent_vq", p0: int | None = None) -> list[EpisodeRecord]:
+    """Always right with its own message, chance without, never right under swap."""
+    fifth = n // 5
+    floor = fifth if p0 is None else p0
+    return run(n, channel=channel, p0=floor, normal=n, null=fifth, random=fifth, shuffle=fifth, swap=0)
+
+
+def attempt_02(channel: str = "latent") -> list[EpisodeRecord]:
+    """The failed experiment's own table, PRIOR_ART.md section 1: 50 records a condition."""
+    return run(50, channel=channel, p0=10, normal=11, null=12, random=14, shuffle=16)

@@ -1,0 +1,73 @@
+"""GATE1.md is the rule in words: its constants and figures are the code's."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from recorded import perfect
+
+from evaluation.criteria import Gate1Thresholds, gate1
+from evaluation.judge import EXIT_CODES
+from evaluation.records import CONDITIONS
+from evaluation.statistics import mcnemar_exact, wilson
+from evaluation.tally import gather
+
+TEXT = (Path(__file__).parents[2] / "evaluation" / "GATE1.md").read_text(encoding="utf-8")
+FLAT = " ".join(TEXT.split())
+
+
+def table(header):
+    """The rows of the table whose first column is headed so."""
+    lines = TEXT.split(f"| {header} |")[1].splitlines()[2:]
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip(" `") for cell in line.strip("|").split("|")])
+    return rows
+
+
+def test_constants_in_the_table_are_the_thresholds():
+    written = {name: float(value) for name, value, _ in table("constant")}
+    assert written == asdict(Gate1Thresholds())
+
+
+def test_constants_in_the_prose_are_the_thresholds():
+    thresholds = Gate1Thresholds()
+    assert re.findall(r"CI_low\(normal\) >= ([\d.]*\d)", FLAT) == ["0.30", ".30"]
+    assert thresholds.min_ci_low == 0.30
+    assert re.findall(r"gives p < ([\d.]+)", FLAT) == [str(thresholds.mcnemar_alpha)]
+    assert f"Two intervals of {thresholds.confidence:.0%}" in FLAT
+
+
+def test_every_condition_and_criterion_is_explained():
+    assert [row[0] for row in table("condition")] == list(CONDITIONS)
+    tally = gather(perfect(50))
+    rule = gate1(tally.channels["latent_vq"], tally.p0, Gate1Thresholds())
+    assert all(f"`{criterion.name}`" in TEXT for criterion in rule.criteria)
+
+
+def test_exit_codes_are_those_of_the_code():
+    codes = {meaning.split(":")[0]: int(code) for code, meaning in table("exit code")}
+    assert codes == {**EXIT_CODES, "usage": 2, "could not run": 3}
+
+
+@pytest.mark.parametrize("row", table("n"), ids=lambda row: row[0])
+def test_the_table_of_n_is_true(row):
+    n, normal, swap = map(int, row)
+    p0 = wilson(n // 5, n)
+    assert wilson(normal - 1, n).ci_low < Gate1Thresholds().min_ci_low <= wilson(normal, n).ci_low
+    assert wilson(swap, n).ci_high < p0.ci_low <= wilson(swap + 1, n).ci_high
+
+
+def test_the_smallest_n_is_true():
+    told = [n for n in range(5, 100, 5) if wilson(0, n).ci_high < wilson(n // 5, n).ci_low]
+    assert f"Below {told[0]} episodes criterion 4 cannot be told" in FLAT
+    floor = next(n for n in range(1, 99) if wilson(n, n).ci_low >= Gate1Thresholds().min_ci_low)
+    assert f"criterion 1 needs {floor} episodes" in FLAT
+    alpha = Gate1Thresholds().mcnemar_alpha
+    wins = next(
+        n for n in range(1, 99) if mcnemar_exact(only_first=n, only_second=0, num_pairs=n).p_value < alpha
+    )
+    assert f"criterion 3 needs {wins} shared episodes" in FLAT

@@ -1,0 +1,175 @@
+"""Reading and writing recorded episodes."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluation.records import CONDITIONS, EpisodeRecord, RecordWriter, read_records
+
+GOOD = {"channel": "text", "condition": "normal", "episode_id": 0, "success": True}
+
+
+def write_lines(folder, *lines):
+    path = folder / "episodes.jsonl"
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    path.write_text("".join(text + "\n" for text in texts), encoding="utf-8")
+    return path
+
+
+INDICES = st.one_of(st.none(), st.integers(0, 4))
+RECORDS = st.builds(
+    lambda **fields: EpisodeRecord(**fields),
+    channel=st.sampled_from(["text", "latent_vq", "größe"]),
+    condition=st.sampled_from(["normal", "null", "random", "shuffle"]),
+    episode_id=st.integers(-(2**63), 2**63 - 1),
+    success=st.booleans(),
+    choice=INDICES,
+    intended=INDICES,
+    bits=st.one_of(st.none(), st.floats(0, 1e9), st.integers(0, 100)),
+    message=st.one_of(st.none(), st.text(), st.lists(st.integers())),
+    probabilities=st.one_of(st.none(), st.just([0.1, 0.2, 0.3, 0.2, 0.2])),
+    trained=st.sampled_from([None, True, False]),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    records=st.lists(
+        RECORDS, min_size=1, max_size=6, unique_by=lambda r: (r.channel, r.condition, r.episode_id)
+    )
+)
+def test_what_is_written_is_read(tmp_path_factory, records):
+    path = tmp_path_factory.mktemp("records") / "episodes.jsonl"
+    with RecordWriter(path) as writer:
+        writer.write(records)
+    assert list(read_records(path)) == records
+
+
+def test_every_batch_is_on_disk_before_the_next(tmp_path):
+    path = tmp_path / "episodes.jsonl"
+    with RecordWriter(path) as writer:
+        for episode_id in range(3):
+            writer.write([EpisodeRecord(**{**GOOD, "episode_id": episode_id})])
+            assert len(list(read_records(path))) == episode_id + 1
+
+
+def test_reading_streams(tmp_path):
+    path = write_lines(tmp_path, GOOD, "broken")
+    records = read_records(path)
+    assert next(records) == EpisodeRecord(**GOOD)
+    with pytest.raises(ValueError, match="line 2"):
+        next(records)
+
+
+def test_unknown_fields_are_left_out(tmp_path):
+    path = write_lines(tmp_path, {**GOOD, "seconds": 1.5, "tokens": [1, 2]})
+    assert list(read_records(path)) == [EpisodeRecord(**GOOD)]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{nonsense", "not JSON"),
+        ('{"channel": "text", "condition": "nor', "not JSON"),
+        ("[" * 200_000, "not JSON"),
+        ("", "blank"),
+        ("[1, 2]", "record must be a JSON object, got [1, 2]"),
+        ("7", "record must be a JSON object, got 7"),
+        ({"channel": "text", "condition": "normal"}, "missing episode_id, success"),
+        ({**GOOD, "channel": 3}, "channel must be a printable name, got 3"),
+        ({**GOOD, "channel": " "}, "channel must be a printable name, got ' '"),
+        ({**GOOD, "channel": "a\nb"}, "channel must be a printable name"),
+        ({**GOOD, "episode_id": "0"}, "episode_id must be an integer of 64 bits, got '0'"),
+        ({**GOOD, "episode_id": 1.0}, "episode_id must be an integer of 64 bits, got 1.0"),
+        ({**GOOD, "episode_id": True}, "episode_id must be an integer of 64 bits, got True"),
+        ({**GOOD, "episode_id": 2**63}, "episode_id must be an integer of 64 bits"),
+        ({**GOOD, "success": 1}, "success must be true or false, got 1"),
+        ({**GOOD, "success": None}, "success must be true or false, got None"),
+        ({**GOOD, "trained": "yes"}, "trained must be true, false or null, got 'yes'"),
+        ({**GOOD, "bits": -1}, "bits must be a number from 0 to"),
+        (
+            '{"channel":"a","condition":"null","episode_id":0,"success":true,"bits":NaN}',
+            "NaN is not a JSON number",
+        ),
+        ('{"channel":"a","condition":"null","episode_id":0,"success":true,"bits":1e999}', "bits must be"),
+        ({**GOOD, "choice": -1}, "choice must be the index of a candidate, at least 0, got -1"),
+        ({**GOOD, "target": 1.5}, "target must be the index of a candidate, at least 0, got 1.5"),
+        ({**GOOD, "intended": 2, "probabilities": [0.5, 0.5]}, "intended must be less than 2"),
+        (
+            {**GOOD, "probabilities": 0.2},
+            "probabilities must be a list of at least 2 numbers between 0 and 1",
+        ),
+        ({**GOOD, "probabilities": [0.2, "x"]}, "probabilities must be a list of at least 2 numbers"),
+        ({**GOOD, "probabilities": [0.2, 1.2]}, "probabilities must be a list of at least 2 numbers"),
+        ({**GOOD, "choice": 1, "target": 2}, "success is true, but choice is 1 and target 2"),
+        (
+            {**GOOD, "success": False, "choice": 2, "target": 2},
+            "success is false, but choice is 2 and target 2",
+        ),
+        (
+            {**GOOD, "condition": "swap", "intended": 1, "target": 1},
+            "intended must differ from target under swap",
+        ),
+    ],
+)
+def test_a_malformed_line_is_named_by_its_number(tmp_path, line, message):
+    path = write_lines(tmp_path, {**GOOD, "episode_id": 10}, {**GOOD, "episode_id": 11}, line)
+    with pytest.raises(ValueError, match=re.escape(f"{path}, line 3: ")) as caught:
+        list(read_records(path))
+    assert message in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_named_by_their_line(tmp_path):
+    path = tmp_path / "episodes.jsonl"
+    path.write_bytes(json.dumps(GOOD).encode() + b"\n\xff\xfe\x00\n")
+    with pytest.raises(ValueError, match="line 2: not JSON"):
+        list(read_records(path))
+
+
+def test_an_episode_may_be_recorded_once(tmp_path):
+    path = write_lines(
+        tmp_path,
+        GOOD,
+        {**GOOD, "condition": "null"},
+        {**GOOD, "channel": "latent"},
+        {**GOOD, "success": False},
+    )
+    message = "line 4: episode_id 0 is there twice for channel 'text', condition 'normal'"
+    with pytest.raises(ValueError, match=message):
+        list(read_records(path))
+
+
+def test_an_unknown_condition_lists_the_valid_and_suggests_the_nearest(tmp_path):
+    path = write_lines(tmp_path, {**GOOD, "condition": "Shufle"})
+    with pytest.raises(ValueError, match="line 1: condition must be one of") as caught:
+        list(read_records(path))
+    assert all(condition in str(caught.value) for condition in CONDITIONS)
+    assert str(caught.value).endswith("did you mean 'shuffle'?")
+
+
+def test_a_far_condition_suggests_nothing():
+    with pytest.raises(ValueError, match=r"got 'zzz'$"):
+        EpisodeRecord(**{**GOOD, "condition": "zzz"})
+
+
+def test_an_empty_file_raises(tmp_path):
+    path = write_lines(tmp_path)
+    with pytest.raises(ValueError, match="the file is empty; at least one episode is needed"):
+        list(read_records(path))
+
+
+def test_a_missing_file_raises(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        list(read_records(tmp_path / "none.jsonl"))
+
+
+def test_a_message_that_is_not_json_is_named(tmp_path):
+    record = EpisodeRecord(**GOOD, message={1, 2})
+    with (
+        RecordWriter(tmp_path / "episodes.jsonl") as writer,
+        pytest.raises(ValueError, match="the record of text, normal, episode 0 is not JSON"),
+    ):
+        writer.write([record])

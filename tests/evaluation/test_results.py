@@ -1,0 +1,285 @@
+"""results.json: the verdict, the documented keys, and what is null where."""
+
+import json
+import math
+import random
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recorded import arm, attempt_02, perfect, run
+
+from evaluation.criteria import Gate1Thresholds
+from evaluation.records import EpisodeRecord
+from evaluation.results import build_results
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "results_schema.md"
+
+
+def trained(records, value):
+    fields = EpisodeRecord.__dataclass_fields__
+    return [EpisodeRecord(**{**{n: getattr(r, n) for n in fields}, "trained": value}) for r in records]
+
+
+def build(records, **provenance):
+    return build_results(records, provenance)
+
+
+def test_a_perfect_channel_passes():
+    results = build(perfect(50))
+    assert results["verdict"] == "pass"
+    assert results["channels"]["latent_vq"]["gate1"]["passed"] is True
+    assert results["sentence"] == (
+        "Pass: latent_vq carries meaning: with the message the receiver finds the target in 100.0% of "
+        "episodes, without any in 20.0%, and with a message about another candidate in 0.0%."
+    )
+
+
+def test_the_failed_experiment_fails_with_exactly_its_published_intervals():
+    # PRIOR_ART.md section 1
+    results = build(attempt_02())
+    published = {
+        "normal": (12.8, 35.2),
+        "null": (14.3, 37.4),
+        "random": (17.5, 41.7),
+        "shuffle": (20.8, 45.8),
+    }
+    found = {
+        name: (round(100 * row["ci_low"], 1), round(100 * row["ci_high"], 1))
+        for name, row in results["channels"]["latent"]["conditions"].items()
+    }
+    assert found == published
+    p0 = results["p0"]
+    assert (p0["n"], p0["successes"], p0["rate"]) == (50, 10, 0.2)
+    assert (round(100 * p0["ci_low"], 1), round(100 * p0["ci_high"], 1)) == (11.2, 33.0)
+    assert results["verdict"] == "fail"
+    assert results["sentence"] == (
+        "Fail: it is not shown that latent carries meaning: normal succeeds in 22.0% of 50 episodes; its "
+        "true rate may be as low as 12.8%, below the 30.0% asked."
+    )
+
+
+def without(records, channel, condition):
+    return [r for r in records if (r.channel, r.condition) != (channel, condition)]
+
+
+@pytest.mark.parametrize(
+    ("records", "verdict", "word"),
+    [
+        (perfect(10), "inconclusive", "too few episodes"),
+        (without(perfect(100), "latent_vq", "swap"), "inconclusive", "condition swap was not played"),
+        (without(perfect(100), "silence", "normal"), "inconclusive", "silence (P0) was not played"),
+        (without(attempt_02(), "latent", "null"), "fail", "30.0% asked"),
+        (perfect(100, channel="text"), "inconclusive", "no trained channel"),
+        (run(100, p0=20), "inconclusive", "no trained channel"),
+        ([*perfect(100), *arm("latent", "normal", 20, 100)], "fail", "that latent carries"),
+        ([*perfect(100), *arm("latent", "normal", 90, 100)], "inconclusive", "whether latent carries"),
+        ([*perfect(100), *arm("text", "normal", 20, 100)], "pass", "latent_vq carries"),
+        (
+            [*perfect(100), *arm("a", "normal", 20, 100), *arm("b", "normal", 20, 100)],
+            "fail",
+            "a and b carry",
+        ),
+    ],
+)
+def test_verdict(records, verdict, word):
+    results = build(records)
+    assert results["verdict"] == verdict
+    assert word in results["sentence"]
+    assert results["sentence"].lower().startswith(verdict)
+    assert results["sentence"].count("\n") == 0
+
+
+def test_an_untrained_channel_is_named_and_neither_passes_nor_fails():
+    untrained = trained(run(100, channel="latent", normal=20, null=20, random=20, shuffle=20, swap=20), False)
+    results = build([*perfect(100), *untrained])
+    latent = results["channels"]["latent"]
+    assert results["verdict"] == "pass"
+    assert latent["status"] == "untrained"
+    assert latent["gate1"]["passed"] is None
+    assert latent["gate1"]["original_rule"]["passed"] is None
+    assert latent["gate1"]["criteria"][0]["passed"] is False
+    assert results["notes"] == ["latent is untrained: it neither passes nor fails."]
+    alone = build([*untrained, *arm("silence", "normal", 20, 100)])
+    assert alone["verdict"] == "inconclusive"
+    assert "no trained channel" in alone["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("channel", "flag", "status"),
+    [
+        ("text", None, "reference"),
+        ("text", True, "trained"),
+        ("text", False, "untrained"),
+        ("latent_vq", None, "trained"),
+        ("morse", None, "trained"),
+        ("latent_vq", True, "trained"),
+        ("latent_vq", False, "untrained"),
+    ],
+)
+def test_status(channel, flag, status):
+    records = trained(run(100, channel=channel, normal=10), flag)
+    results = build(records)
+    assert results["channels"][channel]["status"] == status
+    assert results["verdict"] == ("fail" if status == "trained" else "inconclusive")
+
+
+def test_references_are_computed_for_information():
+    results = build([*perfect(100), *without(perfect(100, channel="text"), "silence", "normal")])
+    assert results["channels"]["text"]["gate1"]["passed"] is True
+    assert results["channels"]["silence"]["gate1"]["passed"] is None
+
+
+def test_a_channel_is_either_trained_or_not():
+    records = [*trained(arm("latent", "normal", 1, 2), True), *arm("latent", "null", 1, 2)]
+    with pytest.raises(
+        ValueError, match="trained must be the same in all records of channel 'latent', got True"
+    ):
+        build(records)
+
+
+def test_an_episode_counts_once():
+    with pytest.raises(ValueError, match="episode_id 1 is there twice for channel 'a', condition 'null'"):
+        build(
+            [
+                *arm("a", "null", 1, 2),
+                EpisodeRecord(channel="a", condition="null", episode_id=1, success=True),
+            ]
+        )
+
+
+def test_no_records_raise():
+    with pytest.raises(ValueError, match="records: at least 1 episode is needed, got 0"):
+        build([])
+
+
+def test_bits_are_the_mean_under_normal_and_null_if_unknown():
+    records = [
+        EpisodeRecord(channel="text", condition="normal", episode_id=i, success=True, bits=b)
+        for i, b in enumerate((8, 16.0, 30))
+    ]
+    swap = EpisodeRecord(channel="text", condition="swap", episode_id=0, success=False, bits=1000)
+    assert build([*records, swap])["channels"]["text"]["bits"] == 18.0
+    unknown = EpisodeRecord(channel="text", condition="normal", episode_id=9, success=True)
+    assert build([*records, unknown])["channels"]["text"]["bits"] is None
+    assert build([swap])["channels"]["text"]["bits"] is None
+
+
+def test_swap_consistency_counts_picks_of_what_the_message_names():
+    def swap(episode_id, choice, intended):
+        return EpisodeRecord(
+            channel="a", condition="swap", episode_id=episode_id, success=False,
+            choice=choice, target=4, intended=intended,
+        )  # fmt: skip
+
+    records = [swap(0, 1, 1), swap(1, 2, 2), swap(2, 3, 1), swap(3, None, 1), swap(4, 1, None)]
+    found = build(records)["channels"]["a"]["swap_consistency"]
+    assert (found["n"], found["successes"]) == (3, 2)
+    assert found["rate"] == pytest.approx(2 / 3)
+    normal = EpisodeRecord(channel="a", condition="normal", episode_id=0, success=True, choice=1, intended=1)
+    assert build([normal, swap(0, None, 1)])["channels"]["a"]["swap_consistency"] is None
+
+
+def test_communication_matters_counts_normal_where_silence_fails():
+    silence = arm("silence", "normal", 10, 50)
+    normal = arm("latent", "normal", 11, 50, first_wins=8)
+    found = build([*silence, *normal])["communication_matters"]
+    assert (found["latent"]["n"], found["latent"]["successes"]) == (40, 9)
+    assert found["silence"]["successes"] == 0
+
+
+def test_communication_matters_of_the_failed_experiment():
+    # PRIOR_ART.md section 1: 3 of 38, 7.9%
+    records = [*arm("silence", "normal", 12, 50), *arm("latent", "normal", 11, 50, first_wins=4)]
+    found = build(records)["communication_matters"]["latent"]
+    assert (found["n"], found["successes"], round(100 * found["rate"], 1)) == (38, 3, 7.9)
+
+
+def test_communication_matters_is_null_where_it_is_undefined():
+    assert build(run(5, normal=1))["communication_matters"]["latent_vq"] is None
+    assert build(run(5, normal=1, p0=5))["communication_matters"]["latent_vq"] is None
+    assert build(run(5, null=1, p0=1))["communication_matters"]["latent_vq"] is None
+
+
+def test_what_was_not_played_is_absent_or_null():
+    results = build(run(50, normal=30))
+    assert list(results["channels"]["latent_vq"]["conditions"]) == ["normal"]
+    assert results["p0"] is None
+    assert results["chance"] is None
+
+
+def test_num_candidates_comes_from_records_or_provenance():
+    record = EpisodeRecord(
+        channel="a", condition="null", episode_id=0, success=True, probabilities=[0.25] * 4
+    )
+    assert build([record])["chance"] == 0.25
+    assert build(run(5, normal=1), num_candidates=5)["chance"] == 0.2
+    with pytest.raises(
+        ValueError, match="num_candidates must be 4, the number of the records' probabilities, got 5"
+    ):
+        build([record], num_candidates=5)
+    with pytest.raises(ValueError, match="num_candidates must be an integer of at least 2, got 1"):
+        build([record], num_candidates=1)
+    other = EpisodeRecord(channel="a", condition="null", episode_id=1, success=True, probabilities=[0.5, 0.5])
+    with pytest.raises(ValueError, match="probabilities must be as many in all records, got 4 and 2"):
+        build([record, other])
+
+
+def test_conditions_on_other_episodes_are_noted():
+    records = [r for r in perfect(100) if r.condition != "null" or r.episode_id < 90]
+    assert build(perfect(100))["notes"] == []
+    (note,) = build(records)["notes"]
+    assert note.endswith("Other than the 100 episodes that most were played on: latent_vq: null.")
+
+
+def test_thresholds_are_those_that_judged():
+    strict = Gate1Thresholds(min_ci_low=0.9, confidence=0.99)
+    results = build_results(run(100, normal=90), {}, strict)
+    assert results["verdict"] == "fail"
+    assert results["thresholds"] == {"min_ci_low": 0.9, "confidence": 0.99, "mcnemar_alpha": 0.01}
+    # Wilson at 99%: z = 2.5758, (90 + z*z/2 - z*sqrt(9 + z*z/4)) / (100 + z*z)
+    assert round(results["channels"]["latent_vq"]["conditions"]["normal"]["ci_low"], 3) == 0.796
+
+
+def test_strict_json_with_every_documented_key():
+    results = build(perfect(50), seeds={"evaluation": 0}, loss=math.nan, nested=[math.inf, (1, 2)])
+    again = json.loads(json.dumps(results, allow_nan=False))
+    assert again == json.loads(json.dumps(results))
+    assert again["provenance"] == {"seeds": {"evaluation": 0}, "loss": None, "nested": [None, [1, 2]]}
+    top, channel = documented("# results.json"), documented("## `channels.<name>`")
+    assert set(results) == top
+    for entry in results["channels"].values():
+        gate = {f"gate1.{key}" for key in entry["gate1"]}
+        assert (set(entry) - {"gate1"}) | gate == channel
+    assert results["schema_version"] == 1
+    latent = results["channels"]["latent_vq"]
+    assert list(latent["conditions"]) == ["normal", "null", "random", "shuffle", "swap"]
+    assert set(latent["conditions"]["swap"]) == {"n", "successes", "rate", "ci_low", "ci_high"}
+    criteria = [*latent["gate1"]["criteria"], *latent["gate1"]["original_rule"]["criteria"]]
+    assert all(set(c) == {"name", "statistic", "threshold", "passed", "reason"} for c in criteria)
+    assert {c["name"] for c in criteria} == documented("## A criterion")
+
+
+def documented(heading):
+    section = SCHEMA.read_text(encoding="utf-8").split(heading)[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return {name for cell in cells for name in re.findall(r"`([\w.]+)`", cell)}
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10**6), bits=st.lists(st.floats(0, 1e6), min_size=10, max_size=10))
+def test_the_order_of_records_changes_nothing(seed, bits):
+    records = [
+        *[
+            EpisodeRecord(channel="z", condition="normal", episode_id=i, success=i < 5, bits=b)
+            for i, b in enumerate(bits)
+        ],
+        *perfect(10),
+        *arm("text", "normal", 9, 10),
+    ]
+    expected = json.dumps(build(records))
+    random.Random(seed).shuffle(records)
+    assert json.dumps(build(records)) == expected
+    assert list(build(records)["channels"]) == ["text", "latent_vq", "z", "silence"]

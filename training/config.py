@@ -1,0 +1,103 @@
+"""How a codec is trained: one frozen dataclass; the command line is made from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.pair import ModelConfig
+from channels.base import ChannelConfig, check_range
+from training.objectives import ObjectiveWeights
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a codec is trained.
+
+    Args:
+        folder: run folder; by default runs/CHANNEL-seedSEED.
+        resume: continue what the run folder holds, instead of refusing to overwrite it.
+        seed: of the codec's initial weights and of the episodes.
+        steps: optimiser steps.
+        continuous_share: share of the steps before a discrete channel is quantised.
+        batch_size: contexts a step, each freshly drawn from the training split.
+        messages_per_context: how many of a context's candidates take their turn as the target.
+        learning_rate: AdamW's peak, after a linear warm-up and before a cosine to 0.
+        warmup_steps: length of the warm-up.
+        weight_decay: AdamW's.
+        max_grad_norm: gradients are clipped to this L2 norm.
+        num_candidates: N of the training and validation episodes.
+        validate_every: steps between validations.
+        validation_episodes: fixed episodes of the validation split; the best checkpoint wins.
+        threads: CPU threads; 0 leaves the choice to torch.
+        objectives: weights of the loss terms.
+        models: which frozen models play.
+    """
+
+    folder: Path | None = None
+    resume: bool = False
+    seed: int = 0
+    steps: int = 1000
+    continuous_share: float = 0.5
+    batch_size: int = 32
+    messages_per_context: int = 5
+    learning_rate: float = 2e-3
+    warmup_steps: int = 50
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    num_candidates: int = 5
+    validate_every: int = 50
+    validation_episodes: int = 200
+    threads: int = 0
+    objectives: ObjectiveWeights = field(default_factory=ObjectiveWeights)
+    models: ModelConfig = field(default_factory=ModelConfig)
+
+    def __post_init__(self) -> None:
+        check_range("seed", self.seed, 0, 2**31 - 1)
+        check_range("steps", self.steps, 1)
+        check_range("continuous_share", self.continuous_share, 0, 1)
+        check_range("batch_size", self.batch_size, 1)
+        check_range("num_candidates", self.num_candidates, 2, 26)
+        check_range("messages_per_context", self.messages_per_context, 1, self.num_candidates)
+        check_range("learning_rate", self.learning_rate, 0)
+        check_range("warmup_steps", self.warmup_steps, 0)
+        check_range("max_grad_norm", self.max_grad_norm, 1e-9)
+        check_range("validate_every", self.validate_every, 1)
+        check_range("validation_episodes", self.validation_episodes, 1)
+        check_range("threads", self.threads, 0)
+
+    def record(self, channel: str, channel_config: ChannelConfig) -> dict[str, Any]:
+        """What defines the run, as JSON: not where it is kept, nor how fast it goes."""
+        own = asdict(self)
+        for name in ("folder", "resume", "threads"):
+            own.pop(name)
+        return {"channel": channel, "codec": asdict(channel_config), "training": own}
+
+
+def check_same_run(path: Path, record: dict[str, Any]) -> None:
+    """Refuse to continue a run under other settings.
+
+    Raises:
+        ValueError: naming each setting that differs.
+    """
+    kept = _flatten(json.loads(path.read_text()))
+    asked = _flatten(record)
+    differing = [
+        f"{name} is {kept.get(name)!r} there and {asked.get(name)!r} here"
+        for name in sorted(kept.keys() | asked.keys())
+        if kept.get(name) != asked.get(name)
+    ]
+    if differing:
+        raise ValueError(f"the run in {path.parent} has other settings: {'; '.join(differing)}")
+
+
+def _flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
