@@ -7,15 +7,19 @@ fingerprint of its files.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils.tqdm import enable_progress_bars
 from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import cached_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers.utils import cached_file, logging
 
 from agents.pocket_model import POCKET_FOLDER
 
@@ -54,16 +58,21 @@ class FrozenLM:
         if self.dtype == torch.float16:
             raise ModelError("dtype float16 is too narrow for gradients, use bfloat16 or float32")
         source = str(POCKET_FOLDER) if name == POCKET else name
-        _check_family(source, revision)
-        try:
-            self.tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-            model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=self.dtype)
-            self.fingerprint = _fingerprint(source, revision)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise ModelError(f"model {name!r} could not be loaded: {_first_line(error)}") from error
+        with _quiet():
+            _check_source(source, revision)
+            try:
+                self.tokenizer, self.model = _load(source, revision, self.dtype)
+                self.fingerprint = _fingerprint(source, revision)
+            except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+                raise ModelError(f"model {name!r} could not be loaded: {_first_line(error)}") from error
         if self.tokenizer.chat_template is None:
             raise ModelError(f"model {name!r} has no chat template, so there is no place for a message")
-        self.model = model.to(self.device).eval().requires_grad_(False)
+        if len(self.tokenizer) > len(self.embedding_table):
+            raise ModelError(
+                f"model {name!r} has {len(self.embedding_table)} token embeddings, fewer than the "
+                f"{len(self.tokenizer)} tokens of its tokenizer"
+            )
+        self.model.to(self.device).eval().requires_grad_(False)
 
     @property
     def num_layers(self) -> int:
@@ -83,7 +92,8 @@ class FrozenLM:
     @property
     def embedding_table(self) -> Float[Tensor, "V E"]:
         """The token embeddings."""
-        return self.model.get_input_embeddings().weight
+        table: Tensor = self.model.get_input_embeddings().weight
+        return table
 
     def embedding_norm(self) -> float:
         """Mean L2 norm of the token embeddings."""
@@ -105,7 +115,7 @@ class FrozenLM:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def encode_plain(self, text: str) -> list[int]:
-        """Token ids of a text that is data: control tokens inside it are plain characters."""
+        """Token ids of a text that someone said: control tokens inside it are plain characters."""
         backend = self.tokenizer.backend_tokenizer
         normalized = backend.normalizer.normalize_str(text) if backend.normalizer else text
         pieces = backend.pre_tokenizer.pre_tokenize_str(normalized)
@@ -123,31 +133,78 @@ class FrozenLM:
                 f"prompt of {longest} tokens exceeds the {self.max_length} of model {self.name!r}"
             )
         padding = self.tokenizer.pad_token_id or 0
-        ids = torch.tensor([[padding] * (longest - len(row)) + row for row in rows], device=self.device)
-        mask = torch.tensor(
-            [[False] * (longest - len(r)) + [True] * len(r) for r in rows], device=self.device
+        padded = [[padding] * (longest - len(row)) + row for row in rows]
+        kept = [[False] * (longest - len(row)) + [True] * len(row) for row in rows]
+        return (
+            torch.tensor(padded, dtype=torch.long, device=self.device),
+            torch.tensor(kept, dtype=torch.bool, device=self.device),
         )
-        return ids, mask
 
 
-def _check_family(source: str, revision: str | None) -> None:
+def _check_source(source: str, revision: str | None) -> None:
+    """Refuse what cannot be loaded before anything large is read or fetched."""
     folder = Path(source)
     if folder.is_dir():
-        for needed in ("config.json", "tokenizer_config.json"):
-            if not (folder / needed).is_file():
-                raise ModelError(f"model folder {source} lacks {needed}")
+        _check_folder(folder)
     try:
         config = AutoConfig.from_pretrained(source, revision=revision)
-    except (OSError, ValueError, HFValidationError) as error:
-        raise ModelError(
-            f"model {source!r} was not found as a folder, nor on the hub (is there a connection?): "
-            f"{_first_line(error)}"
-        ) from error
+    except (OSError, ValueError, KeyError, HFValidationError) as error:
+        problem = (
+            "has a config.json that cannot be used"
+            if folder.is_dir()
+            else "was not found as a folder, nor on the hub (is there a connection?)"
+        )
+        raise ModelError(f"model {source!r} {problem}: {_first_line(error)}") from error
     if config.model_type not in FAMILIES:
         raise ModelError(
             f"model {source!r} is of family {config.model_type!r}; Parley plays dense models of the "
             f"families {', '.join(FAMILIES)} (Qwen2.5 counts as qwen2)"
         )
+
+
+def _check_folder(folder: Path) -> None:
+    for needed in ("config.json", "tokenizer_config.json"):
+        if not (folder / needed).is_file():
+            raise ModelError(f"model folder {folder} lacks {needed}")
+    # without either, transformers would make up an empty tokenizer
+    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
+        raise ModelError(f"model folder {folder} lacks tokenizer.json (or vocab.json and merges.txt)")
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(f"model folder {folder} lacks weights (*.safetensors)")
+
+
+def _load(source: str, revision: str | None, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Tokenizer and model; every weight from the files, none made up, none by pickle."""
+    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    model, report = AutoModelForCausalLM.from_pretrained(
+        source, revision=revision, dtype=dtype, use_safetensors=True, output_loading_info=True
+    )
+    if lacking := sorted(report["missing_keys"]):
+        # transformers would start them from chance, with no more than a warning
+        raise OSError(f"its files lack {len(lacking)} weights, such as {lacking[0]}")
+    # a checkpoint's own decoding habits, such as Qwen2.5's repetition penalty, would keep a
+    # greedy sender from repeating its prompt's words
+    eos = model.generation_config.eos_token_id
+    model.generation_config = GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id if eos is None else eos, pad_token_id=tokenizer.pad_token_id
+    )
+    return tokenizer, model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide transformers' loading bars and advice; bars of the hub's downloads stay."""
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    if bars:
+        logging.disable_progress_bar()
+        enable_progress_bars()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _fingerprint(source: str, revision: str | None) -> str:

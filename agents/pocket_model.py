@@ -66,8 +66,8 @@ def train_tokenizer(corpus: Iterable[str], config: PocketConfig) -> PreTrainedTo
     tokenizer.train_from_iterator(corpus, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",  # noqa: S106 - a control token, no password
+        pad_token="<|endoftext|>",  # noqa: S106 - a control token, no password
         additional_special_tokens=["<|im_start|>"],
         model_max_length=config.max_length,
         chat_template=CHATML_TEMPLATE,

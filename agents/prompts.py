@@ -32,18 +32,19 @@ def sender_prompt(facts: Sequence[tuple[str, str]]) -> str:
     return "\n".join([SENDER_INSTRUCTION, *(f"{name}: {value}" for name, value in facts)])
 
 
-def receiver_prompt(descriptions: Sequence[str]) -> str:
+def receiver_prompt(descriptions: Sequence[str], labels: Sequence[str] = LABELS) -> str:
     """The receiver's turn: the labelled candidates, then the message's place.
 
     Args:
         descriptions: one text a candidate, at most 26.
+        labels: the candidates' letters.
 
     Raises:
         ValueError: if there are more candidates than labels, or one holds the slot's mark.
     """
-    if len(descriptions) > len(LABELS):
-        raise ValueError(f"at most {len(LABELS)} candidates can be labelled, got {len(descriptions)}")
-    lines = [f"{label}: {text}" for label, text in zip(LABELS, descriptions, strict=False)]
+    if len(descriptions) > len(labels):
+        raise ValueError(f"at most {len(labels)} candidates can be labelled, got {len(descriptions)}")
+    lines = [f"{label}: {text}" for label, text in zip(labels, descriptions, strict=False)]
     if any(SLOT in line for line in lines):
         raise ValueError(f"a candidate's description holds the slot's mark {SLOT!r}")
     return "\n".join([RECEIVER_INSTRUCTION, *lines, f"Message:{SLOT}"])

@@ -78,7 +78,11 @@ class Receiver:
         return Context(layers, mask, sizes.pop())
 
     def choose(self, context: Context, reception: Reception) -> Float[Tensor, "B N"]:
-        """Log-odds of the N candidates, float32, with gradient to the reception."""
+        """Log-odds of the N candidates, float32, with gradient to the reception.
+
+        Raises:
+            ValueError: if a prefix has another width than the model, or all of it is too long.
+        """
         slot = self.fill(reception)
         tail = self._embed_tail(len(slot.vectors))
         mask = torch.cat([context.mask, slot.mask, torch.ones_like(tail[..., 0], dtype=torch.bool)], dim=1)
@@ -119,7 +123,7 @@ class Receiver:
                 raise ValueError(f"prefix width must be {self.lm.width}, got {vectors.shape[-1]}")
             return Slot(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool, device=self.lm.device))
         ids, mask = self.lm.left_pad(self.message_tokens(reception.texts))
-        return Slot(self.embed_ids(ids.long()), mask.bool())
+        return Slot(self.embed_ids(ids), mask)
 
     def _before(self, descriptions: Sequence[str]) -> list[int]:
         return self.lm.encode(cut_at_slot(self.lm.render(receiver_prompt(descriptions))).before)
@@ -132,6 +136,11 @@ class Receiver:
         self, inputs_embeds: Tensor, mask: Tensor, past: int, cache: DynamicCache | None
     ) -> Float[Tensor, "B T D"]:
         """Final hidden states of new positions; positions count only what the mask keeps."""
+        if mask.shape[1] > self.lm.max_length:
+            raise ValueError(
+                f"candidates, message and answer take {mask.shape[1]} tokens, more than the "
+                f"{self.lm.max_length} of model {self.lm.name!r}"
+            )
         positions = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, past:]
         hidden: Tensor = self.lm.model.model(
             inputs_embeds=inputs_embeds,

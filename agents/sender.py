@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -13,6 +17,7 @@ from envs.world import Referents, World
 
 MAX_DESCRIPTION_TOKENS = 32
 ROWS_AT_ONCE = 256
+T = TypeVar("T")
 
 
 class Sender:
@@ -35,7 +40,7 @@ class Sender:
             raise ValueError(f"layer must be from 0 to {lm.num_layers}, got {self.layer}")
         self._texts: dict[int, str] = {}
         self._states: dict[int, Tensor] = {}
-        self.num_positions = max(len(row) for row in self._prompts(_widest_referents(world)))
+        self.num_positions = max(len(row) for row in self._prompts(self._widest_referents()))
 
     def speak(self, referents: Referents) -> Utterance:
         """What the sender says of B referents (B, A): greedy words, and states of its prompt."""
@@ -52,9 +57,11 @@ class Sender:
         lengths = torch.tensor([len(row) for row in rows], device=states.device)
         return states, torch.arange(states.shape[1], device=states.device) < lengths[:, None]
 
-    def _remember(self, known, referents, compute) -> None:  # type: ignore[no-untyped-def]
+    def _remember(
+        self, known: dict[int, T], referents: Referents, compute: Callable[[list[Referents]], list[T]]
+    ) -> None:
         """Compute what is not yet known, each referent once."""
-        new = {i: r for i, r in zip(self.world.index(referents).tolist(), referents, strict=True)}
+        new: dict[int, Referents] = dict(zip(self.world.index(referents).tolist(), referents, strict=True))
         missing = [index for index in new if index not in known]
         for start in range(0, len(missing), ROWS_AT_ONCE):
             part = missing[start : start + ROWS_AT_ONCE]
@@ -94,8 +101,14 @@ class Sender:
         ).hidden_states[self.layer]
         return [row[kept].float() for row, kept in zip(states, mask, strict=True)]
 
-
-def _widest_referents(world: World) -> list[Referents]:
-    """One referent for each value, with which the longest prompt can be found."""
-    rows = world.referents("train")
-    return [rows[rows[:, a] == v][0] for a, n in enumerate(world.num_values) for v in range(n)]
+    def _widest_referents(self) -> list[Referents]:
+        """The referent whose every value takes most tokens, and those by which it was found."""
+        base = np.zeros(len(self.world.num_values), dtype=np.int64)
+        widest, tried = base.copy(), [base]
+        for attribute, num_values in enumerate(self.world.num_values.tolist()):
+            variants = [base.copy() for _ in range(num_values)]
+            for value, variant in enumerate(variants):
+                variant[attribute] = value
+            widest[attribute] = int(np.argmax([len(row) for row in self._prompts(variants)]))
+            tried += variants
+        return [widest, *tried]

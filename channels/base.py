@@ -139,5 +139,5 @@ def check_range(name: str, value: float, low: float, high: float = float("inf"))
         ValueError: naming the setting, the bounds and the value.
     """
     if not low <= value <= high:
-        bound = f"at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
-        raise ValueError(f"{name} must be {bound}, got {value:g}")
+        bound = f"at least {low}" if high == float("inf") else f"from {low} to {high}"
+        raise ValueError(f"{name} must be {bound}, got {value}")

@@ -15,6 +15,7 @@ from channels.base import Channel, Ends
 from channels.registry import channel_class
 
 FORMAT_VERSION = 1
+NORM_SLACK = 1e-2
 
 
 class CheckpointError(ValueError):
@@ -73,10 +74,11 @@ def read_header(path: Path) -> CheckpointHeader:
         raise CheckpointError(f"{path} is a safetensors file, but not a channel's checkpoint")
     if (version := header.get("format_version")) != FORMAT_VERSION:
         raise CheckpointError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}")
-    try:
-        return CheckpointHeader(**header)
-    except TypeError as error:
-        raise CheckpointError(f"{path} has an incomplete header: {error}") from error
+    kinds = {"channel": str, "config": dict, "ends": dict, "models": dict, "training": dict}
+    for name, kind in kinds.items():
+        if not isinstance(header.get(name), kind):
+            raise CheckpointError(f"{path} has a header without a proper {name!r} in it")
+    return CheckpointHeader(**{name: header[name] for name in kinds})
 
 
 def load_channel(path: Path, ends: Ends, models: dict[str, str]) -> Channel:
@@ -86,20 +88,29 @@ def load_channel(path: Path, ends: Ends, models: dict[str, str]) -> Channel:
         CheckpointError: as `read_header`, or if the checkpoint was made for other models or widths.
     """
     header = read_header(path)
-    if header.ends != asdict(ends):
-        raise CheckpointError(f"{path} joins ends {header.ends}, but these models' are {asdict(ends)}")
+    _check_ends(path, header.ends, ends)
     for role, fingerprint in models.items():
         if (trained_for := header.models.get(role)) != fingerprint:
             raise CheckpointError(
-                f"{path} was trained for another {role}: its fingerprint is {trained_for}, this one's {fingerprint}"
+                f"{path} was trained for another {role}: "
+                f"its fingerprint is {trained_for}, this one's {fingerprint}"
             )
-    kind = channel_class(header.channel)
     try:
-        channel = kind(kind.Config(**header.config), ends)
+        kind = channel_class(header.channel)
+        channel = kind(kind.Config(**header.config), Ends(**header.ends))
         channel.load_state_dict(load_file(path), strict=True)
-    except (TypeError, RuntimeError, SafetensorError) as error:
+    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{path} does not fit channel {header.channel!r}: {error}") from error
     return channel.eval()
+
+
+def _check_ends(path: Path, trained: dict[str, Any], asked: Ends) -> None:
+    """Refuse other widths; the norm may differ by what another precision or device rounds it to."""
+    for name, value in asdict(asked).items():
+        slack = NORM_SLACK * value if name == "embedding_norm" else 0
+        kept = trained.get(name)
+        if not isinstance(kept, int | float) or not abs(kept - value) <= slack:
+            raise CheckpointError(f"{path} was trained for {name} {kept}; these models' is {value}")
 
 
 def file_hash(path: Path) -> str:

@@ -27,21 +27,37 @@ class Standardizer(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, states: Float[Tensor, "n T D"], mask: Bool[Tensor, "n T"]) -> None:
-        """Take mean and standard deviation over n utterances; positions that nobody uses stay at 0, 1."""
-        tokens = states.shape[1]
+        """Take mean and standard deviation over n utterances; positions that nobody uses stay at 0, 1.
+
+        Raises:
+            ValueError: if the utterances are longer than the codec reads, or all alike.
+        """
+        tokens = self._num_tokens(states)
         weight = mask[..., None].double()
         count = weight.sum(0).clamp(min=1)
         mean = (states.double() * weight).sum(0) / count
         variance = ((states.double() - mean).square() * weight).sum(0) / count
         # a position that always reads the same carries nothing: keep its rounding noise small
         floor = variance.mean().sqrt() * 1e-2
+        if not floor > 0:
+            raise ValueError(f"calibration needs utterances whose states differ, got {len(states)} alike")
+        used = mask.any(0)[:, None]
         self.mean[:tokens] = mean.to(self.mean)
-        self.scale[:tokens] = (variance.sqrt() + floor).to(self.scale)
+        self.scale[:tokens] = torch.where(used, variance.sqrt() + floor, 1.0).to(self.scale)
 
     def forward(self, states: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
-        """Standardised states, in the codec's precision."""
-        tokens = states.shape[1]
+        """Standardised states, in the codec's precision.
+
+        Raises:
+            ValueError: if they are longer than the codec reads.
+        """
+        tokens = self._num_tokens(states)
         return (states.to(self.mean.dtype) - self.mean[:tokens]) / self.scale[:tokens]
+
+    def _num_tokens(self, states: Float[Tensor, "B T D"]) -> int:
+        if states.shape[1] > len(self.mean):
+            raise ValueError(f"states must cover at most {len(self.mean)} tokens, got {states.shape[1]}")
+        return states.shape[1]
 
 
 class PerceiverEncoder(nn.Module):
@@ -72,7 +88,8 @@ class PerceiverEncoder(nn.Module):
         keys = tokens + self.positions[: tokens.shape[1]]
         queries = self.queries.expand(len(states), -1, -1)
         read, _ = self.attend(queries, keys, tokens, key_padding_mask=~mask, need_weights=False)
-        return self.mix(read + self.queries)
+        latents: Tensor = self.mix(read + self.queries)
+        return latents
 
 
 class PrefixDecoder(nn.Module):

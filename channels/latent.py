@@ -177,7 +177,7 @@ class VectorQuantizedChannel(LatentChannel):
         return Prefix(self.decoder(self.quantizer.look_up(codes)))
 
     def message_bits(self, message: Message) -> float:
-        """K * log2 K, whatever the message."""
+        """The k codes' bits, k * log2 K, whatever the message."""
         return self.bits
 
 

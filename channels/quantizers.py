@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,7 +23,8 @@ class VectorQuantizer(nn.Module):
     """One codebook on the unit sphere, shared by all slots.
 
     Cosine similarity, k-means placement, moving-average updates, revival of dead codes (van den
-    Oord et al., 2017; Yu et al., 2022) and the rotation trick (Fifty et al., 2024).
+    Oord et al., 2017; Yu et al., 2022) and the rotation trick (Fifty et al., 2024). Until
+    `place_codes` the codes stand at random: the first message must not place them.
 
     Args:
         width: C, of the vectors.
@@ -52,6 +54,15 @@ class VectorQuantizer(nn.Module):
             threshold_ema_dead_code=dead_below,
             rotation_trick=True,
         )
+        with torch.no_grad():
+            self.codebook.codebook = unit_sphere(torch.randn(codebook_size, width))
+            self._placed.fill_(True)
+
+    @property
+    def _placed(self) -> Tensor:
+        """Whether the library takes its codebook for placed; if not, its next batch places it."""
+        placed: Tensor = self.codebook._codebook.initted
+        return placed
 
     def forward(self, latents: Float[Tensor, "B k C"]) -> Quantized:
         """Quantise; in training mode the codebook moves towards the latents."""
@@ -61,6 +72,7 @@ class VectorQuantizer(nn.Module):
     def place_codes(self, latents: Float[Tensor, "n k C"]) -> None:
         """Place the codebook by k-means over n utterances' latents."""
         mode = self.training
+        self._placed.fill_(False)
         self.train()
         self.codebook(latents.float())
         self.train(mode)
@@ -69,13 +81,15 @@ class VectorQuantizer(nn.Module):
         """The nearest codes; the codebook stays as it is, in training mode too."""
         mode = self.training
         self.eval()
+        codes: Tensor
         _, codes, _ = self.codebook(latents.float())
         self.train(mode)
         return codes
 
     def look_up(self, codes: Int[Tensor, "B k"]) -> Float[Tensor, "B k C"]:
         """The vectors of codes."""
-        return self.codebook.get_output_from_indices(codes)
+        vectors: Tensor = self.codebook.get_output_from_indices(codes)
+        return vectors
 
 
 def unit_sphere(latents: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:

@@ -9,7 +9,17 @@ from string import ascii_letters, digits, punctuation
 import torch
 from gymnasium.spaces import Discrete, Text
 
-from channels.base import Channel, ChannelConfig, Ends, Prefix, Reception, Utterance, Words, check_range
+from channels.base import (
+    Channel,
+    ChannelConfig,
+    Ends,
+    Message,
+    Prefix,
+    Reception,
+    Utterance,
+    Words,
+    check_range,
+)
 from channels.registry import register
 
 CHARSET = ascii_letters + digits + punctuation + " \n"
@@ -63,19 +73,20 @@ class SilenceChannel(Channel):
     """An empty slot: the only message there is says nothing, at 0 bits. Its success is P0."""
 
     judged = False
+    num_slots = 0
 
     def __init__(self, config: ChannelConfig, ends: Ends) -> None:
         super().__init__(config, ends)
         self.message_space = Discrete(1)
 
-    def send(self, utterance: Utterance) -> list[int]:
+    def send(self, utterance: Utterance) -> list[Message]:
         """The one message of an alphabet of one."""
         return [0] * len(utterance.texts)
 
-    def receive(self, messages: Sequence[int]) -> Reception:
+    def receive(self, messages: Sequence[Message]) -> Reception:
         """A slot of no positions."""
         return Prefix(torch.zeros(len(messages), 0, self.ends.embedding_width))
 
-    def message_bits(self, message: int) -> float:
+    def message_bits(self, message: Message) -> float:
         """log2 of an alphabet of one."""
         return 0.0

@@ -13,10 +13,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def interval(proportion: Mapping[str, Any] | None) -> str:
-    """An interval in percent without its sign, such as [81.2, 96.8]; an en dash if there is none."""
-    if proportion is None:
-        return NOT_PLAYED
+def interval(proportion: Mapping[str, Any]) -> str:
+    """An interval in percent without its sign, such as [81.2, 96.8]."""
     return f"[{100 * proportion['ci_low']:.1f}, {100 * proportion['ci_high']:.1f}]"
 
 
@@ -25,10 +23,8 @@ def span(proportion: Mapping[str, Any]) -> str:
     return f"{100 * proportion['ci_low']:.1f}–{100 * proportion['ci_high']:.1f}"
 
 
-def rate(proportion: Mapping[str, Any] | None) -> str:
-    """A rate with its counts, such as 92.0% (46/50); an en dash if there is none."""
-    if proportion is None:
-        return NOT_PLAYED
+def rate(proportion: Mapping[str, Any]) -> str:
+    """A rate with its counts, such as 92.0% (46/50)."""
     return f"{percent(proportion['rate'])} ({proportion['successes']}/{proportion['n']})"
 
 

@@ -103,7 +103,7 @@ def play(pair: Pair, contestants: dict[str, Contestant], config: PlayConfig) -> 
                 outcomes = _choose(pair, context, table, control, sent)
                 yield [
                     _record(contestant, condition, row, script, outcome)
-                    for row, outcome in zip(rows, outcomes, strict=True)
+                    for row, outcome in zip(rows.tolist(), outcomes, strict=True)
                 ]
 
 
@@ -149,11 +149,10 @@ class Table:
     def deal(self, episodes: Sequence[Episode]) -> list[Referents]:
         """Begin the episodes; returns the candidates (N, A) that each receiver sees."""
         self._playing = self._all[: len(episodes)]
-        seen = [
+        return [
             environment.reset(options={"episodes": [episode]})[0][RECEIVER]["candidates"]
             for environment, episode in zip(self._playing, episodes, strict=True)
         ]
-        return seen
 
     def speak(self, messages: Sequence[Message]) -> list[Message]:
         """Let the senders act; returns the messages that the receivers observe."""
@@ -199,7 +198,7 @@ def _record(
     return EpisodeRecord(
         channel=contestant.channel.name,
         condition=condition,
-        episode_id=int(row),
+        episode_id=row,
         success=outcome.reward == 1.0,
         choice=outcome.choice,
         target=target,

@@ -8,7 +8,7 @@ import difflib
 import json
 import reprlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,7 @@ class EpisodeRecord:
         trained: True for a trained codec, False for an untrained one, None where there is nothing to train.
 
     Raises:
-        ValueError: if a field has the wrong type or range, or if the fields contradict each other.
+        ValueError: if a field is out of its range, or if the fields contradict each other.
     """
 
     channel: str
@@ -49,24 +49,21 @@ class EpisodeRecord:
     choice: int | None = None
     target: int | None = None
     intended: int | None = None
-    bits: float | None = None
+    bits: float | int | None = None
     message: Any = None
-    probabilities: Sequence[float] | None = None
+    probabilities: Sequence[float | int] | None = None
     trained: bool | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.channel, str) or not self.channel.strip() or not self.channel.isprintable():
+        if not self.channel.strip() or not self.channel.isprintable():
             raise _wrong("channel", "a printable name", self.channel)
         _check_condition(self.condition)
-        if not _is_integer(self.episode_id) or not -_LARGEST_ID <= self.episode_id < _LARGEST_ID:
+        if not -_LARGEST_ID <= self.episode_id < _LARGEST_ID:
             raise _wrong("episode_id", "an integer of 64 bits", self.episode_id)
-        if not isinstance(self.success, bool):
-            raise _wrong("success", "true or false", self.success)
-        if self.trained is not None and not isinstance(self.trained, bool):
-            raise _wrong("trained", "true, false or null", self.trained)
-        if self.bits is not None and not (_is_number(self.bits) and 0 <= self.bits <= _LARGEST_BITS):
+        if self.bits is not None and not 0 <= self.bits <= _LARGEST_BITS:
             raise _wrong("bits", f"a number from 0 to {_LARGEST_BITS}", self.bits)
-        _check_probabilities(self.probabilities)
+        if self.probabilities is not None:
+            _check_probabilities(self.probabilities)
         for name in ("choice", "target", "intended"):
             _check_candidate(name, getattr(self, name), self.probabilities)
         self._check_agreement()
@@ -82,6 +79,19 @@ class EpisodeRecord:
 
 _FIELDS = tuple(field.name for field in fields(EpisodeRecord))
 _REQUIRED = tuple(field.name for field in fields(EpisodeRecord) if field.default is MISSING)
+_INDEX = (int, "the index of a candidate, at least 0")
+_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "channel": (str, "a printable name"),
+    "condition": (str, f"one of {', '.join(CONDITIONS)}"),
+    "episode_id": (int, "an integer of 64 bits"),
+    "success": (bool, "true or false"),
+    "choice": _INDEX,
+    "target": _INDEX,
+    "intended": _INDEX,
+    "bits": ((int, float), f"a number from 0 to {_LARGEST_BITS}"),
+    "probabilities": (list, "a list of numbers"),
+    "trained": (bool, "true, false or null"),
+}
 
 
 def read_records(path: str | Path) -> Iterator[EpisodeRecord]:
@@ -135,6 +145,7 @@ def parse_record(line: bytes) -> EpisodeRecord:
     missing = [name for name in _REQUIRED if name not in entry]
     if missing:
         raise ValueError(f"missing {', '.join(missing)}; a record needs {', '.join(_REQUIRED)}")
+    _check_types(entry)
     return EpisodeRecord(**{name: entry[name] for name in _FIELDS if name in entry})
 
 
@@ -197,39 +208,39 @@ def _check_new(record: EpisodeRecord, seen: set[int]) -> None:
     seen.add(record.episode_id)
 
 
-def _check_condition(condition: object) -> None:
-    if isinstance(condition, str) and condition in CONDITIONS:
+def _check_types(entry: Mapping[str, object]) -> None:
+    """Refuse values of the wrong JSON type; their ranges are the record's own affair."""
+    for name, (kinds, wanted) in _TYPES.items():
+        value = entry.get(name)
+        if value is None and name not in _REQUIRED:
+            continue
+        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+            raise _wrong(name, wanted, value)
+    for number in entry.get("probabilities") or ():  # type: ignore[attr-defined]
+        if not isinstance(number, int | float) or isinstance(number, bool):
+            raise _wrong("probabilities", "a list of numbers", entry["probabilities"])
+
+
+def _check_condition(condition: str) -> None:
+    if condition in CONDITIONS:
         return
     message = f"condition must be one of {', '.join(CONDITIONS)}, got {reprlib.repr(condition)}"
-    near = difflib.get_close_matches(str(condition).lower(), CONDITIONS, n=1)
+    near = difflib.get_close_matches(condition.lower(), CONDITIONS, n=1)
     raise ValueError(message + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
-def _check_probabilities(probabilities: object) -> None:
-    if probabilities is None:
-        return
-    wanted = "a list of at least 2 numbers between 0 and 1"
-    if not isinstance(probabilities, list | tuple) or len(probabilities) < 2:
-        raise _wrong("probabilities", wanted, probabilities)
-    if not all(_is_number(number) and 0 <= number <= 1 for number in probabilities):
-        raise _wrong("probabilities", wanted, probabilities)
+def _check_probabilities(probabilities: Sequence[float | int]) -> None:
+    if len(probabilities) < 2 or not all(0 <= number <= 1 for number in probabilities):
+        raise _wrong("probabilities", "a list of at least 2 numbers between 0 and 1", probabilities)
 
 
-def _check_candidate(name: str, index: object, probabilities: Sequence[float] | None) -> None:
+def _check_candidate(name: str, index: int | None, probabilities: Sequence[float | int] | None) -> None:
     if index is None:
         return
-    if not isinstance(index, int) or isinstance(index, bool) or index < 0:
+    if index < 0:
         raise _wrong(name, "the index of a candidate, at least 0", index)
     if probabilities is not None and index >= len(probabilities):
         raise _wrong(name, f"less than {len(probabilities)}, the number of probabilities", index)
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _refuse_constant(name: str) -> None:

@@ -88,7 +88,7 @@ def notes(tally: Tally) -> list[str]:
     if named:
         said.append(
             f"Not every condition played the same episodes, and rates may differ for that reason alone. "
-            f"Other than the {widest.n} episodes that most were played on: {named}."
+            f"Other than the {widest.n} episodes of the longest: {named}."
         )
     return said
 

@@ -6,7 +6,7 @@ To add one, write a function of a `Step` that returns a scalar, and give it a na
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -15,7 +15,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from agents.receiver import Receiver
 from channels.base import Prefix, Relay
 
 COSINE_TEMPERATURE = 0.1
@@ -106,23 +105,22 @@ class TokenTargets:
     message evenly, and with a shorter one some slots are free.
 
     Args:
-        receiver: whose tokens and embeddings count.
-        texts: the messages, one a referent.
+        rows: the receiver's token ids of each message.
+        embeddings: the receiver's token embeddings.
         num_slots: k.
     """
 
-    def __init__(self, receiver: Receiver, texts: list[str], num_slots: int) -> None:
-        rows = receiver.message_tokens(texts)
+    def __init__(self, rows: Sequence[list[int]], embeddings: Float[Tensor, "W E"], num_slots: int) -> None:
         vocabulary = sorted({token for row in rows for token in row})
         place = {token: index for index, token in enumerate(vocabulary)}
-        self._shares = torch.zeros(len(texts), num_slots, len(vocabulary))
+        shares = torch.zeros(len(rows), num_slots, len(vocabulary))
         for number, row in enumerate(rows):
             for j, token in enumerate(row):
-                self._shares[number, j * num_slots // len(row), place[token]] += 1
-        self._shares /= self._shares.sum(-1, keepdim=True).clamp(min=1)
-        self._shares = self._shares.to(receiver.lm.device)
-        self._table = receiver.embed_ids(torch.tensor(vocabulary, device=receiver.lm.device))
+                shares[number, j * num_slots // len(row), place[token]] += 1
+        shares /= shares.sum(-1, keepdim=True).clamp(min=1)
+        self._shares = shares.to(embeddings.device)
+        self._table = embeddings[torch.tensor(vocabulary, device=embeddings.device)]
 
     def of(self, numbers: Int[Tensor, " B"]) -> MessageTokens:
         """The targets of the messages with these numbers."""
-        return MessageTokens(self._table, self._shares[numbers])
+        return MessageTokens(self._table, self._shares[numbers.to(self._shares.device)])

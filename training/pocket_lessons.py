@@ -27,27 +27,33 @@ Encode = Callable[[str], list[int]]
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One step of the receiver's curriculum.
+    """One step of the receiver's curriculum; each batch draws one size of each kind.
 
     Args:
-        num_attributes: how many attributes (drawn anew for each lesson) the candidates show.
-        num_candidates: the sizes of candidate sets, one drawn for each batch.
+        num_attributes: how many attributes the candidates show (which ones is drawn for each lesson).
+        num_candidates: how many candidates there are.
         shared: chance that a candidate keeps an attribute of the common base referent.
+        shuffled_labels: share of lessons whose candidates bear any letters in any order, so that
+            labels must be copied and cannot be counted.
     """
 
-    num_attributes: int
+    num_attributes: tuple[int, ...]
     num_candidates: tuple[int, ...]
     shared: float = 0.0
+    shuffled_labels: float = 1.0
 
 
 CURRICULUM = (
-    Stage(num_attributes=1, num_candidates=(3,)),
-    Stage(num_attributes=2, num_candidates=(4,)),
-    Stage(num_attributes=3, num_candidates=(5,)),
-    Stage(num_attributes=4, num_candidates=(5,)),
-    Stage(num_attributes=4, num_candidates=(5,), shared=0.3),
-    Stage(num_attributes=4, num_candidates=(5,), shared=0.5),
-    Stage(num_attributes=4, num_candidates=(5, 5, 5, 2, 3, 4, 6, 7, 8, 9, 10), shared=0.5),
+    Stage(num_attributes=(1,), num_candidates=(3,)),
+    Stage(num_attributes=(1, 2, 3, 4), num_candidates=(3, 4, 5)),
+    Stage(num_attributes=(4,), num_candidates=(5,), shared=0.3, shuffled_labels=0.5),
+    Stage(num_attributes=(4,), num_candidates=(5,), shared=0.5, shuffled_labels=0.5),
+    Stage(
+        num_attributes=(4,),
+        num_candidates=(5, 5, 5, 5, 5, 2, 3, 4, 6, 7, 8, 9, 10),
+        shared=0.5,
+        shuffled_labels=0.2,
+    ),
 )
 
 
@@ -72,23 +78,36 @@ class Lessons:
             (f"{self.world.describe(referent)}<|im_end|>", True),
         ]
 
-    def receiver_lesson(self, stage: Stage, num_candidates: int, rng: np.random.Generator) -> list[Piece]:
+    def receiver_batch(self, stage: Stage, size: int, rng: np.random.Generator) -> list[list[Piece]]:
+        """`size` lessons of one kind, so that they are equally long."""
+        num_attributes = int(rng.choice(stage.num_attributes))
+        num_candidates = int(rng.choice(stage.num_candidates))
+        return [self.receiver_lesson(stage, num_attributes, num_candidates, rng) for _ in range(size)]
+
+    def receiver_lesson(
+        self, stage: Stage, num_attributes: int, num_candidates: int, rng: np.random.Generator
+    ) -> list[Piece]:
         """The receiver's turn: one candidate list, then rounds of message and answer."""
-        descriptions = self._candidates(stage, num_candidates, rng)
-        before, after = cut_at_slot(_user_turn(receiver_prompt(descriptions)))
+        descriptions = self._candidates(stage, num_attributes, num_candidates, rng)
+        labels = LABELS[:num_candidates]
+        if rng.random() < stage.shuffled_labels:
+            labels = tuple(LABELS[i] for i in rng.permutation(len(LABELS))[:num_candidates])
+        before, after = cut_at_slot(_user_turn(receiver_prompt(descriptions, labels)))
         pieces: list[Piece] = [(before, False)]
         for number, target in enumerate(rng.integers(num_candidates, size=self.num_rounds)):
             if number:
                 pieces.append(("<|im_end|>\n<|im_start|>user\nMessage:", False))
-            pieces += [(slot_text(descriptions[target]), False), (after, False), (LABELS[target], True)]
+            pieces += [(slot_text(descriptions[target]), False), (after, False), (labels[target], True)]
         return pieces
 
-    def _candidates(self, stage: Stage, num_candidates: int, rng: np.random.Generator) -> list[str]:
-        if stage.num_attributes == len(self.world.attributes):
+    def _candidates(
+        self, stage: Stage, num_attributes: int, num_candidates: int, rng: np.random.Generator
+    ) -> list[str]:
+        if num_attributes == len(self.world.attributes):
             config = EpisodeConfig(num_candidates=num_candidates, resample_probability=1 - stage.shared)
             candidates = self._sampler(config).draw(rng).candidates
             return [self.world.describe(candidate) for candidate in candidates]
-        kept = np.sort(rng.permutation(len(self.world.attributes))[: stage.num_attributes])
+        kept = np.sort(rng.permutation(len(self.world.attributes))[:num_attributes])
         texts: dict[str, None] = {}
         while len(texts) < num_candidates:
             referent = self._referents[rng.integers(len(self._referents))]

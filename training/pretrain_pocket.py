@@ -155,7 +155,7 @@ class Pretraining:
                 f"the loss is {loss.item()} at step {progression.step}; {self._state} stays as it was"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
         self.optimizer.step()
         progression.step += 1
@@ -188,12 +188,9 @@ class Pretraining:
         return functional.cross_entropy(logits, wanted), float((logits.argmax(-1) == wanted).float().mean())
 
     def _draw(self, lesson: int) -> list[list[tuple[str, bool]]]:
-        batch = range(self.config.batch_size)
         if lesson < 0:
-            return [self.lessons.sender_lesson(self.rng) for _ in batch]
-        stage = CURRICULUM[lesson]
-        num_candidates = int(self.rng.choice(stage.num_candidates))
-        return [self.lessons.receiver_lesson(stage, num_candidates, self.rng) for _ in batch]
+            return [self.lessons.sender_lesson(self.rng) for _ in range(self.config.batch_size)]
+        return self.lessons.receiver_batch(CURRICULUM[lesson], self.config.batch_size, self.rng)
 
     def _tokens(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -63,7 +63,9 @@ class Trainer:
         referents = self.pair.world.referents("train")
         self.everything = self.pair.sender.speak(referents)
         self.channel.calibrate(self.everything.states, self.everything.mask)
-        self.targets = TokenTargets(self.pair.receiver, list(self.everything.texts), self.channel.num_slots)
+        receiver = self.pair.receiver
+        rows = receiver.message_tokens(list(self.everything.texts))
+        self.targets = TokenTargets(rows, receiver.lm.embedding_table, self.channel.num_slots)
         self.number_of = np.full(self.pair.world.size, -1)
         self.number_of[self.pair.world.index(referents)] = np.arange(len(referents))
 

@@ -181,7 +181,9 @@ def test_the_original_rule_refuses_an_honest_channel():
     assert answers == {"normal_above_floor": True, "shuffle_below_p0": False}
 
 
-@pytest.mark.parametrize(("name", "value"), [("min_ci_low", 0.0), ("confidence", 1.0), ("mcnemar_alpha", 5)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("min_ci_low", 0.0), ("confidence", 1.0), ("mcnemar_alpha", 5.0)]
+)
 def test_thresholds_lie_between_zero_and_one(name, value):
     with pytest.raises(ValueError, match=f"{name} must be between 0 and 1, got {value}"):
         Gate1Thresholds(**{name: value})

@@ -231,7 +231,7 @@ def test_conditions_on_other_episodes_are_noted():
     records = [r for r in perfect(100) if r.condition != "null" or r.episode_id < 90]
     assert build(perfect(100))["notes"] == []
     (note,) = build(records)["notes"]
-    assert note.endswith("Other than the 100 episodes that most were played on: latent_vq: null.")
+    assert note.endswith("Other than the 100 episodes of the longest: latent_vq: null.")
 
 
 def test_thresholds_are_those_that_judged():

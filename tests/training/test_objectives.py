@@ -15,19 +15,6 @@ from training.objectives import (
 )
 
 
-class FakeReceiver:
-    """Ten tokens; a message is digits, each a token, and token i embeds as the i-th unit vector."""
-
-    class lm:  # noqa: N801
-        device = torch.device("cpu")
-
-    def message_tokens(self, texts):
-        return [[int(c) for c in text] for text in texts]
-
-    def embed_ids(self, ids):
-        return torch.eye(10)[ids]
-
-
 def make_step(vectors, shares, losses=None, logits=None, targets=None):
     tokens = MessageTokens(torch.eye(10)[: shares.shape[-1]], shares)
     return Step(
@@ -39,7 +26,8 @@ def make_step(vectors, shares, losses=None, logits=None, targets=None):
 
 
 def shares_of(texts, num_slots):
-    return TokenTargets(FakeReceiver(), texts, num_slots).of(torch.arange(len(texts))).shares
+    rows = [[int(character) for character in text] for text in texts]
+    return TokenTargets(rows, torch.eye(10), num_slots).of(torch.arange(len(texts))).shares
 
 
 def test_each_slot_answers_for_its_own_token_when_there_are_as_many():
@@ -105,4 +93,4 @@ def test_a_weight_must_be_finite_and_not_negative(value):
 def test_something_must_be_asked_for():
     step = make_step(torch.ones(1, 1, 10), shares_of(["0"], 1))
     with pytest.raises(ValueError, match="at least one objective"):
-        evaluate_objectives(step, ObjectiveWeights(cross_entropy=0, reconstruction=0, quantizer=0))
+        evaluate_objectives(step, ObjectiveWeights(cross_entropy=0.0, reconstruction=0.0, quantizer=0.0))

@@ -1,0 +1,261 @@
+"""Every registered channel keeps the contract, and a channel that breaks it is told how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+
+from channels.base import Channel, ChannelConfig, Ends, Prefix, Relay, Utterance, Words
+from channels.latent import ContinuousChannel, LatentConfig, LatentVQConfig, VectorQuantizedChannel
+from channels.registry import channel_class, channel_names
+from channels.testing import ENDS, ContractError, check_channel, synthetic_utterance
+from channels.text import TextChannel
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", channel_names())
+def test_every_registered_channel_keeps_the_contract(name: str, seed: int) -> None:
+    check_channel(name, seed)
+
+
+def test_a_quantised_channel_keeps_it_too() -> None:
+    torch.manual_seed(0)
+    channel = VectorQuantizedChannel(LatentVQConfig(k=3, codebook_size=8), ENDS)
+    utterance = synthetic_utterance(ENDS)
+    channel.calibrate(utterance.states, utterance.mask)
+    channel.start_quantizing(utterance)
+    weights = {name: tensor.clone() for name, tensor in channel.state_dict().items()}
+    check_channel(channel)
+    assert channel.training, "the channel itself is left alone"
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in channel.state_dict().items())
+
+
+def test_torchs_generator_stays_as_it_is() -> None:
+    before = torch.get_rng_state()
+    check_channel("latent_vq")
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"channel must be one of .* got 'latnet', did you mean 'latent'"):
+        check_channel("latnet")
+
+
+class TooFew(TextChannel):
+    def send(self, utterance: Utterance) -> list[str]:
+        return super().send(utterance)[1:]
+
+
+class OutsideItsSpace(TextChannel):
+    def send(self, utterance: Utterance) -> list[str]:
+        return [f"{text} ☂" for text in utterance.texts]
+
+
+class TooCheap(VectorQuantizedChannel):
+    def message_bits(self, message: Any) -> float:
+        return 2.0
+
+
+class CheapText(TextChannel):
+    def message_bits(self, message: str) -> float:
+        return 4.0 * len(message)
+
+
+class NegativeBits(TextChannel):
+    def message_bits(self, message: str) -> float:
+        return -1.0
+
+
+class Murmur(TextChannel):
+    """A receiver gets the words of the others too."""
+
+    def receive(self, messages: Sequence[str]) -> Words:
+        return Words([max(messages, key=len)] * len(messages))
+
+    def message_bits(self, message: str) -> float:
+        return 8.0 * 300
+
+
+class PrivatePath(ContinuousChannel):
+    """Training sees what the box would have cut."""
+
+    def relay(self, utterance: Utterance) -> Relay:
+        return Relay(Prefix(self.decoder(2 * self.encode(utterance).latents)), {})
+
+
+class Restless(ContinuousChannel):
+    def send(self, utterance: Utterance) -> list[np.ndarray]:
+        noise = 1e-3 * np.random.default_rng().random()
+        return [(m + noise).clip(-1, 1).astype("f4") for m in super().send(utterance)]
+
+    def relay(self, utterance: Utterance) -> Relay:
+        return Relay(self.receive(super().send(utterance)), {})
+
+
+class NoisyReception(ContinuousChannel):
+    calls = 0
+
+    def receive(self, messages: Sequence[Any]) -> Prefix:
+        type(self).calls += 1
+        return Prefix(super().receive(messages).vectors + type(self).calls)
+
+
+class DecodedNull(ContinuousChannel):
+    def null_reception(self, batch: int) -> Prefix:
+        return Prefix(self.decoder(torch.zeros(batch, self.num_slots, 16)))
+
+
+class WrongNull(ContinuousChannel):
+    def null_reception(self, batch: int) -> Prefix:
+        return Prefix(torch.zeros(batch, 1, self.ends.embedding_width))
+
+
+class Learner(VectorQuantizedChannel):
+    """A message that is sent in training mode moves the codebook."""
+
+    def __init__(self, config: LatentVQConfig, ends: Ends) -> None:
+        super().__init__(config, ends)
+        self.quantizing.fill_(True)
+
+    def send(self, utterance: Utterance) -> list[np.ndarray]:
+        _, codes, _ = self.quantizer(self._latents(utterance))
+        return list(codes.numpy())
+
+
+class ModeLost(ContinuousChannel):
+    def send(self, utterance: Utterance) -> list[np.ndarray]:
+        self.encoder.eval()
+        return super().send(utterance)
+
+
+class Detached(ContinuousChannel):
+    def relay(self, utterance: Utterance) -> Relay:
+        return Relay(self.receive(self.send(utterance)), {})
+
+
+class Cut(ContinuousChannel):
+    @torch.no_grad()
+    def relay(self, utterance: Utterance) -> Relay:
+        return super().relay(utterance)
+
+
+class Idle(ContinuousChannel):
+    def __init__(self, config: LatentConfig, ends: Ends) -> None:
+        super().__init__(config, ends)
+        self.spare = torch.nn.Parameter(torch.ones(2))
+
+
+class Untrainable(ContinuousChannel):
+    trainable = False
+
+
+class Forgetful(ContinuousChannel):
+    def __init__(self, config: LatentConfig, ends: Ends) -> None:
+        super().__init__(config, ends)
+        self.bias = torch.rand(ends.embedding_width)
+
+    def receive(self, messages: Sequence[Any]) -> Prefix:
+        return Prefix(super().receive(messages).vectors + self.bias)
+
+    def relay(self, utterance: Utterance) -> Relay:
+        return Relay(Prefix(super().relay(utterance).reception.vectors + self.bias), {})
+
+
+class TrainedText(TextChannel):
+    trainable = True
+
+    def __init__(self, config: Any, ends: Ends) -> None:
+        super().__init__(config, ends)
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("broken", "lesson"),
+    [
+        (TooFew, "send made 31 messages of 32 utterances"),
+        (OutsideItsSpace, "what the space cannot hold cannot cross"),
+        (TooCheap, "some for 2 bits; no code is that short"),
+        (CheapText, "bytes of text for .* charge 8 bits a byte at least"),
+        (NegativeBits, "message_bits is -1.0; bits are finite and not negative"),
+        (Murmur, "receive mixes messages of a batch"),
+        (PrivatePath, "training must have no private path"),
+        (Restless, "send makes two messages of one utterance in eval mode"),
+        (NoisyReception, "receive makes two receptions of one message in eval mode"),
+        (DecodedNull, "null_reception is not zero"),
+        (WrongNull, r"null_reception has shape \(3, 1, 20\); it must have \(3, 4, 20\)"),
+        (Learner, "send or receive changed quantizer.* in training mode"),
+        (ModeLost, "put back the mode of every module"),
+        (Detached, "no finite gradient reaches encoder"),
+        (Cut, "relay has no gradient in training mode"),
+        (Idle, "no finite gradient reaches spare"),
+        (Untrainable, "trainable is False, but there are"),
+        (Forgetful, "behaves otherwise once saved and loaded"),
+        (TrainedText, "relays text, which has no gradient"),
+    ],
+)
+def test_a_broken_promise_is_named(broken: type[Channel], lesson: str) -> None:
+    with pytest.raises(ContractError, match=lesson):
+        check_channel(broken)
+
+
+class Coin(Channel):
+    """The least channel there can be: one bit, whether the words are many."""
+
+    def __init__(self, config: ChannelConfig, ends: Ends) -> None:
+        super().__init__(config, ends)
+        self.message_space = Discrete(2)
+
+    def send(self, utterance: Utterance) -> list[int]:
+        return [int(len(text) > 18) for text in utterance.texts]
+
+    def receive(self, messages: Sequence[int]) -> Prefix:
+        width = self.ends.embedding_width
+        return Prefix(torch.tensor(messages).float()[:, None, None].expand(-1, self.num_slots, width))
+
+    def message_bits(self, message: int) -> float:
+        return 1.0
+
+
+def test_a_channel_of_ones_own_keeps_it() -> None:
+    check_channel(Coin)
+
+
+class HalfCoin(Coin):
+    def message_bits(self, message: int) -> float:
+        return 0.5
+
+
+def test_two_messages_cannot_cost_half_a_bit() -> None:
+    with pytest.raises(ContractError, match=r"for 0\.5 bits"):
+        check_channel(HalfCoin)
+
+
+@pytest.mark.parametrize("name", channel_names())
+def test_null_is_zero_bit_for_bit_also_after_a_training_step(name: str) -> None:
+    torch.manual_seed(0)
+    kind = channel_class(name)
+    channel = kind(kind.Config(), ENDS)
+    if kind.trainable:
+        optimizer = torch.optim.SGD(channel.parameters(), lr=0.5)
+        for _ in range(3):
+            relay = channel.train().relay(synthetic_utterance(ENDS))
+            sum([relay.reception.vectors.square().mean(), *relay.losses.values()]).backward()
+            optimizer.step()
+    vectors = channel.null_reception(5).vectors
+    assert vectors.numpy().tobytes() == bytes(4 * vectors.numel()), "true zeros, not minus zero"
+    assert vectors.shape == (5, channel.num_slots, ENDS.embedding_width)
+
+
+def test_box_messages_lie_in_their_box() -> None:
+    """Saturated latents touch the wall and do not cross it."""
+    torch.manual_seed(0)
+    channel = ContinuousChannel(LatentConfig(), ENDS).eval()
+    utterance = synthetic_utterance(ENDS)
+    loud = utterance._replace(states=utterance.states * 1e6)
+    assert isinstance(channel.message_space, Box)
+    assert all(channel.message_space.contains(message) for message in channel.send(loud))

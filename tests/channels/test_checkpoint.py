@@ -1,0 +1,183 @@
+"""A checkpoint is exact, or refused with a reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from channels.checkpoint import CheckpointError, file_hash, load_channel, read_header, save_channel
+from channels.latent import LatentVQConfig, VectorQuantizedChannel
+from channels.registry import channel_class, channel_names
+from channels.testing import ENDS, synthetic_utterance
+
+MODELS = {"sender": "aaa", "receiver": "bbb"}
+
+
+@pytest.fixture
+def trained() -> VectorQuantizedChannel:
+    torch.manual_seed(0)
+    channel = VectorQuantizedChannel(LatentVQConfig(k=2, codebook_size=8, latent_width=5), ENDS)
+    utterance = synthetic_utterance(ENDS)
+    channel.calibrate(utterance.states, utterance.mask)
+    channel.start_quantizing(utterance)
+    channel.train().relay(utterance)
+    return channel.eval()
+
+
+@pytest.fixture
+def saved(trained: VectorQuantizedChannel, tmp_path: Path) -> Path:
+    path = tmp_path / "channel.safetensors"
+    save_channel(path, trained, MODELS, {"seed": 3})
+    return path
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]], None]) -> None:
+    """Change header or weights of a checkpoint in place."""
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["parley"])
+    weights = load_file(path)
+    change(header, weights)
+    save_file(weights, path, metadata={"parley": json.dumps(header)})
+
+
+def test_loading_is_exact(trained: VectorQuantizedChannel, saved: Path) -> None:
+    loaded = load_channel(saved, ENDS, MODELS)
+    assert isinstance(loaded, VectorQuantizedChannel)
+    assert not loaded.training
+    assert (loaded.config, loaded.ends) == (trained.config, trained.ends)
+    ours, theirs = trained.state_dict(), loaded.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(
+        torch.equal(ours[name], theirs[name]) and ours[name].dtype == theirs[name].dtype for name in ours
+    )
+    utterance = synthetic_utterance(ENDS)
+    assert torch.equal(trained.relay(utterance).reception.vectors, loaded.relay(utterance).reception.vectors)
+
+
+@pytest.mark.parametrize("name", [n for n in channel_names() if channel_class(n).trainable])
+def test_every_trainable_channel_can_be_saved(name: str, tmp_path: Path) -> None:
+    kind = channel_class(name)
+    channel = kind(kind.Config(), ENDS)
+    save_channel(tmp_path / "c.safetensors", channel, MODELS, {})
+    loaded = load_channel(tmp_path / "c.safetensors", ENDS, MODELS)
+    assert type(loaded) is kind
+    assert all(torch.equal(a, loaded.state_dict()[n]) for n, a in channel.state_dict().items())
+
+
+def test_the_header_is_read_without_the_weights(saved: Path) -> None:
+    header = read_header(saved)
+    assert header.channel == "latent_vq"
+    assert header.config["codebook_size"] == 8
+    assert header.models == MODELS
+    assert header.training == {"seed": 3}
+    assert header.format_version == 1
+
+
+def test_saving_leaves_no_scrap_and_replaces_the_old(trained: VectorQuantizedChannel, saved: Path) -> None:
+    before = file_hash(saved)
+    torch.nn.init.zeros_(trained.decoder.scale_gate)
+    save_channel(saved, trained, MODELS, {})
+    assert file_hash(saved) != before
+    assert [path.name for path in saved.parent.iterdir()] == ["channel.safetensors"]
+
+
+def test_the_hash_is_sha256(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abc")
+    assert file_hash(tmp_path / "f") == sha256(b"abc").hexdigest()
+
+
+@pytest.mark.parametrize("role", ["sender", "receiver"])
+def test_another_model_is_refused(saved: Path, role: str) -> None:
+    with pytest.raises(
+        CheckpointError, match=rf"channel\.safetensors was trained for another {role}: its fingerprint"
+    ):
+        load_channel(saved, ENDS, MODELS | {role: "ccc"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("state_width", 48), ("num_positions", 13), ("embedding_width", 7), ("embedding_norm", 3.0)],
+)
+def test_another_width_is_refused(saved: Path, name: str, value: float) -> None:
+    other = replace(ENDS, **{name: value})
+    with pytest.raises(CheckpointError, match=rf"was trained for {name} .*; these models' is {value}"):
+        load_channel(saved, other, MODELS)
+
+
+def test_the_norm_may_be_rounded_by_another_precision(saved: Path) -> None:
+    loaded = load_channel(saved, replace(ENDS, embedding_norm=1.501), MODELS)
+    assert loaded.ends == ENDS, "the channel stays as it was trained"
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.safetensors", tmp_path):
+        with pytest.raises(CheckpointError, match=f"no checkpoint at {path}"):
+            read_header(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_file_is_refused(saved: Path, share: float) -> None:
+    whole = saved.read_bytes()
+    saved.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(CheckpointError, match="is damaged or not a safetensors file"):
+        load_channel(saved, ENDS, MODELS)
+
+
+def test_random_bytes_are_refused(saved: Path) -> None:
+    saved.write_bytes(bytes(range(256)) * 40)
+    with pytest.raises(CheckpointError, match="is damaged or not a safetensors file"):
+        load_channel(saved, ENDS, MODELS)
+
+
+def test_anothers_safetensors_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"weight": torch.ones(2)}, path)
+    with pytest.raises(CheckpointError, match="is a safetensors file, but not a channel's checkpoint"):
+        load_channel(path, ENDS, MODELS)
+    save_file({"weight": torch.ones(2)}, path, metadata={"parley": "{no json"})
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_channel(path, ENDS, MODELS)
+
+
+@pytest.mark.parametrize("version", [0, 2, None, "1"])
+def test_another_version_is_refused(saved: Path, version: Any) -> None:
+    rewrite(saved, lambda header, _: header.update(format_version=version))
+    with pytest.raises(CheckpointError, match=f"has format version {version}; this program reads 1"):
+        load_channel(saved, ENDS, MODELS)
+
+
+@pytest.mark.parametrize("name", ["channel", "config", "ends", "models", "training"])
+def test_an_incomplete_header_is_refused(saved: Path, name: str) -> None:
+    rewrite(saved, lambda header, _: header.update({name: 7}))
+    with pytest.raises(CheckpointError, match=f"has a header without a proper '{name}' in it"):
+        load_channel(saved, ENDS, MODELS)
+    rewrite(saved, lambda header, _: header.pop(name))
+    with pytest.raises(CheckpointError, match=f"has a header without a proper '{name}' in it"):
+        load_channel(saved, ENDS, MODELS)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda h, w: w.pop("decoder.scale_gate"), "Missing key.*scale_gate"),
+        (lambda h, w: w.update(spare=torch.ones(1)), "Unexpected key.*spare"),
+        (lambda h, w: h["config"].update(k=3), "size mismatch"),
+        (lambda h, w: h["config"].update(k=0), "k must be from 1 to 256, got 0"),
+        (lambda h, w: h["config"].update(colour=1), "colour"),
+        (lambda h, w: h.update(channel="telepathy"), "channel must be one of .* got 'telepathy'"),
+        (lambda h, w: h["ends"].update(extra=1), "extra"),
+    ],
+)
+def test_what_does_not_fit_is_refused(saved: Path, change: Any, reason: str) -> None:
+    rewrite(saved, change)
+    with pytest.raises(CheckpointError, match=rf"(?s)does not fit channel .*{reason}"):
+        load_channel(saved, ENDS, MODELS)

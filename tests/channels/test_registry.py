@@ -1,0 +1,140 @@
+"""How channels become known."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+import channels
+from channels import registry
+from channels.base import Channel, check_range
+from channels.testing import check_channel
+from channels.text import TextChannel
+
+NEW_CHANNEL = '''
+from channels.base import Channel, Words
+from channels.registry import register
+from gymnasium.spaces import Discrete
+
+
+@register("{name}")
+class Loud(Channel):
+    """Says nothing but how loud it was."""
+
+    def __init__(self, config, ends):
+        super().__init__(config, ends)
+        self.message_space = Discrete(4)
+
+    def send(self, utterance):
+        return [len(text) % 4 for text in utterance.texts]
+
+    def receive(self, messages):
+        return Words([str(int(message)) for message in messages])
+
+    def message_bits(self, message):
+        return 8.0
+'''
+
+
+@pytest.fixture
+def registry_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The registry as in a fresh process: it has yet to look around."""
+    registry.channel_names()
+    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
+    registry._import_channel_modules.cache_clear()
+    yield
+    registry._import_channel_modules.cache_clear()
+
+
+def test_the_channels_that_ship() -> None:
+    assert {"latent", "latent_vq", "silence", "text"} <= set(registry.channel_names())
+    assert registry.channel_names() == sorted(registry.channel_names())
+    assert registry.channel_class("text") is TextChannel
+    assert TextChannel.name == "text"
+
+
+@pytest.mark.usefixtures("registry_again")
+def test_a_new_channel_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loud.py").write_text(NEW_CHANNEL.format(name="loud"))
+    monkeypatch.setattr(channels, "__path__", [*channels.__path__, str(tmp_path)])
+    try:
+        assert "loud" in registry.channel_names()
+        check_channel("loud")
+    finally:
+        sys.modules.pop("channels.loud", None)
+        registry._import_channel_modules.cache_clear()
+
+
+@pytest.mark.usefixtures("registry_again")
+def test_another_package_adds_one_by_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loudpackage.py").write_text(NEW_CHANNEL.format(name="loud_package"))
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint("loud_package", "loudpackage:Loud", "parley.channels")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
+    try:
+        assert "loud_package" in registry.channel_names()
+        check_channel("loud_package")
+    finally:
+        sys.modules.pop("loudpackage", None)
+
+
+@pytest.mark.usefixtures("registry_again")
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(
+        ValueError, match=r"channel 'text' is registered already, by channels\.text\.TextChannel"
+    ):
+
+        @registry.register("text")
+        class Impostor(TextChannel):
+            pass
+
+    same_name = type("TextChannel", (TextChannel,), {"__module__": "elsewhere"})
+    with pytest.raises(ValueError, match="channel 'text' is registered already"):
+        registry.register("text")(same_name)
+    assert registry.channel_class("text") is TextChannel
+
+
+@pytest.mark.usefixtures("registry_again")
+def test_a_module_may_be_imported_again() -> None:
+    assert registry.register("text")(TextChannel) is TextChannel
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [("latent_qv", ", did you mean 'latent_vq'?"), ("txt", ", did you mean 'text'?"), ("zzz", "")],
+)
+def test_an_unknown_name_lists_the_valid_ones(asked: str, hint: str) -> None:
+    with pytest.raises(ValueError, match="channel must be one of") as caught:
+        registry.channel_class(asked)
+    names = ", ".join(registry.channel_names())
+    assert str(caught.value) == f"channel must be one of {names}, got {asked!r}{hint}"
+
+
+def test_the_base_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        Channel(Channel.Config(), None)  # type: ignore[abstract,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "message"),
+    [
+        (0, 1, 4, "n must be from 1 to 4, got 0"),
+        (5, 1, 4, "n must be from 1 to 4, got 5"),
+        (-1, 0, float("inf"), "n must be at least 0, got -1"),
+        (2**31, 0, 2**31 - 1, "n must be from 0 to 2147483647, got 2147483648"),
+        (float("nan"), 0, 1, "n must be from 0 to 1, got nan"),
+        (1.5, 0, 1, "n must be from 0 to 1, got 1.5"),
+    ],
+)
+def test_ranges_name_bound_and_value(value: float, low: float, high: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_range("n", value, low, high)
+
+
+def test_the_bounds_themselves_are_in_range() -> None:
+    check_range("n", 1, 1, 4)
+    check_range("n", 4, 1, 4)

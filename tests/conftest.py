@@ -1,0 +1,164 @@
+"""Small random language models with true architectures, built once, and how all tests run."""
+
+# ruff: noqa: E402 - the hook stands before the imports it checks
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from beartype import BeartypeConf, beartype
+from jaxtyping import install_import_hook
+
+# shapes in signatures are checked wherever tests call them; whole numbers pass for floats
+check_types = beartype(conf=BeartypeConf(is_pep484_tower=True))
+install_import_hook(["channels", "agents"], f"{__name__}.check_types")
+
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from agents.language_model import FrozenLM
+from agents.pair import Pair
+from agents.pocket_model import PocketConfig, build_model, train_tokenizer
+from agents.prompts import LABELS, receiver_prompt, sender_prompt
+from agents.receiver import Receiver
+from agents.sender import Sender
+from envs.world import Attribute, World
+
+torch.set_num_threads(1)  # a second thread beside another busy process costs tenfold
+
+TINY = PocketConfig(vocab_size=400, width=32, mlp_width=48, num_layers=3, num_heads=4, max_length=256)
+OTHER = PocketConfig(vocab_size=330, width=48, mlp_width=64, num_layers=2, num_heads=4, max_length=256)
+SaveModel = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def small_world() -> World:
+    """48 referents, whose values differ in length."""
+    return World(
+        name="small",
+        attributes=(
+            Attribute(name="size", values=("tiny", "large")),
+            Attribute(name="colour", values=("red", "ultramarine", "blue", "white")),
+            Attribute(name="shape", values=("cube", "ball", "icosahedron", "ring", "disc", "star")),
+        ),
+        split_fractions=(0.4, 0.3, 0.3),
+        split_seed=0,
+    )
+
+
+def _corpus(world: World) -> list[str]:
+    texts = [" ".join(LABELS), receiver_prompt([world.describe(r) for r in world.referents("train")])]
+    texts += [sender_prompt(world.facts(r)) + "\n" + world.describe(r) for r in world.referents("train")]
+    return texts * 3
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(small_world: World) -> PreTrainedTokenizerFast:
+    return train_tokenizer(_corpus(small_world), TINY)
+
+
+@pytest.fixture(scope="session")
+def save_model(
+    tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: PreTrainedTokenizerFast
+) -> SaveModel:
+    """Writes a model and a tokenizer as a `from_pretrained` folder."""
+
+    def save(model: Any, tokenizer: Any = tiny_tokenizer, **options: Any) -> Path:
+        folder = tmp_path_factory.mktemp("model")
+        model.save_pretrained(folder, **options)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def qwen2_folder(save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast) -> Path:
+    """Qwen2, tied embeddings: the pocket's architecture."""
+    return save_model(build_model(tiny_tokenizer, TINY, seed=0))
+
+
+@pytest.fixture(scope="session")
+def qwen2_untied_folder(save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast) -> Path:
+    """Qwen2 with an output layer of its own."""
+    config = build_model(tiny_tokenizer, TINY, seed=1).config
+    config.tie_word_embeddings = False
+    torch.manual_seed(1)
+    return save_model(type(build_model(tiny_tokenizer, TINY, seed=1))(config))
+
+
+@pytest.fixture(scope="session")
+def qwen2_gqa_folder(save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast) -> Path:
+    """Qwen2 whose four heads share two key-value heads."""
+    config = build_model(tiny_tokenizer, TINY, seed=2).config
+    config.num_key_value_heads = 2
+    torch.manual_seed(2)
+    return save_model(type(build_model(tiny_tokenizer, TINY, seed=2))(config))
+
+
+@pytest.fixture(scope="session")
+def qwen2_sharded_folder(save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast) -> Path:
+    """The same weights as `qwen2_folder`, over several files."""
+    return save_model(build_model(tiny_tokenizer, TINY, seed=0), max_shard_size="50KB")
+
+
+@pytest.fixture(scope="session")
+def qwen3_folder(save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast) -> Path:
+    """Qwen3: norms on queries and keys, heads wider than the width divided by their number."""
+    torch.manual_seed(3)
+    config = Qwen3Config(
+        vocab_size=len(tiny_tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=256,
+        initializer_range=0.1,
+        tie_word_embeddings=True,
+        eos_token_id=tiny_tokenizer.eos_token_id,
+        pad_token_id=tiny_tokenizer.pad_token_id,
+        bos_token_id=None,
+    )
+    return save_model(Qwen3ForCausalLM(config))
+
+
+@pytest.fixture(scope="session")
+def other_folder(save_model: SaveModel, small_world: World) -> Path:
+    """A model of another width, depth and tokenizer."""
+    tokenizer = train_tokenizer(_corpus(small_world), OTHER)
+    return save_model(build_model(tokenizer, OTHER, seed=4), tokenizer)
+
+
+@pytest.fixture(scope="session")
+def lm(qwen2_folder: Path) -> FrozenLM:
+    return FrozenLM(str(qwen2_folder))
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        "qwen2_folder",
+        "qwen2_untied_folder",
+        "qwen2_gqa_folder",
+        "qwen2_sharded_folder",
+        "qwen3_folder",
+    ],
+)
+def any_lm(request: pytest.FixtureRequest) -> FrozenLM:
+    """Every architecture in turn."""
+    return FrozenLM(str(request.getfixturevalue(request.param)))
+
+
+@pytest.fixture(scope="session")
+def receiver(lm: FrozenLM) -> Receiver:
+    return Receiver(lm)
+
+
+@pytest.fixture
+def pair(lm: FrozenLM, receiver: Receiver, small_world: World) -> Pair:
+    """A sender and a receiver that share one model; the sender has said nothing yet."""
+    return Pair(Sender(lm, small_world), receiver, small_world)

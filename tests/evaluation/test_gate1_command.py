@@ -1,0 +1,176 @@
+"""The Gate 1 command, end to end on the pocket, with few episodes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from agents.command_line import ExitCode, run_command
+from agents.pair import ModelConfig, Pair
+from channels.checkpoint import save_channel
+from channels.latent import LatentVQConfig, VectorQuantizedChannel
+from envs.world import objects_world
+from evaluation import gate1
+from evaluation.contestants import chosen_channels, given_checkpoints
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A run folder with a codec that never learned."""
+    pair = Pair.load(ModelConfig(device="cpu"), objects_world())
+    torch.manual_seed(0)
+    channel = VectorQuantizedChannel(LatentVQConfig(codec_width=32), pair.ends)
+    utterance = pair.sender.speak(pair.world.referents("train")[:200])
+    channel.calibrate(utterance.states, utterance.mask)
+    channel.start_quantizing(utterance)
+    folder = tmp_path_factory.mktemp("runs") / "latent_vq-seed0"
+    folder.mkdir()
+    save_channel(folder / "channel.safetensors", channel, pair.fingerprints, {"seed": 0})
+    return folder
+
+
+def command(*arguments):
+    def main():
+        import tyro
+
+        config = tyro.cli(gate1.Gate1Config, args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+        return gate1.run(config, list(arguments))
+
+    return run_command(main)
+
+
+def results_in(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+def test_a_codec_that_never_learned_fails(checkpoint, tmp_path, capsys):
+    code = command(
+        "--channels", "latent_vq,text", "--checkpoint", str(checkpoint), "--episodes", "80",
+        "--folder", str(tmp_path), "--device", "cpu",
+    )  # fmt: skip
+    results = results_in(tmp_path)
+    assert code == ExitCode.FAIL
+    assert results["verdict"] == "fail"
+    assert results["channels"]["latent_vq"]["status"] == "trained"
+    assert results["channels"]["latent_vq"]["bits"] == 24.0
+    assert results["p0"]["n"] == 80
+    assert results["provenance"]["checkpoints"]["latent_vq"]["sha256"]
+    assert results["provenance"]["seeds"] == {"evaluation": 0}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "results.json", "report.md", "success.png", "episodes.jsonl"
+    }  # fmt: skip
+    shown = capsys.readouterr().out
+    assert results["sentence"].split()[0] in shown
+    assert "report.md" in shown
+
+
+def test_recorded_episodes_give_the_same_judgement_without_a_model(checkpoint, tmp_path):
+    played, again = tmp_path / "played", tmp_path / "again"
+    arguments = (
+        "--channels",
+        "latent_vq",
+        "--checkpoint",
+        str(checkpoint),
+        "--episodes",
+        "40",
+        "--device",
+        "cpu",
+    )
+    code = command(*arguments, "--folder", str(played))
+    recorded = str(played / "episodes.jsonl")
+    assert command("--from-episodes", recorded, "--folder", str(again)) == code
+    one, other = results_in(played), results_in(again)
+    assert one["channels"] == other["channels"]
+    assert one["verdict"] == other["verdict"]
+
+
+def test_without_a_trained_channel_nothing_is_decided(tmp_path):
+    arguments = ("--channels", "text", "--episodes", "40", "--folder", str(tmp_path), "--runs", str(tmp_path))
+    assert command(*arguments, "--device", "cpu") == ExitCode.INCONCLUSIVE
+    assert results_in(tmp_path)["channels"]["text"]["status"] == "reference"
+
+
+def test_the_newest_fitting_checkpoint_is_found(checkpoint, tmp_path):
+    arguments = ("--channels", "latent_vq", "--episodes", "4", "--runs", str(checkpoint.parent))
+    command(*arguments, "--folder", str(tmp_path), "--device", "cpu")
+    assert results_in(tmp_path)["channels"]["latent_vq"]["status"] == "trained"
+
+
+def test_a_malformed_line_is_named_by_its_number(tmp_path, capsys):
+    path = tmp_path / "episodes.jsonl"
+    good = {"channel": "x", "condition": "normal", "episode_id": 0, "success": True}
+    path.write_text(json.dumps(good) + "\n{broken\n")
+    code = command("--from-episodes", str(path), "--folder", str(tmp_path / "out"))
+    assert code == ExitCode.USAGE
+    assert "line 2" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--channels", "latnt"], ExitCode.USAGE, "did you mean 'latent'"),
+        (["--channels", ","], ExitCode.USAGE, "at least one channel"),
+        (["--checkpoint", "nowhere"], ExitCode.COULD_NOT_RUN, "no checkpoint at nowhere"),
+        (["--from-episodes", "nowhere.jsonl"], ExitCode.COULD_NOT_RUN, "nowhere.jsonl"),
+        (["--model", "./nowhere", "--channels", "text"], ExitCode.COULD_NOT_RUN, "nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_said_without_a_traceback(arguments, code, words, tmp_path, capsys):
+    assert command(*arguments, "--folder", str(tmp_path / "out"), "--device", "cpu") == code
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    arguments = ("--channels", "text", "--folder", str(tmp_path / "file" / "out"), "--device", "cpu")
+    assert command(*arguments) == ExitCode.COULD_NOT_RUN
+    assert "file" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_the_episodes_that_were_played(tmp_path, capsys, monkeypatch):
+    played = gate1.play
+
+    def interrupted(*arguments):
+        for number, batch in enumerate(played(*arguments)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield batch
+
+    monkeypatch.setattr(gate1, "play", interrupted)
+    arguments = ("--channels", "text", "--episodes", "10", "--folder", str(tmp_path), "--device", "cpu")
+    assert command(*arguments) == ExitCode.COULD_NOT_RUN
+    assert "can be judged with --from-episodes" in " ".join(capsys.readouterr().err.split())
+    assert len((tmp_path / "episodes.jsonl").read_text().splitlines()) == 20
+
+
+def test_silence_always_plays_and_all_means_all():
+    assert chosen_channels(["latent"]) == ["silence", "latent"]
+    assert chosen_channels(["all"])[:2] == ["silence", "text"]
+    assert set(chosen_channels(["all"])) >= {"latent", "latent_vq"}
+    with pytest.raises(ValueError, match="unknown channel 'nothing'"):
+        chosen_channels(["all", "nothing"])
+
+
+def test_a_checkpoint_must_be_of_a_channel_that_plays(checkpoint):
+    with pytest.raises(ValueError, match="which is not among --channels text"):
+        given_checkpoints([checkpoint], ["text"])
+    with pytest.raises(ValueError, match="two checkpoints are of channel 'latent_vq'"):
+        given_checkpoints([checkpoint, checkpoint], ["latent_vq"])
+    assert given_checkpoints([checkpoint], ["latent_vq"])["latent_vq"].name == "channel.safetensors"
+
+
+def test_the_command_runs_in_a_process_of_its_own(tmp_path):
+    path = tmp_path / "episodes.jsonl"
+    line = {"channel": "x", "condition": "normal", "episode_id": 0, "success": True}
+    path.write_text(json.dumps(line) + "\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "evaluation.gate1", "--from-episodes", path, "--folder", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == ExitCode.INCONCLUSIVE, done.stderr
+    assert "Traceback" not in done.stderr
