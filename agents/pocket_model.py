@@ -6,7 +6,7 @@ ordinary `from_pretrained` folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,13 @@ from transformers import AttentionInterface, PreTrainedTokenizerFast, Qwen2Confi
 
 POCKET_FOLDER = Path(__file__).parent / "pocket"
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+LOOK_BACK = (
+    (2, 3, 4, 5),
+    (5, 6, 7, 8),
+)  # even and odd layers: from a value to its label, from the answer back
+LOOK_BACK_GAIN = 4.0
+LOOK_BACK_CONTENT = 0.1
+SHARP_PAIRS = 4
 SDPA_FLOAT32 = "sdpa_float32"
 QWEN2_WORDS = (  # the pre-tokenisation rule that Qwen2's tokenizer publishes
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
@@ -102,22 +109,41 @@ def build_model(tokenizer: PreTrainedTokenizerFast, config: PocketConfig, seed: 
 
 @torch.no_grad()
 def _initialize(model: Qwen2ForCausalLM, config: PocketConfig) -> None:
-    """Start where in-context matching is near: tokens attend to their like and pass on what they are.
+    """Start where in-context matching is near, so that it is learned within minutes.
 
-    Embeddings have unit variance and every layer adds little, so that a token can be told from the
-    residual stream in all layers; keys equal queries and outputs transpose values, as in mimetic
-    initialisation (Trockman and Kolter, 2023).
+    Half of the heads look back a fixed number of tokens; in the others keys equal queries, so that
+    a token attends to its like (mimetic initialisation: Trockman and Kolter, 2023). Embeddings
+    have unit variance and every layer adds little, so that tokens can be told apart in all layers.
     """
     depth = 2 * config.num_layers
     model.model.embed_tokens.weight.normal_()
     model.model.norm.weight.fill_(config.width**-0.5)
-    for layer in model.model.layers:
+    for number, layer in enumerate(model.model.layers):
         attention, mlp = layer.self_attn, layer.mlp
         for projection in (attention.q_proj, attention.v_proj, mlp.gate_proj, mlp.up_proj):
             projection.weight.normal_(std=config.width**-0.5)
         attention.k_proj.weight.copy_(attention.q_proj.weight)
-        attention.o_proj.weight.copy_(attention.v_proj.weight.T * depth**-0.5)
+        _look_back(attention, LOOK_BACK[number % len(LOOK_BACK)], config)
+        attention.o_proj.weight.normal_(std=(config.width * depth) ** -0.5)
         mlp.down_proj.weight.normal_(std=(config.mlp_width * depth) ** -0.5)
+
+
+def _look_back(attention: torch.nn.Module, offsets: Sequence[int], config: PocketConfig) -> None:
+    """Let the first heads attend `offsets` tokens back, whatever stands there.
+
+    Rotary positions turn a bias pair at frequency w by its position times w; a query bias that is
+    turned by offset * w more meets the key bias best that many tokens back.
+    """
+    head_width = config.width // config.num_heads
+    half = torch.arange(head_width // 2)
+    fast = LOOK_BACK_GAIN * (half < SHARP_PAIRS)  # slow pairs cannot tell neighbours apart
+    for head, offset in enumerate(offsets):
+        rows = slice(head * head_width, (head + 1) * head_width)
+        angles = offset * config.rope_theta ** (-half / len(half))
+        for projection in (attention.q_proj, attention.k_proj):
+            projection.weight[rows] *= LOOK_BACK_CONTENT
+        attention.q_proj.bias[rows] = torch.cat([fast * torch.cos(angles), -fast * torch.sin(angles)])
+        attention.k_proj.bias[rows] = torch.cat([fast, torch.zeros(len(half))])
 
 
 def hidden_states(model: Qwen2ForCausalLM, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:

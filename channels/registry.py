@@ -68,5 +68,5 @@ def channel_class(name: str) -> type[Channel]:
     if name not in names:
         nearest = get_close_matches(name, names, n=1)
         hint = f", did you mean {nearest[0]!r}?" if nearest else ""
-        raise ValueError(f"channel must be one of {', '.join(names)}, got {name!r}{hint}")
+        raise ValueError(f"unknown channel {name!r}{hint or '.'} The channels are: {', '.join(names)}")
     return _REGISTERED[name]

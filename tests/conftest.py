@@ -39,9 +39,9 @@ def small_world() -> World:
     return World(
         name="small",
         attributes=(
-            Attribute(name="size", values=("tiny", "large")),
-            Attribute(name="colour", values=("red", "ultramarine", "blue", "white")),
-            Attribute(name="shape", values=("cube", "ball", "icosahedron", "ring", "disc", "star")),
+            Attribute(name="size", values=("tiny", "very large")),
+            Attribute(name="colour", values=("red", "dark sea blue", "blue", "white")),
+            Attribute(name="shape", values=("cube", "ball", "round cone", "ring", "disc", "star")),
         ),
         split_fractions=(0.4, 0.3, 0.3),
         split_seed=0,

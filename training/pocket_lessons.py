@@ -40,14 +40,14 @@ class Stage:
     num_attributes: tuple[int, ...]
     num_candidates: tuple[int, ...]
     shared: float = 0.0
-    shuffled_labels: float = 1.0
+    shuffled_labels: float = 0.0
 
 
 CURRICULUM = (
     Stage(num_attributes=(1,), num_candidates=(3,)),
     Stage(num_attributes=(1, 2, 3, 4), num_candidates=(3, 4, 5)),
-    Stage(num_attributes=(4,), num_candidates=(5,), shared=0.3, shuffled_labels=0.5),
-    Stage(num_attributes=(4,), num_candidates=(5,), shared=0.5, shuffled_labels=0.5),
+    Stage(num_attributes=(4,), num_candidates=(5,), shared=0.3, shuffled_labels=0.0),
+    Stage(num_attributes=(4,), num_candidates=(5,), shared=0.5, shuffled_labels=0.0),
     Stage(
         num_attributes=(4,),
         num_candidates=(5, 5, 5, 5, 5, 2, 3, 4, 6, 7, 8, 9, 10),

@@ -57,7 +57,7 @@ class PretrainConfig:
     seed: int = 0
     batch_size: int = 48
     num_rounds: int = 4
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     warmup_steps: int = 100
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0

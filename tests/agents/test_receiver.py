@@ -18,11 +18,11 @@ from channels.base import Prefix, Reception, Words
 
 # prompts of different length, so that a batch is padded on the left
 ROWS = [
-    ["tiny red cube", "large blue ball", "tiny blue ring"],
-    ["large ultramarine icosahedron", "tiny ultramarine icosahedron", "large red icosahedron"],
-    ["tiny blue disc", "large ultramarine star", "tiny red icosahedron"],
+    ["tiny red cube", "very large blue ball", "tiny blue ring"],
+    ["very large dark sea blue round cone", "tiny dark sea blue round cone", "very large red round cone"],
+    ["tiny blue disc", "very large dark sea blue star", "tiny red round cone"],
 ]
-TEXTS = ["tiny red cube", "large ultramarine icosahedron, indeed", ""]
+TEXTS = ["tiny red cube", "very large dark sea blue round cone, indeed", ""]
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 
 
@@ -198,7 +198,7 @@ def test_a_prefix_of_another_width_is_refused(receiver: Receiver) -> None:
 
 def test_too_long_a_context_is_refused(receiver: Receiver) -> None:
     with pytest.raises(ValueError, match=r"prompt of \d+ tokens exceeds the 256 of model"):
-        receiver.read([["large ultramarine icosahedron " * 40]])
+        receiver.read([["very large dark sea blue round cone " * 60]])
     with pytest.raises(ValueError, match=r"prompt of \d+ tokens exceeds the 256 of model"):
         receiver.choose(receiver.read(ROWS[:1]), Words(["z" * 300]))
     with pytest.raises(

@@ -42,7 +42,9 @@ def test_torchs_generator_stays_as_it_is() -> None:
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"channel must be one of .* got 'latnet', did you mean 'latent'"):
+    with pytest.raises(
+        ValueError, match=r"unknown channel 'latnet', did you mean 'latent'\? The channels are: "
+    ):
         check_channel("latnet")
 
 

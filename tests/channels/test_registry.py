@@ -105,13 +105,13 @@ def test_a_module_may_be_imported_again() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "hint"),
-    [("latent_qv", ", did you mean 'latent_vq'?"), ("txt", ", did you mean 'text'?"), ("zzz", "")],
+    [("latent_qv", ", did you mean 'latent_vq'?"), ("txt", ", did you mean 'text'?"), ("zzz", ".")],
 )
 def test_an_unknown_name_lists_the_valid_ones(asked: str, hint: str) -> None:
-    with pytest.raises(ValueError, match="channel must be one of") as caught:
+    with pytest.raises(ValueError, match="unknown channel") as caught:
         registry.channel_class(asked)
     names = ", ".join(registry.channel_names())
-    assert str(caught.value) == f"channel must be one of {names}, got {asked!r}{hint}"
+    assert str(caught.value) == f"unknown channel {asked!r}{hint} The channels are: {names}"
 
 
 def test_the_base_cannot_be_made() -> None:
