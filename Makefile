@@ -42,5 +42,11 @@ check: $(VENV)/installed-dev  ## what a pull request must pass: style, types, im
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q
 
+results: $(VENV)/installed  ## the figures of docs/results/gate1.md: training seeds 0, 1 and 2
+	for seed in 0 1 2; do $(MAKE) gate1 SEED=$$seed || exit 1; done
+
+pocket: $(VENV)/installed  ## pretrain the embedded model again, into runs/pocket (resumable)
+	$(BIN)/python -m training.pretrain_pocket --folder runs/pocket
+
 clean:  ## remove the environment and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

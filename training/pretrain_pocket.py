@@ -39,14 +39,15 @@ class PretrainConfig:
         batch_size: lessons a step.
         num_rounds: messages and answers over one candidate list.
         learning_rate: AdamW's, after `warmup_steps`; falls to 0 along a cosine over the last
-            `polish_steps`, which begin when the last stage is mastered.
+            `polish_steps`, which begin when the last stage is mastered, or after `patience` steps of it.
         weight_decay: AdamW's.
         max_grad_norm: gradients are clipped to this L2 norm.
         mastery: accuracy over the last `mastery_window` batches at which a stage is mastered.
         mastery_window: batches.
         review: share of the receiver's batches drawn from any stage so far.
         sender_share: share of all batches that are the sender's turn.
-        polish_steps: steps after the last stage is mastered.
+        patience: most steps of the last stage at the full learning rate.
+        polish_steps: steps at the falling learning rate.
         max_steps: gives up, with the checkpoint kept, when the curriculum takes longer.
         checkpoint_every: steps between checkpoints.
         threads: CPU threads.
@@ -65,7 +66,8 @@ class PretrainConfig:
     mastery_window: int = 25
     review: float = 0.25
     sender_share: float = 0.2
-    polish_steps: int = 3000
+    patience: int = 600
+    polish_steps: int = 2500
     max_steps: int = 20000
     checkpoint_every: int = 100
     threads: int = 2
@@ -78,6 +80,7 @@ class Progression:
 
     step: int = 0
     stage: int = 0
+    stage_start: int = 0
     polish_start: int | None = None
     accuracies: deque[float] = field(default_factory=deque)
 
@@ -87,14 +90,16 @@ class Progression:
         if len(self.accuracies) > config.mastery_window:
             self.accuracies.popleft()
         full = len(self.accuracies) == config.mastery_window
-        if self.polish_start is not None or not full or np.mean(self.accuracies) < config.mastery:
-            return False
-        if self.stage + 1 < len(CURRICULUM):
-            self.stage += 1
+        mastered = full and float(np.mean(self.accuracies)) >= config.mastery
+        last = self.stage + 1 == len(CURRICULUM)
+        if last and self.polish_start is None:
+            if mastered or self.step - self.stage_start >= config.patience:
+                self.polish_start = self.step
+        elif mastered and not last:
+            self.stage, self.stage_start = self.stage + 1, self.step
             self.accuracies.clear()
-        else:
-            self.polish_start = self.step
-        return True
+            return True
+        return False
 
     def learning_rate(self, config: PretrainConfig) -> float:
         """The learning rate of this step."""

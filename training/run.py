@@ -95,12 +95,13 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig) -> int:
     folder = config.folder or Path("runs") / f"{name}-seed{config.seed}"
     resuming = prepare_folder(folder, config.record(name, codec), config.resume)
     torch.manual_seed(config.seed)
-    pair = Pair.load(config.models, objects_world())
-    channel = channel_class(name)(codec, pair.ends)
-    assert isinstance(channel, LatentChannel), "trainable channels are latent"
-    trainer = Trainer(channel, pair, config, folder)
-    if resuming:
-        trainer.resume()
+    with console.status("the sender describes and reads every training referent"):
+        pair = Pair.load(config.models, objects_world())
+        channel = channel_class(name)(codec, pair.ends)
+        assert isinstance(channel, LatentChannel), "trainable channels are latent"
+        trainer = Trainer(channel, pair, config, folder)
+        if resuming:
+            trainer.resume()
     try:
         trainer.run()
     except KeyboardInterrupt:

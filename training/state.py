@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from safetensors.torch import save_file  # isort: skip
+from agents.command_line import RunError
 
 
-class StateError(ValueError):
+class StateError(RunError):
     """A saved training that cannot be continued; the message says why."""
 
 

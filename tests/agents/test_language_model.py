@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from io import StringIO
+from logging import StreamHandler
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.utils import logging
 
 from agents.language_model import FrozenLM, ModelError
 from agents.pocket_model import CONTROL_TOKENS
@@ -115,8 +118,6 @@ def test_a_checkpoints_decoding_habits_are_left_behind(folder: Path) -> None:
 
 
 def test_loading_prints_nothing(qwen2_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from transformers.utils import logging
-
     before = logging.is_progress_bar_enabled(), logging.get_verbosity()
     FrozenLM(str(qwen2_folder))
     captured = capfd.readouterr()
@@ -202,16 +203,19 @@ def spoil_tokenizer(folder: Path) -> None:
         (spoil_tokenizer, "could not be loaded: "),
     ],
 )
-def test_a_damaged_folder_is_refused(
-    folder: Path, spoil: Callable[[Path], None], reason: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_folder_is_refused(folder: Path, spoil: Callable[[Path], None], reason: str) -> None:
     spoil(folder)
-    with pytest.raises(ModelError, match=reason) as caught:
-        FrozenLM(str(folder))
+    advice = StringIO()
+    handler = StreamHandler(advice)
+    logging.add_handler(handler)
+    try:
+        with pytest.raises(ModelError, match=reason) as caught:
+            FrozenLM(str(folder))
+    finally:
+        logging.remove_handler(handler)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
-    captured = capfd.readouterr()
-    assert captured.out + captured.err == "", "the error is all that is said"
+    assert advice.getvalue() == "", "the error is all that is said"
 
 
 def test_a_missing_shard_is_refused(qwen2_sharded_folder: Path, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_damaged_state_cannot_be_resumed_and_stays(tmp_path, capsys):
     command(*folder)
     state = tmp_path / "run" / "state.safetensors"
     state.write_bytes(state.read_bytes()[:1000])
-    assert command(*folder, "--resume") == ExitCode.USAGE
+    assert command(*folder, "--resume") == ExitCode.COULD_NOT_RUN
     assert "cannot be resumed" in capsys.readouterr().err
     assert len(state.read_bytes()) == 1000
 
