@@ -17,6 +17,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from torch import Tensor
 from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
 
 POCKET_FOLDER = Path(__file__).parent / "pocket"
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -128,8 +129,8 @@ def _initialize(model: Qwen2ForCausalLM, config: PocketConfig) -> None:
         mlp.down_proj.weight.normal_(std=(config.mlp_width * depth) ** -0.5)
 
 
-def _look_back(attention: torch.nn.Module, offsets: Sequence[int], config: PocketConfig) -> None:
-    """Let the first heads attend `offsets` tokens back, whatever stands there.
+def _look_back(attention: Qwen2Attention, offsets: Sequence[int], config: PocketConfig) -> None:
+    """Let the first half of the heads attend `offsets` tokens back, whatever stands there.
 
     Rotary positions turn a bias pair at frequency w by its position times w; a query bias that is
     turned by offset * w more meets the key bias best that many tokens back.
@@ -137,7 +138,7 @@ def _look_back(attention: torch.nn.Module, offsets: Sequence[int], config: Pocke
     head_width = config.width // config.num_heads
     half = torch.arange(head_width // 2)
     fast = LOOK_BACK_GAIN * (half < SHARP_PAIRS)  # slow pairs cannot tell neighbours apart
-    for head, offset in enumerate(offsets):
+    for head, offset in enumerate(offsets[: config.num_heads // 2]):
         rows = slice(head * head_width, (head + 1) * head_width)
         angles = offset * config.rope_theta ** (-half / len(half))
         for projection in (attention.q_proj, attention.k_proj):
