@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from agents.pair import Pair
-from channels.base import Channel
+from channels.base import Channel, Utterance
 from channels.checkpoint import CheckpointError, load_channel, read_header
 from channels.latent import LatentChannel, VectorQuantizedChannel
 from channels.registry import channel_class, channel_names
@@ -85,7 +85,7 @@ def _calibrate(channel: Channel, pair: Pair) -> None:
     """What an untrained codec knows before its first step: the statistics of the sender's states."""
     if not isinstance(channel, LatentChannel):
         return
-    utterance = pair.sender.speak(pair.world.referents("train"))
-    channel.calibrate(utterance.states, utterance.mask)
+    states, mask = pair.sender.read(pair.world.referents("train"))
+    channel.calibrate(states, mask)
     if isinstance(channel, VectorQuantizedChannel):
-        channel.start_quantizing(utterance)
+        channel.start_quantizing(Utterance([""] * len(states), states, mask))  # it does not look at words

@@ -74,13 +74,13 @@ def play_and_judge(config: Gate1Config, arguments: list[str], console: Console) 
     names = chosen_channels(config.channels)
     given = given_checkpoints(config.checkpoint, names)
     config.folder.mkdir(parents=True, exist_ok=True)
-    writer = RecordWriter(config.folder / "episodes.jsonl")
     torch.manual_seed(config.play.seed)
-    pair = Pair.load(config.models, objects_world())
-    files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
-    contestants = {name: enter(name, pair, files[name]) for name in names}
+    with console.status("the models are loaded, and the sender reads"):
+        pair = Pair.load(config.models, objects_world())
+        files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
+        contestants = {name: enter(name, pair, files[name]) for name in names}
     provenance = describe(config, pair, {n: f for n, f in files.items() if f}, arguments)
-    with writer:
+    with RecordWriter(config.folder / "episodes.jsonl") as writer:
         try:
             records = _played(pair, contestants, config.play, writer, console)
             results = judge(records, provenance)

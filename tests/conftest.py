@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,20 @@ from agents.pocket_model import PocketConfig, build_model, train_tokenizer
 from agents.prompts import LABELS, receiver_prompt, sender_prompt
 from agents.receiver import Receiver
 from agents.sender import Sender
-from envs.world import Attribute, World
+from envs.world import Attribute, World, objects_world
 
 torch.set_num_threads(1)  # a second thread beside another busy process costs tenfold
 
 TINY = PocketConfig(vocab_size=400, width=32, mlp_width=48, num_layers=3, num_heads=4, max_length=256)
 OTHER = PocketConfig(vocab_size=330, width=48, mlp_width=64, num_layers=2, num_heads=4, max_length=256)
 SaveModel = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def few_objects() -> World:
+    """The default world with fewer values: the pocket knows their words, and its sender is soon done."""
+    whole = objects_world()
+    return replace(whole, attributes=tuple(replace(a, values=a.values[:4]) for a in whole.attributes))
 
 
 @pytest.fixture(scope="session")

@@ -39,8 +39,8 @@ class TrainConfig:
     folder: Path | None = None
     resume: bool = False
     seed: int = 0
-    steps: int = 1000
-    continuous_share: float = 0.5
+    steps: int = 400
+    continuous_share: float = 0.4
     batch_size: int = 32
     messages_per_context: int = 5
     learning_rate: float = 2e-3
@@ -48,7 +48,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     num_candidates: int = 5
-    validate_every: int = 50
+    validate_every: int = 20
     validation_episodes: int = 200
     threads: int = 0
     objectives: ObjectiveWeights = field(default_factory=ObjectiveWeights)

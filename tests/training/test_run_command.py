@@ -19,6 +19,11 @@ TINY = [
 ]  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _few_objects(few_objects, monkeypatch):
+    monkeypatch.setattr("training.run.objects_world", lambda: few_objects)
+
+
 def command(*arguments):
     return run_command(lambda: train(*parse([*TINY, *arguments])))
 

@@ -10,7 +10,6 @@ from agents.pair import ModelConfig, Pair
 from channels.base import Words
 from channels.checkpoint import load_channel, read_header
 from channels.latent import ContinuousChannel, LatentConfig, LatentVQConfig, VectorQuantizedChannel
-from envs.world import objects_world
 from training.config import TrainConfig
 from training.objectives import ObjectiveWeights
 from training.trainer import Trainer
@@ -25,8 +24,8 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def pair():
-    return Pair.load(ModelConfig(device="cpu"), objects_world())
+def pair(few_objects):
+    return Pair.load(ModelConfig(device="cpu"), few_objects)
 
 
 def make_trainer(pair, folder, kind="vq", **settings):
