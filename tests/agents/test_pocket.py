@@ -1,0 +1,50 @@
+"""The shipped pocket: what it must be able to do before any codec is trained."""
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from agents.pair import ModelConfig, Pair
+from agents.pocket_model import POCKET_FOLDER, PocketConfig, train_tokenizer
+from channels.base import Words
+from envs.episode import EpisodeConfig, EpisodeSampler
+from envs.world import objects_world
+from training.pocket_lessons import corpus
+
+WORLD = objects_world()
+
+
+@pytest.fixture(scope="module")
+def pocket():
+    return Pair.load(ModelConfig(device="cpu"), WORLD)
+
+
+def test_the_sender_describes_unseen_referents_exactly(pocket):
+    referents = WORLD.referents("test")
+    said = pocket.sender.speak(referents).texts
+    exact = [text == WORLD.describe(referent) for text, referent in zip(said, referents, strict=True)]
+    assert np.mean(exact) >= 0.99
+
+
+def test_the_receiver_understands_the_sender_about_unseen_referents(pocket):
+    sampler, rng = EpisodeSampler(WORLD, EpisodeConfig(split="test")), np.random.default_rng(5)
+    episodes = [sampler.draw(rng) for _ in range(300)]
+    texts = pocket.sender.speak(np.stack([episode.referent for episode in episodes])).texts
+    context = pocket.read([episode.candidates for episode in episodes])
+    choices = pocket.receiver.choose(context, Words(list(texts))).argmax(-1).tolist()
+    assert np.mean([c == e.target for c, e in zip(choices, episodes, strict=True)]) >= 0.93
+
+
+def test_the_tokenizer_is_the_one_that_the_recipe_trains(pocket):
+    trained = train_tokenizer(corpus(WORLD), PocketConfig())
+    shipped = pocket.sender.lm.tokenizer
+    assert shipped.get_vocab() == trained.get_vocab()
+    text = "<|im_start|>user\nsmall red metal cube, größer?\n\n 12<|im_end|>\n"
+    assert shipped(text)["input_ids"] == trained(text)["input_ids"]
+
+
+def test_it_is_small_enough_to_ship():
+    assert sum(path.stat().st_size for path in POCKET_FOLDER.iterdir()) < 16e6
+    with safe_open(POCKET_FOLDER / "model.safetensors", framework="np") as file:
+        sizes = [np.prod(file.get_slice(name).get_shape()) for name in file.keys()]  # noqa: SIM118
+    assert 1e6 <= sum(sizes) <= 4e6
