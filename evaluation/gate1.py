@@ -24,7 +24,7 @@ from rich.progress import track
 
 from agents.command_line import RunError, exit_with
 from agents.pair import ModelConfig, Pair
-from channels.checkpoint import file_hash
+from channels.checkpoint import file_hash, read_header
 from envs.world import objects_world
 from evaluation.contestants import chosen_channels, enter, find_checkpoint, given_checkpoints
 from evaluation.judge import EXIT_CODES, judge, judge_file, versions, write_run
@@ -118,7 +118,12 @@ def describe(config: Gate1Config, pair: Pair, files: dict[str, Path], arguments:
             "receiver": {"name": pair.receiver.lm.name, "sha256": pair.fingerprints["receiver"]},
         },
         "checkpoints": {
-            name: {"file": path.as_posix(), "sha256": file_hash(path)} for name, path in files.items()
+            name: {
+                "file": path.as_posix(),
+                "sha256": file_hash(path),
+                "training": read_header(path).training,
+            }
+            for name, path in files.items()
         },
         "precision": str(pair.receiver.lm.dtype).removeprefix("torch."),
         "versions": versions("torch", "transformers", "gymnasium", "pettingzoo", "scipy", "numpy"),

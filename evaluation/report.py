@@ -80,19 +80,17 @@ def print_table(results: Results, console: Console) -> None:
 
     Args:
         results: as from build_results.
-        console: 100 columns or more.
+        console: 80 columns or more.
     """
     confidence = f"{results['thresholds']['confidence']:.0%}"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("channel", overflow="fold")
-    table.add_column("bits", justify="right", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("channel", overflow="fold", min_width=9)
     for condition in CONDITIONS:
         table.add_column(condition, justify="center", no_wrap=True)
     table.add_column("Gate 1", no_wrap=True)
     for name, channel in results["channels"].items():
         table.add_row(
-            Text(name, style="bold"),
-            cells.bits(channel["bits"]),
+            Text.assemble((name, "bold"), "\n", (f"{cells.bits(channel['bits'])} bits", "dim")),
             *(_two_lines(channel["conditions"].get(condition)) for condition in CONDITIONS),
             Text(cells.gate(channel), style=_STYLES.get(cells.gate(channel), "dim")),
         )

@@ -56,7 +56,9 @@ def test_a_codec_that_never_learned_fails(checkpoint, tmp_path, capsys):
     assert results["channels"]["latent_vq"]["status"] == "trained"
     assert results["channels"]["latent_vq"]["bits"] == 24.0
     assert results["p0"]["n"] == 80
-    assert results["provenance"]["checkpoints"]["latent_vq"]["sha256"]
+    provenance = results["provenance"]["checkpoints"]["latent_vq"]
+    assert len(provenance["sha256"]) == 64
+    assert provenance["training"] == {"seed": 0}
     assert results["provenance"]["seeds"] == {"evaluation": 0}
     assert {path.name for path in tmp_path.iterdir()} == {
         "results.json", "report.md", "success.png", "episodes.jsonl"

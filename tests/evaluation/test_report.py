@@ -21,7 +21,7 @@ PROVENANCE = {
 }
 
 
-def terminal(results, width=100):
+def terminal(results, width=80):
     console = Console(file=io.StringIO(), width=width)
     print_table(results, console)
     return console.file.getvalue()
@@ -88,10 +88,10 @@ def test_no_name_breaks_the_table_or_becomes_markup(name):
     assert any(line.startswith(f" {name} ") and "50.0%" in line for line in terminal(results).splitlines())
 
 
-def test_the_terminal_shows_the_same_table_within_100_columns():
+def test_the_terminal_shows_the_same_table_within_80_columns():
     results = wide_run()
     text = terminal(results)
-    assert max(len(line) for line in text.splitlines()) <= 100
+    assert max(len(line) for line in text.splitlines()) <= 80
     for channel in results["channels"].values():
         for row in channel["conditions"].values():
             assert f"{100 * row['rate']:.1f}%" in text
@@ -99,14 +99,14 @@ def test_the_terminal_shows_the_same_table_within_100_columns():
         assert cells.gate(channel) in text
     assert "…" not in text
     assert results["sentence"] in " ".join(text.split())
-    assert "chance 20.0%" in text
+    assert "chance 20.0%" in " ".join(text.split())
 
 
 def test_cells_that_do_not_exist_are_dashes_and_never_zero():
     results = build_results(run(50, normal=30), {})
     row = next(line for line in terminal(results).splitlines() if line.startswith(" latent_vq"))
-    assert row.split() == ["latent_vq", "–", "60.0%", "–", "–", "–", "–", "inconclusive"]
-    assert "silence was not played" in terminal(results)
+    assert row.split() == ["latent_vq", "60.0%", "–", "–", "–", "–", "inconclusive"]
+    assert "silence was not played" in " ".join(terminal(results).split())
     assert "P0, silence measured: –." in render_report(results)
     assert "- Chance: –." in render_report(results)
 
