@@ -42,7 +42,8 @@ class Gate1Config:
         channels: names, or all.
         checkpoint: checkpoint files or run folders; by default the newest that fits, under `runs`.
         from_episodes: judge these recorded episodes again, without any model.
-        folder: where the results go; by default runs/gate1.
+        folder: where the results go; by default runs/gate1, and runs/gate1-judged-again for recorded
+            episodes, so that judging them never replaces what was written when they were played.
         runs: where run folders are looked for.
         play: which episodes.
         models: which frozen models play.
@@ -51,7 +52,7 @@ class Gate1Config:
     channels: tuple[str, ...] = ("all",)
     checkpoint: tuple[Path, ...] = ()
     from_episodes: Path | None = None
-    folder: Path = Path("runs/gate1")
+    folder: Path | None = None
     runs: Path = Path("runs")
     play: PlayConfig = field(default_factory=PlayConfig)
     models: ModelConfig = field(default_factory=ModelConfig)
@@ -61,35 +62,37 @@ def run(config: Gate1Config, arguments: list[str]) -> int:
     """Play, judge, write and show; the exit code is the verdict's."""
     console = Console()
     if config.from_episodes is not None:
-        results = judge_file(config.from_episodes, config.folder)
+        folder = config.folder or Path("runs/gate1-judged-again")
+        results = judge_file(config.from_episodes, folder)
     else:
-        results = play_and_judge(config, arguments, console)
+        folder = config.folder or Path("runs/gate1")
+        results = play_and_judge(config, folder, arguments, console)
     print_table(results, console)
-    console.print(f"report: {config.folder / 'report.md'}", soft_wrap=True)
+    console.print(f"report: {folder / 'report.md'}", soft_wrap=True)
     return EXIT_CODES[results["verdict"]]
 
 
-def play_and_judge(config: Gate1Config, arguments: list[str], console: Console) -> Results:
+def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], console: Console) -> Results:
     """Play all channels; the episodes are on disk as they are played."""
     names = chosen_channels(config.channels)
     given = given_checkpoints(config.checkpoint, names)
-    config.folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded, and the sender reads"):
         pair = Pair.load(config.models, objects_world())
         files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
         contestants = {name: enter(name, pair, files[name]) for name in names}
     provenance = describe(config, pair, {n: f for n, f in files.items() if f}, arguments)
-    with RecordWriter(config.folder / "episodes.jsonl") as writer:
+    with RecordWriter(folder / "episodes.jsonl") as writer:
         try:
             records = _played(pair, contestants, config.play, writer, console)
             results = judge(records, provenance)
         except KeyboardInterrupt:
             raise RunError(
-                f"interrupted; the episodes played so far are kept in {config.folder / 'episodes.jsonl'} "
+                f"interrupted; the episodes played so far are kept in {folder / 'episodes.jsonl'} "
                 f"and can be judged with --from-episodes"
             ) from None
-    write_run(results, config.folder)
+    write_run(results, folder)
     return results
 
 

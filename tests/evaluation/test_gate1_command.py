@@ -88,6 +88,15 @@ def test_recorded_episodes_give_the_same_judgement_without_a_model(checkpoint, t
     assert one["verdict"] == other["verdict"]
 
 
+def test_judging_again_does_not_replace_what_was_written_when_playing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command("--channels", "text", "--episodes", "10", "--device", "cpu")
+    written = (tmp_path / "runs/gate1/results.json").read_bytes()
+    command("--from-episodes", "runs/gate1/episodes.jsonl")
+    assert (tmp_path / "runs/gate1/results.json").read_bytes() == written
+    assert (tmp_path / "runs/gate1-judged-again/results.json").exists()
+
+
 def test_without_a_trained_channel_nothing_is_decided(tmp_path):
     arguments = ("--channels", "text", "--episodes", "40", "--folder", str(tmp_path), "--runs", str(tmp_path))
     assert command(*arguments, "--device", "cpu") == ExitCode.INCONCLUSIVE
