@@ -31,7 +31,6 @@ class TrainConfig:
         num_candidates: N of the training and validation episodes.
         validate_every: steps between validations.
         validation_episodes: fixed episodes of the validation split; the best checkpoint wins.
-        threads: CPU threads; 0 leaves the choice to torch.
         objectives: weights of the loss terms.
         models: which frozen models play.
     """
@@ -50,7 +49,6 @@ class TrainConfig:
     num_candidates: int = 5
     validate_every: int = 20
     validation_episodes: int = 200
-    threads: int = 0
     objectives: ObjectiveWeights = field(default_factory=ObjectiveWeights)
     models: ModelConfig = field(default_factory=ModelConfig)
 
@@ -66,13 +64,14 @@ class TrainConfig:
         check_range("max_grad_norm", self.max_grad_norm, 1e-9)
         check_range("validate_every", self.validate_every, 1)
         check_range("validation_episodes", self.validation_episodes, 1)
-        check_range("threads", self.threads, 0)
 
     def record(self, channel: str, channel_config: ChannelConfig) -> dict[str, Any]:
         """What defines the run, as JSON: not where it is kept, nor how fast it goes."""
         own = asdict(self)
-        for name in ("folder", "resume", "threads"):
+        for name in ("folder", "resume"):
             own.pop(name)
+        for name in ("device", "threads"):
+            own["models"].pop(name)
         return {"channel": channel, "codec": asdict(channel_config), "training": own}
 
 

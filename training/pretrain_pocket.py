@@ -70,7 +70,7 @@ class PretrainConfig:
     polish_steps: int = 2500
     max_steps: int = 20000
     checkpoint_every: int = 100
-    threads: int = 2
+    threads: int = 1
     model: PocketConfig = field(default_factory=PocketConfig)
 
 

@@ -90,8 +90,6 @@ def prepare_folder(folder: Path, record: dict[str, Any], resume: bool) -> bool:
 def train(name: str, codec: ChannelConfig, config: TrainConfig) -> int:
     """Train, and say where the result is."""
     console = Console()
-    if config.threads:
-        torch.set_num_threads(config.threads)
     folder = config.folder or Path("runs") / f"{name}-seed{config.seed}"
     resuming = prepare_folder(folder, config.record(name, codec), config.resume)
     torch.manual_seed(config.seed)

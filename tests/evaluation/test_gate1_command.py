@@ -109,6 +109,16 @@ def test_the_newest_fitting_checkpoint_is_found(checkpoint, tmp_path):
     assert results_in(tmp_path)["channels"]["latent_vq"]["status"] == "trained"
 
 
+def test_a_checkpoint_for_other_models_is_not_taken_unasked(checkpoint, tmp_path):
+    pair = Pair.load(ModelConfig(device="cpu"), objects_world())
+    channel = VectorQuantizedChannel(LatentVQConfig(codec_width=32), pair.ends)
+    (tmp_path / "latent_vq-other").mkdir()
+    others = {"sender": "another", "receiver": "another"}
+    save_channel(tmp_path / "latent_vq-other/channel.safetensors", channel, others, {})
+    command("--channels", "latent_vq", "--episodes", "4", "--runs", str(tmp_path), "--folder", str(tmp_path))
+    assert results_in(tmp_path)["channels"]["latent_vq"]["status"] == "untrained"
+
+
 def test_a_malformed_line_is_named_by_its_number(tmp_path, capsys):
     path = tmp_path / "episodes.jsonl"
     good = {"channel": "x", "condition": "normal", "episode_id": 0, "success": True}

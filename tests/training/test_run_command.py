@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from agents.command_line import ExitCode, RunError, run_command
+from agents.pair import ModelConfig
 from channels.latent import LatentConfig, LatentVQConfig
 from training.config import TrainConfig, check_same_run
 from training.run import parse, prepare_folder, train
@@ -54,6 +55,7 @@ def test_the_channel_may_be_named_with_an_equals_sign():
         (["--seed", "-1"], "seed must be from 0 to"),
         (["--steps", "0"], "steps must be at least 1, got 0"),
         (["--num-candidates", "27"], "num_candidates must be from 2 to 26, got 27"),
+        (["--threads", "-1"], "threads must be from 0 to 1024, got -1"),
         (["--codec-width", "30"], "codec_width must be a multiple of codec_heads"),
         (["--cross-entropy", "-1"], "cross_entropy must be a finite weight"),
         (["--steps", "many"], "many"),
@@ -142,8 +144,9 @@ def test_a_folder_is_resumed_only_under_the_same_settings(tmp_path):
 
 
 def test_where_and_how_fast_a_run_goes_does_not_define_it():
-    one = TrainConfig(threads=1, resume=True).record("latent", LatentConfig())
-    assert one == TrainConfig(threads=2).record("latent", LatentConfig())
+    elsewhere = ModelConfig(threads=2, device="cuda")
+    one = TrainConfig(resume=True, models=elsewhere).record("latent", LatentConfig())
+    assert one == TrainConfig().record("latent", LatentConfig())
 
 
 def test_errors_become_one_line_without_a_traceback(capsys):

@@ -103,8 +103,10 @@ def test_the_run_folder_holds_metrics_checkpoint_and_state(pair, tmp_path):
 def test_the_best_checkpoint_on_validation_is_kept(pair, tmp_path):
     trainer = make_trainer(pair, tmp_path, "continuous")
     scores = iter([0.5, 0.3])
-    trainer.validation.success = lambda channel: next(scores)
+    modes = []
+    trainer.validation.success = lambda channel: (modes.append(channel.training), next(scores))[1]
     trainer.run()
+    assert modes == [False, False]
     assert read_header(tmp_path / "channel.safetensors").training["validation_success"] == 0.5
     assert trainer.best == 0.5
 
@@ -164,6 +166,9 @@ def test_training_episodes_are_training_referents_and_targets_vary(pair, tmp_pat
     batch = trainer.play()
     assert batch.logits.shape == (80, 5)
     assert sorted(batch.targets[:5].tolist()) == [0, 1, 2, 3, 4]
+    assert len({tuple(row) for row in batch.targets.reshape(16, 5).tolist()}) > 10
+    drawn = trainer.sampler.draw(trainer.rng).candidates
+    assert pair.world.in_split(drawn, "train").all()
     assert (trainer.number_of[pair.world.index(pair.world.referents("train"))] >= 0).all()
     assert (trainer.number_of[pair.world.index(pair.world.referents("test"))] == -1).all()
 
