@@ -30,7 +30,7 @@ class TrainConfig:
         max_grad_norm: gradients are clipped to this L2 norm.
         num_candidates: N of the training and validation episodes.
         validate_every: steps between validations.
-        validation_episodes: fixed episodes of the validation split; the best checkpoint wins.
+        validation_episodes: fixed episodes of the validation split; the latest of the best checkpoints wins.
         objectives: weights of the loss terms.
         models: which frozen models play.
     """
@@ -38,7 +38,7 @@ class TrainConfig:
     folder: Path | None = None
     resume: bool = False
     seed: int = 0
-    steps: int = 400
+    steps: int = 300
     continuous_share: float = 0.4
     batch_size: int = 32
     messages_per_context: int = 5

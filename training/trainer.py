@@ -142,14 +142,14 @@ class Trainer:
         )
 
     def validate(self) -> dict[str, Any]:
-        """Success on the validation episodes in eval mode; the best checkpoint is kept."""
+        """Success on the validation episodes in eval mode; the latest of the best is kept."""
         self.channel.eval()
         success = self.validation.success(self.channel)
         record: dict[str, Any] = {"validation_success": success}
         if isinstance(self.channel, VectorQuantizedChannel):
             codes = self.channel.codes(self.everything)
             record["perplexity"] = perplexity(codes, self.channel.quantizer.codebook.codebook_size)
-        if success > self.best and self._speaks():
+        if success >= self.best and self._speaks():
             self.best = success
             notes = {"seed": self.config.seed, "step": self.step_number, "validation_success": success}
             save_channel(self.folder / "channel.safetensors", self.channel, self.pair.fingerprints, notes)

@@ -1,0 +1,52 @@
+"""The whole way, as a user goes it: minutes on a CPU (slow), or on a CUDA device (gpu)."""
+
+import json
+
+import pytest
+import torch
+
+from agents.command_line import ExitCode
+from agents.pair import ModelConfig, Pair
+from channels.latent import LatentVQConfig, VectorQuantizedChannel
+from envs.world import objects_world
+from evaluation import gate1
+from evaluation.play import PlayConfig
+from training.config import TrainConfig
+from training.pretrain_pocket import PretrainConfig, Pretraining
+from training.run import train
+from training.trainer import Trainer
+
+
+@pytest.mark.slow
+def test_latent_vq_learns_and_passes_gate_1(tmp_path):
+    run = tmp_path / "latent_vq-seed0"
+    assert train("latent_vq", LatentVQConfig(), TrainConfig(folder=run)) == ExitCode.PASS
+    config = gate1.Gate1Config(
+        channels=("latent_vq",), checkpoint=(run,), folder=tmp_path / "gate1", play=PlayConfig(episodes=200)
+    )
+    assert gate1.run(config, []) == ExitCode.PASS
+    results = json.loads((tmp_path / "gate1/results.json").read_text())
+    assert results["channels"]["latent_vq"]["conditions"]["normal"]["rate"] >= 0.8
+
+
+@pytest.mark.slow
+def test_the_pocket_s_matching_clicks_within_the_first_steps(tmp_path):
+    """The recipe's first two stages, as docs/LOG.md reports them: mastered at steps 437 and 775."""
+    training = Pretraining(PretrainConfig(folder=tmp_path, max_steps=1200), objects_world())
+    assert any(record["stage"] == 2 for record in training.steps())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_bfloat16_pair_trains_a_float32_codec_on_a_gpu(tmp_path):
+    pair = Pair.load(ModelConfig(device="cuda"), objects_world())
+    assert pair.receiver.lm.dtype == torch.bfloat16
+    frozen = {name: value.clone() for name, value in pair.receiver.lm.model.state_dict().items()}
+    channel = VectorQuantizedChannel(LatentVQConfig(), pair.ends)
+    config = TrainConfig(steps=4, validate_every=2, validation_episodes=16, folder=tmp_path)
+    trainer = Trainer(channel, pair, config, tmp_path)
+    trainer.run()
+    assert {value.dtype for value in channel.parameters()} == {torch.float32}
+    assert all(torch.isfinite(value).all() for value in channel.parameters())
+    for name, value in pair.receiver.lm.model.state_dict().items():
+        assert torch.equal(value, frozen[name])
