@@ -35,7 +35,7 @@ def chosen_channels(names: Sequence[str]) -> list[str]:
 
 def find_checkpoint(name: str, pair: Pair, runs: Path) -> Path | None:
     """The newest checkpoint of a channel under `runs` that was made for these models, if any."""
-    found = sorted(runs.glob(f"{name}-*/{CHECKPOINT_FILE}"), key=lambda p: p.stat().st_mtime, reverse=True)
+    found = sorted(runs.glob(f"*/{CHECKPOINT_FILE}"), key=lambda p: p.stat().st_mtime, reverse=True)
     for path in found:
         try:
             header = read_header(path)
