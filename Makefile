@@ -6,7 +6,7 @@ SEED ?= 0
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install gate1 test test-slow test-gpu check results pocket clean
+.PHONY: help install gate1 test test-slow test-gpu check results study pocket clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ check: $(VENV)/installed-dev  ## what a pull request must pass: style, types, im
 
 results: $(VENV)/installed  ## the figures of docs/results/gate1.md: training seeds 0, 1 and 2
 	for seed in 0 1 2; do $(MAKE) gate1 SEED=$$seed || exit 1; done
+
+study: pocket  ## the study of docs/results/attempt_03.md: hours; goes on where it was cut
+	$(BIN)/python -m studies.attempt_03 --parts all --jobs 2
 
 pocket: $(VENV)/installed  ## pretrain the embedded model again, into runs/pocket (resumable)
 	$(BIN)/python -m training.pretrain_pocket --folder runs/pocket

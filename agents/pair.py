@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from agents.language_model import POCKET, FrozenLM
 from agents.receiver import Context, Receiver
 from agents.sender import Sender
-from channels.base import Ends, check_range
+from channels.base import Channel, Ends, Utterance, check_range
 from envs.world import Referents, World
 
 
@@ -85,9 +88,25 @@ class Pair:
         """Where the receiver runs, and with it the channel."""
         return self.receiver.lm.device
 
-    def read(self, candidates: Sequence[Referents]) -> Context:
-        """The receiver reads B sets of candidates (N, A)."""
-        return self.receiver.read([[self.world.describe(c) for c in row] for row in candidates])
+    def vocabulary(self) -> Float[Tensor, "V E"]:
+        """The receiver's embeddings of the tokens that training referents are described with.
+
+        The most frequent come first.
+        """
+        described = [self.world.describe(referent) for referent in self.world.referents("train")]
+        counts = Counter(token for row in self.receiver.message_tokens(described) for token in row)
+        tokens = sorted(counts, key=lambda token: (-counts[token], token))
+        return self.receiver.embed_ids(torch.tensor([tokens], device=self.device))[0]
+
+    def calibrate(self, channel: Channel) -> Utterance:
+        """Let a channel learn what it must know before training; returns all that the sender says in it."""
+        everything = self.sender.speak(self.world.referents("train"), channel.reading)
+        channel.calibrate(everything, self.vocabulary())
+        return everything
+
+    def read(self, candidates: Sequence[Referents], cached: bool = True) -> Context:
+        """The receiver reads B sets of candidates (N, A); `cached` is as in `Receiver.read`."""
+        return self.receiver.read([[self.world.describe(c) for c in row] for row in candidates], cached)
 
 
 def _device(name: str) -> torch.device:

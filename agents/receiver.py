@@ -24,16 +24,22 @@ Layer = tuple[Tensor, Tensor]  # keys and values, (B, heads, T, head width)
 
 
 class Context(NamedTuple):
-    """What B receivers have read: their keys and values, and which positions count."""
+    """What B receivers have read: its tokens, their keys and values, and which positions count."""
 
     layers: tuple[Layer, ...]
+    ids: Int[Tensor, "B T"]
     mask: Bool[Tensor, "B T"]
     num_candidates: int
 
     def repeat(self, times: int) -> Context:
         """Each row `times` times in a row, to be played under that many messages: B * times rows."""
-        layers = tuple((k.repeat_interleave(times, 0), v.repeat_interleave(times, 0)) for k, v in self.layers)
-        return Context(layers, self.mask.repeat_interleave(times, 0), self.num_candidates)
+        rows = torch.arange(len(self.mask), device=self.mask.device).repeat_interleave(times)
+        return self.take(rows)
+
+    def take(self, rows: Int[Tensor, " R"]) -> Context:
+        """The contexts with these numbers, in this order; one may be taken more than once."""
+        layers = tuple((keys[rows], values[rows]) for keys, values in self.layers)
+        return Context(layers, self.ids[rows], self.mask[rows], self.num_candidates)
 
 
 class Slot(NamedTuple):
@@ -62,8 +68,13 @@ class Receiver:
         self._tail = lm.encode(cut_at_slot(lm.render(SLOT)).after)
 
     @torch.no_grad()
-    def read(self, candidates: Sequence[Sequence[str]]) -> Context:
+    def read(self, candidates: Sequence[Sequence[str]], cached: bool = True) -> Context:
         """Read B lists of N descriptions, once for all messages.
+
+        Args:
+            candidates: the descriptions.
+            cached: False keeps only the tokens, for prefixes that stand before them: every message
+                is then read together with them anew.
 
         Raises:
             ValueError: if the lists differ in length.
@@ -72,10 +83,12 @@ class Receiver:
         if len(sizes) != 1:
             raise ValueError(f"all receivers must see equally many candidates, got {sorted(sizes)}")
         ids, mask = self.lm.left_pad([self._before(descriptions) for descriptions in candidates])
+        if not cached:
+            return Context((), ids, mask, sizes.pop())
         cache = DynamicCache(config=self.lm.model.config)
         self._backbone(inputs_embeds=self.embed_ids(ids), mask=mask, past=0, cache=cache)
         layers = tuple((layer.keys, layer.values) for layer in cache.layers)
-        return Context(layers, mask, sizes.pop())
+        return Context(layers, ids, mask, sizes.pop())
 
     def choose(self, context: Context, reception: Reception) -> Float[Tensor, "B N"]:
         """Log-odds of the N candidates, float32, with gradient to the reception.
@@ -83,25 +96,50 @@ class Receiver:
         Raises:
             ValueError: if a prefix has another width than the model, or all of it is too long.
         """
+        return self.label_logits(self.listen(context, reception), context.num_candidates)
+
+    def listen(self, context: Context, reception: Reception) -> Float[Tensor, "B D"]:
+        """The final state in which the answer is given, with gradient to the reception."""
+        if not context.layers or (isinstance(reception, Prefix) and reception.at_start):
+            # what was read without the prefix is of no use: it could not look at what stands before it
+            return self._listen_anew(context.ids, context.mask, reception)
         slot = self.fill(reception)
         tail = self._embed_tail(len(slot.vectors))
-        mask = torch.cat([context.mask, slot.mask, torch.ones_like(tail[..., 0], dtype=torch.bool)], dim=1)
+        mask = torch.cat([context.mask, slot.mask, _all_of(tail)], dim=1)
         cache = DynamicCache(ddp_cache_data=context.layers, config=self.lm.model.config)
         inputs = torch.cat([slot.vectors, tail], dim=1)
         hidden = self._backbone(inputs_embeds=inputs, mask=mask, past=context.mask.shape[1], cache=cache)
-        return self._score(hidden[:, -1], context.num_candidates)
+        return hidden[:, -1]
+
+    def label_logits(self, hidden: Float[Tensor, "B D"], num_candidates: int) -> Float[Tensor, "B N"]:
+        """Log-odds of the first N labels, float32."""
+        labels = self.lm.model.lm_head.weight[self.label_ids[:num_candidates]]
+        return functional.linear(hidden, labels).float()
+
+    def vocabulary_logits(self, hidden: Float[Tensor, "B D"]) -> Float[Tensor, "B W"]:
+        """Log-odds of all tokens that could be said next, float32."""
+        logits: Tensor = self.lm.model.lm_head(hidden)
+        return logits.float()
 
     def choose_uncached(
         self, candidates: Sequence[Sequence[str]], reception: Reception
     ) -> Float[Tensor, "B N"]:
         """The same as `choose(read(candidates), reception)` in one full pass: the plain reference."""
         ids, mask = self.lm.left_pad([self._before(descriptions) for descriptions in candidates])
+        return self.label_logits(self._listen_anew(ids, mask, reception), len(candidates[0]))
+
+    def _listen_anew(
+        self, ids: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"], reception: Reception
+    ) -> Float[Tensor, "B D"]:
+        """The same in one full pass, with a prefix where it belongs: in the slot or at the start."""
         slot = self.fill(reception)
         tail = self._embed_tail(len(slot.vectors))
-        mask = torch.cat([mask, slot.mask, torch.ones_like(tail[..., 0], dtype=torch.bool)], dim=1)
-        inputs = torch.cat([self.embed_ids(ids), slot.vectors, tail], dim=1)
-        hidden = self._backbone(inputs_embeds=inputs, mask=mask, past=0, cache=None)
-        return self._score(hidden[:, -1], len(candidates[0]))
+        parts = [(self.embed_ids(ids), mask), (slot.vectors, slot.mask)]
+        if isinstance(reception, Prefix) and reception.at_start:
+            parts.reverse()  # padding between prefix and prompt is masked, and takes no position
+        vectors, masks = zip(*parts, (tail, _all_of(tail)), strict=True)
+        inputs, mask = torch.cat(vectors, dim=1), torch.cat(masks, dim=1)
+        return self._backbone(inputs_embeds=inputs, mask=mask, past=0, cache=None)[:, -1]
 
     def message_tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids with which text messages fill the slot; control tokens in them are plain text."""
@@ -121,7 +159,7 @@ class Receiver:
             vectors = reception.vectors.to(self.lm.device, self.lm.dtype)
             if vectors.shape[-1] != self.lm.width:
                 raise ValueError(f"prefix width must be {self.lm.width}, got {vectors.shape[-1]}")
-            return Slot(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool, device=self.lm.device))
+            return Slot(vectors, _all_of(vectors))
         ids, mask = self.lm.left_pad(self.message_tokens(reception.texts))
         return Slot(self.embed_ids(ids), mask)
 
@@ -151,6 +189,6 @@ class Receiver:
         ).last_hidden_state
         return hidden
 
-    def _score(self, hidden: Float[Tensor, "B D"], num_candidates: int) -> Float[Tensor, "B N"]:
-        labels = self.lm.model.lm_head.weight[self.label_ids[:num_candidates]]
-        return functional.linear(hidden, labels).float()
+
+def _all_of(vectors: Float[Tensor, "B S E"]) -> Bool[Tensor, "B S"]:
+    return torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from agents.language_model import FrozenLM
 from agents.prompts import sender_prompt
-from channels.base import Utterance
+from channels.base import Reading, Utterance
 from envs.world import Referents, World
 
 MAX_DESCRIPTION_TOKENS = 32
@@ -26,33 +27,37 @@ class Sender:
     Args:
         lm: the frozen model.
         world: what it speaks about.
-        layer: whose states a latent channel gets, 0 (embeddings) to num_layers; the middle one
-            by default.
-
-    Raises:
-        ValueError: if there is no such layer.
     """
 
-    def __init__(self, lm: FrozenLM, world: World, layer: int | None = None) -> None:
+    def __init__(self, lm: FrozenLM, world: World) -> None:
         self.lm, self.world = lm, world
-        self.layer = lm.num_layers // 2 if layer is None else layer
-        if not 0 <= self.layer <= lm.num_layers:
-            raise ValueError(f"layer must be from 0 to {lm.num_layers}, got {self.layer}")
         self._texts: dict[int, str] = {}
-        self._states: dict[int, Tensor] = {}
-        self.num_positions = max(len(row) for row in self._prompts(self._widest_referents()))
+        self._states: dict[tuple[int, str], dict[int, Tensor]] = {}
+        prompts = self._prompts(self._widest_referents())
+        self.num_positions = max(MAX_DESCRIPTION_TOKENS, *(len(row) for row in prompts))
 
-    def speak(self, referents: Referents) -> Utterance:
-        """What the sender says of B referents (B, A): greedy words, and states of its prompt."""
-        indices = self.world.index(referents).tolist()
+    def speak(self, referents: Referents, reading: Reading = Reading()) -> Utterance:  # noqa: B008 - immutable
+        """What the sender says of B referents (B, A): greedy words, and the states that are wanted."""
         self._remember(self._texts, referents, self._describe)
-        states, mask = self.read(referents)
-        return Utterance([self._texts[index] for index in indices], states, mask)
+        states, mask = self.read(referents, reading)
+        return Utterance(self._words(referents), states, mask)
 
-    def read(self, referents: Referents) -> tuple[Float[Tensor, "B T D"], Bool[Tensor, "B T"]]:
-        """States over the prompt's tokens, aligned at its first token, and their mask."""
-        self._remember(self._states, referents, self._read)
-        rows = [self._states[index] for index in self.world.index(referents).tolist()]
+    def read(
+        self,
+        referents: Referents,
+        reading: Reading = Reading(),  # noqa: B008 - immutable
+    ) -> tuple[Float[Tensor, "B T D"], Bool[Tensor, "B T"]]:
+        """States over the prompt's or the message's tokens, aligned at the first of them, and their mask.
+
+        Raises:
+            ValueError: if the depth is not from 0 to 1.
+        """
+        layer = self.layer(reading.depth)
+        if reading.of == "message":
+            self._remember(self._texts, referents, self._describe)
+        known = self._states.setdefault((layer, reading.of), {})
+        self._remember(known, referents, partial(self._read, layer=layer, of=reading.of))
+        rows = [known[index] for index in self.world.index(referents).tolist()]
         states = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         lengths = torch.tensor([len(row) for row in rows], device=states.device)
         return states, torch.arange(states.shape[1], device=states.device) < lengths[:, None]
@@ -66,6 +71,19 @@ class Sender:
         for start in range(0, len(missing), ROWS_AT_ONCE):
             part = missing[start : start + ROWS_AT_ONCE]
             known.update(zip(part, compute([new[index] for index in part]), strict=True))
+
+    def layer(self, depth: float) -> int:
+        """The layer at a depth from 0 (embeddings) to 1 (last).
+
+        Raises:
+            ValueError: if the depth is out of range.
+        """
+        if not 0 <= depth <= 1:
+            raise ValueError(f"depth must be from 0 to 1, got {depth}")
+        return int(depth * self.lm.num_layers)
+
+    def _words(self, referents: Iterable[Referents]) -> list[str]:
+        return [self._texts[int(self.world.index(referent))] for referent in referents]
 
     def _prompts(self, referents: list[Referents]) -> list[list[int]]:
         return [
@@ -88,8 +106,12 @@ class Sender:
         return [text.strip().split("\n")[0] for text in texts]
 
     @torch.no_grad()
-    def _read(self, referents: list[Referents]) -> list[Float[Tensor, "T D"]]:
-        ids, mask = self.lm.left_pad(self._prompts(referents))
+    def _read(self, referents: list[Referents], layer: int, of: str) -> list[Float[Tensor, "T D"]]:
+        rows = self._prompts(referents)
+        if of == "message":
+            said = [self.lm.encode_plain(text) for text in self._words(referents)]
+            rows = [prompt + words for prompt, words in zip(rows, said, strict=True)]
+        ids, mask = self.lm.left_pad(rows)
         positions = (mask.long().cumsum(-1) - 1).clamp(min=0)
         states = self.lm.model(
             input_ids=ids,
@@ -98,8 +120,12 @@ class Sender:
             output_hidden_states=True,
             use_cache=False,
             logits_to_keep=1,
-        ).hidden_states[self.layer]
-        return [row[kept].float() for row, kept in zip(states, mask, strict=True)]
+        ).hidden_states[layer]
+        whole = [row[kept].float() for row, kept in zip(states, mask, strict=True)]
+        if of == "prompt":
+            return whole
+        # a sender that says nothing still has the state in which it fell silent
+        return [row[-max(1, len(words)) :].clone() for row, words in zip(whole, said, strict=True)]
 
     def _widest_referents(self) -> list[Referents]:
         """The referent whose every value takes most tokens, and those by which it was found."""

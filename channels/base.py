@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from gymnasium import Space
@@ -31,6 +31,13 @@ class Utterance(NamedTuple):
     mask: Bool[Tensor, "B T"]  # False where a shorter prompt was padded
 
 
+class Reading(NamedTuple):
+    """Which of the sender's states a channel wants."""
+
+    depth: float = 0.5  # 0 is the embeddings, 1 the last layer, after its norm
+    of: Literal["prompt", "message"] = "prompt"  # over what it was told, or over what it said
+
+
 class Words(NamedTuple):
     """A reception of plain text, one string a receiver."""
 
@@ -38,19 +45,40 @@ class Words(NamedTuple):
 
 
 class Prefix(NamedTuple):
-    """A reception of vectors that stand where a message's token embeddings would stand."""
+    """A reception of vectors.
+
+    They stand in the slot, where a message's token embeddings would stand, or, as the failed
+    experiment had it, before everything else the receiver reads.
+    """
 
     vectors: Float[Tensor, "B k E"]
+    at_start: bool = False
 
 
 Reception = Words | Prefix
 
 
+class Policy(NamedTuple):
+    """How likely the sampled codes were, and how undecided the encoder is; both in nats."""
+
+    log_probabilities: Float[Tensor, " B"]
+    entropy: Float[Tensor, " B"]
+
+
 class Relay(NamedTuple):
-    """A differentiable send and receive: the reception and the channel's own losses, in nats."""
+    """A differentiable send and receive: what arrives, and what an objective may look at.
+
+    Attributes:
+        reception: what the receiver gets.
+        losses: the channel's own, in nats.
+        latents: as the decoder sees them, so worth what the message is worth; None without a codec.
+        policy: where codes were drawn by chance rather than computed.
+    """
 
     reception: Reception
     losses: dict[str, Float[Tensor, ""]]
+    latents: Float[Tensor, "B k C"] | None = None
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +117,9 @@ class Channel(nn.Module, ABC):
         judged: whether Gate 1 puts it to the test; False for the mere absence of a message.
         message_space: every message is an element of this gymnasium space.
         num_slots: k, the length of the content-free prefix that stands for "no content".
+        reading: which of the sender's states it looks at.
+        at_start: whether its prefix stands before all that the receiver reads.
+        ready: whether what is trained is what crosses; False while a discrete channel is warming up.
     """
 
     name: ClassVar[str]
@@ -97,6 +128,8 @@ class Channel(nn.Module, ABC):
     judged: ClassVar[bool] = True
     message_space: Space[Any]
     num_slots: int = 4
+    reading: Reading = Reading()
+    at_start: bool = False
 
     def __init__(self, config: ChannelConfig, ends: Ends) -> None:
         super().__init__()
@@ -124,7 +157,24 @@ class Channel(nn.Module, ABC):
 
     def null_reception(self, batch: int) -> Prefix:
         """K true-zero vectors for each of `batch` receivers: no content, bit for bit."""
-        return Prefix(torch.zeros(batch, self.num_slots, self.ends.embedding_width, device=self.device))
+        zeros = torch.zeros(batch, self.num_slots, self.ends.embedding_width, device=self.device)
+        return Prefix(zeros, self.at_start)
+
+    def calibrate(self, utterance: Utterance, vocabulary: Float[Tensor, "V E"]) -> None:
+        """Learn, once before training, what cannot be learned by gradient.
+
+        Args:
+            utterance: what the sender says of every training referent.
+            vocabulary: the receiver's embeddings of the tokens it reads, the most frequent first.
+        """
+
+    def start_quantizing(self, utterance: Utterance) -> None:
+        """End the continuous warm-up of a discrete channel; `utterance` is as for `calibrate`."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is trained is what crosses."""
+        return True
 
     @property
     def device(self) -> torch.device:

@@ -1,83 +1,101 @@
 """The two learned halves of a latent channel: states -> latents, latents -> prefix.
 
-The encoder reads every token's state, standardised over training referents: raw states of
-different referents point almost the same way, which hides the message from a pooled codec.
+`perceiver` and `mlp` are ours: the encoder reads every token's state, standardised over training
+referents, because raw states of different referents point almost the same way. `pooled` and
+`identity` are the failed experiment's, which squeezed one such state into a prefix.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from channels.base import Ends
+from channels.base import ChannelConfig, Ends, Reading, check_range
+from channels.standardizer import Standardizer
 
 
-class Standardizer(nn.Module):
-    """Centres and scales states per position and dimension, by statistics the checkpoint keeps."""
+@dataclass(frozen=True, kw_only=True)
+class CodecConfig(ChannelConfig):
+    """Settings of every codec.
 
-    def __init__(self, ends: Ends) -> None:
-        super().__init__()
-        shape = (ends.num_positions, ends.state_width)
-        self.mean: Tensor
-        self.scale: Tensor
-        self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("scale", torch.ones(shape))
+    Args:
+        k: slots of the prefix.
+        latent_width: C, numbers a slot; 0 takes the width of the receiver's embeddings.
+        encoder: `perceiver` reads all states, `pooled` the last one.
+        decoder: `mlp` learns what a latent looks like, `identity` only norms it.
+        codec_width: hidden width of encoder and decoder.
+        codec_heads: attention heads of the perceiver.
+        depth: which of the sender's layers is read, from 0 (embeddings) to 1 (last).
+        reads: the sender's states over its `prompt`, or over the `message` it says.
+        standardize: whether states are centred and scaled by their statistics over training referents.
+        at_start: the prefix stands before the whole prompt instead of in the message's place.
+        initial_gate: where the learned scale of the prefix begins; 1 is the length of real embeddings.
+    """
 
-    @torch.no_grad()
-    def calibrate(self, states: Float[Tensor, "n T D"], mask: Bool[Tensor, "n T"]) -> None:
-        """Take mean and standard deviation over n utterances; positions that nobody uses stay at 0, 1.
+    k: int = 4
+    latent_width: int = 16
+    encoder: Literal["perceiver", "pooled"] = "perceiver"
+    decoder: Literal["mlp", "identity"] = "mlp"
+    codec_width: int = 128
+    codec_heads: int = 4
+    depth: float = 0.5
+    reads: Literal["prompt", "message"] = "prompt"
+    standardize: bool = True
+    at_start: bool = False
+    initial_gate: float = 1.0
 
-        Raises:
-            ValueError: if the utterances are longer than the codec reads, or all alike.
-        """
-        tokens = self._num_tokens(states)
-        weight = mask[..., None].double()
-        count = weight.sum(0).clamp(min=1)
-        mean = (states.double() * weight).sum(0) / count
-        variance = ((states.double() - mean).square() * weight).sum(0) / count
-        # a position that always reads the same carries nothing: keep its rounding noise small
-        floor = variance.mean().sqrt() * 1e-2
-        if not floor > 0:
-            raise ValueError(f"calibration needs utterances whose states differ, got {len(states)} alike")
-        used = mask.any(0)[:, None]
-        self.mean[:tokens] = mean.to(self.mean)
-        self.scale[:tokens] = torch.where(used, variance.sqrt() + floor, 1.0).to(self.scale)
+    def __post_init__(self) -> None:
+        check_range("k", self.k, 1, 256)
+        check_range("latent_width", self.latent_width, 0, 8192)
+        check_range("codec_heads", self.codec_heads, 1, 64)
+        check_range("codec_width", self.codec_width, self.codec_heads, 8192)
+        check_range("depth", self.depth, 0, 1)
+        check_range("initial_gate", self.initial_gate, 0, 100)
+        if self.codec_width % self.codec_heads:
+            raise ValueError(
+                f"codec_width must be a multiple of codec_heads ({self.codec_heads}), got {self.codec_width}"
+            )
 
-    def forward(self, states: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
-        """Standardised states, in the codec's precision.
-
-        Raises:
-            ValueError: if they are longer than the codec reads.
-        """
-        tokens = self._num_tokens(states)
-        return (states.to(self.mean.dtype) - self.mean[:tokens]) / self.scale[:tokens]
-
-    def _num_tokens(self, states: Float[Tensor, "B T D"]) -> int:
-        if states.shape[1] > len(self.mean):
-            raise ValueError(f"states must cover at most {len(self.mean)} tokens, got {states.shape[1]}")
-        return states.shape[1]
+    @property
+    def reading(self) -> Reading:
+        """Which of the sender's states the codec wants."""
+        return Reading(self.depth, self.reads)
 
 
-class PerceiverEncoder(nn.Module):
-    """k learned queries read token-level states by cross-attention (Jaegle et al., 2021).
+class Encoder(nn.Module):
+    """States to latents.
 
     Args:
         ends: widths at both ends.
-        num_slots: k latents.
-        width: of the attention.
-        num_heads: of the attention.
+        config: the codec's settings.
         latent_width: C.
     """
 
-    def __init__(self, ends: Ends, num_slots: int, width: int, num_heads: int, latent_width: int) -> None:
+    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
         super().__init__()
+        self.num_slots, self.latent_width = config.k, latent_width
         self.standardize = Standardizer(ends)
+
+    def forward(self, states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B k C"]:
+        """K latents an utterance."""
+        raise NotImplementedError
+
+
+class PerceiverEncoder(Encoder):
+    """k learned queries read token-level states by cross-attention (Jaegle et al., 2021)."""
+
+    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
+        super().__init__(ends, config, latent_width)
+        width = config.codec_width
         self.project = nn.Linear(ends.state_width, width)
         self.positions = nn.Parameter(torch.randn(ends.num_positions, width) * 0.5)
-        self.queries = nn.Parameter(torch.randn(num_slots, width) * 0.5)
-        self.attend = nn.MultiheadAttention(width, num_heads, batch_first=True)
+        self.queries = nn.Parameter(torch.randn(config.k, width) * 0.5)
+        self.attend = nn.MultiheadAttention(width, config.codec_heads, batch_first=True)
         self.mix = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, latent_width)
         )
@@ -92,23 +110,88 @@ class PerceiverEncoder(nn.Module):
         return latents
 
 
-class PrefixDecoder(nn.Module):
-    """Turns k latents into k vectors as long as real token embeddings, times a learned gate.
+class PooledEncoder(Encoder):
+    """The last token's state alone, through one hidden layer: the failed experiment's encoder."""
 
-    Each slot has an embedding of its own, so that the same code may say different things in
-    different slots. At `scale_gate` 0 the prefix is exactly null.
+    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
+        super().__init__(ends, config, latent_width)
+        self.mix = nn.Sequential(
+            nn.Linear(ends.state_width, config.codec_width),
+            nn.GELU(),
+            nn.Linear(config.codec_width, config.k * latent_width),
+        )
+
+    def forward(self, states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B k C"]:
+        """K latents an utterance."""
+        latents: Tensor = self.mix(last_state(self.standardize(states), mask))
+        return latents.reshape(len(latents), self.num_slots, self.latent_width)
+
+
+class Decoder(nn.Module):
+    """Latents to vectors about as long as real token embeddings, times a learned gate.
+
+    At `scale_gate` 0 the prefix is exactly null.
     """
 
-    def __init__(self, ends: Ends, num_slots: int, width: int, latent_width: int) -> None:
+    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
         super().__init__()
         self.embedding_norm = ends.embedding_norm
-        self.slots = nn.Parameter(torch.randn(num_slots, width) * 0.5)
+        self.scale_gate = nn.Parameter(torch.tensor(float(config.initial_gate)))
+
+    def forward(self, latents: Float[Tensor, "B k C"]) -> Float[Tensor, "B k E"]:
+        """The prefix."""
+        raise NotImplementedError
+
+
+class PrefixDecoder(Decoder):
+    """A hidden layer, then vectors of exactly the embeddings' mean norm.
+
+    Each slot has an embedding of its own, so that the same code may say different things in
+    different slots.
+    """
+
+    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
+        super().__init__(ends, config, latent_width)
+        width = config.codec_width
+        self.slots = nn.Parameter(torch.randn(config.k, width) * 0.5)
         self.expand = nn.Linear(latent_width, width)
         self.mix = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU())
         self.project = nn.Linear(2 * width, ends.embedding_width)
-        self.scale_gate = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, latents: Float[Tensor, "B k C"]) -> Float[Tensor, "B k E"]:
         """The prefix."""
         vectors = self.project(self.mix(self.expand(latents) + self.slots))
         return functional.normalize(vectors, dim=-1) * (self.embedding_norm * self.scale_gate)
+
+
+class IdentityDecoder(Decoder):
+    """LayerNorm(latent) * mean embedding norm / sqrt(E): the latents are the prefix, but for their scale.
+
+    Raises:
+        ValueError: if the latents are not as wide as the receiver's embeddings.
+    """
+
+    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
+        super().__init__(ends, config, latent_width)
+        if latent_width != ends.embedding_width:
+            raise ValueError(
+                f"decoder 'identity' needs latent_width {ends.embedding_width} (the receiver's embeddings; "
+                f"0 takes it by itself), got {latent_width}"
+            )
+        self.norm = nn.LayerNorm(latent_width)
+
+    def forward(self, latents: Float[Tensor, "B k C"]) -> Float[Tensor, "B k E"]:
+        """The prefix."""
+        vectors: Tensor = self.norm(latents)
+        scale: Tensor = self.embedding_norm / vectors.shape[-1] ** 0.5 * self.scale_gate
+        return vectors * scale
+
+
+ENCODERS: dict[str, type[Encoder]] = {"perceiver": PerceiverEncoder, "pooled": PooledEncoder}
+DECODERS: dict[str, type[Decoder]] = {"mlp": PrefixDecoder, "identity": IdentityDecoder}
+
+
+def last_state(states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B D"]:
+    """The state of each utterance's last token."""
+    last = mask.long().cumsum(-1).argmax(-1)
+    return states[torch.arange(len(states), device=states.device), last]

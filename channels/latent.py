@@ -1,67 +1,25 @@
-"""Learned channels of k slots: `latent` sends bounded vectors, `latent_vq` codes of a codebook."""
+"""Learned channels of k slots: `latent` sends bounded vectors, `latent_vq` and `latent_fsq` codes."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log2
+from math import log2, prod
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from gymnasium.spaces import Box, MultiDiscrete
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Relay, Utterance, check_range
-from channels.codec import PerceiverEncoder, PrefixDecoder
-from channels.quantizers import VectorQuantizer, unit_sphere
+from channels.base import Channel, Ends, Message, Prefix, Relay, Utterance, check_range
+from channels.codec import DECODERS, ENCODERS, CodecConfig
+from channels.quantizers import Quantizer, ScalarQuantizer, VectorQuantizer
 from channels.registry import register
 
 FLOAT_BITS = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatentConfig(ChannelConfig):
-    """Settings of the continuous channel.
-
-    Args:
-        k: slots of the prefix.
-        latent_width: C, numbers a slot.
-        codec_width: width of the encoder's attention and of the decoder.
-        codec_heads: attention heads of the encoder.
-    """
-
-    k: int = 4
-    latent_width: int = 16
-    codec_width: int = 128
-    codec_heads: int = 4
-
-    def __post_init__(self) -> None:
-        check_range("k", self.k, 1, 256)
-        check_range("latent_width", self.latent_width, 1, 4096)
-        check_range("codec_heads", self.codec_heads, 1, 64)
-        check_range("codec_width", self.codec_width, self.codec_heads, 8192)
-        if self.codec_width % self.codec_heads:
-            raise ValueError(
-                f"codec_width must be a multiple of codec_heads ({self.codec_heads}), got {self.codec_width}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatentVQConfig(LatentConfig):
-    """Settings of the discrete channel.
-
-    Args:
-        codebook_size: K, codes of the codebook that all slots share; a message costs k * log2 K bits.
-    """
-
-    codebook_size: int = 64
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range("codebook_size", self.codebook_size, 2, 1 << 16)
 
 
 class Encoding(NamedTuple):
@@ -72,21 +30,28 @@ class Encoding(NamedTuple):
 
 
 class LatentChannel(Channel):
-    """Base of channels with a perceiver encoder and a prefix decoder."""
+    """Base of channels that put a codec of k slots between the models.
+
+    Args:
+        config: the codec's settings.
+        ends: what is known of the models at both ends.
+        latent_width: C, by default the configured one.
+    """
 
     trainable = True
+    config: CodecConfig
 
-    def __init__(self, config: LatentConfig, ends: Ends) -> None:
+    def __init__(self, config: CodecConfig, ends: Ends, latent_width: int | None = None) -> None:
         super().__init__(config, ends)
-        self.num_slots = config.k
-        self.encoder = PerceiverEncoder(
-            ends, config.k, config.codec_width, config.codec_heads, config.latent_width
-        )
-        self.decoder = PrefixDecoder(ends, config.k, config.codec_width, config.latent_width)
+        self.latent_width = latent_width or config.latent_width or ends.embedding_width
+        self.num_slots, self.reading, self.at_start = config.k, config.reading, config.at_start
+        self.encoder = ENCODERS[config.encoder](ends, config, self.latent_width)
+        self.decoder = DECODERS[config.decoder](ends, config, self.latent_width)
 
-    def calibrate(self, states: Float[Tensor, "n T D"], mask: Bool[Tensor, "n T"]) -> None:
+    def calibrate(self, utterance: Utterance, vocabulary: Float[Tensor, "V E"]) -> None:
         """Learn the statistics of the sender's states over training referents."""
-        self.encoder.standardize.calibrate(states, mask)
+        if self.config.standardize:
+            self.encoder.standardize.calibrate(utterance.states, utterance.mask)
 
     @abstractmethod
     def encode(self, utterance: Utterance) -> Encoding:
@@ -95,18 +60,22 @@ class LatentChannel(Channel):
     def relay(self, utterance: Utterance) -> Relay:
         """Encode and decode with gradient."""
         latents, losses = self.encode(utterance)
-        return Relay(Prefix(self.decoder(latents)), losses)
+        return Relay(self.decode(latents), losses, latents)
+
+    def decode(self, latents: Float[Tensor, "B k C"]) -> Prefix:
+        """The prefix that stands for latents."""
+        return Prefix(self.decoder(latents), self.at_start)
 
 
 @register("latent")
 class ContinuousChannel(LatentChannel):
     """k vectors of C numbers in [-1, 1], charged 32 bits a number."""
 
-    Config = LatentConfig
+    Config = CodecConfig
 
-    def __init__(self, config: LatentConfig, ends: Ends) -> None:
+    def __init__(self, config: CodecConfig, ends: Ends) -> None:
         super().__init__(config, ends)
-        self.message_space = Box(-1.0, 1.0, (config.k, config.latent_width), np.float32)
+        self.message_space = Box(-1.0, 1.0, (config.k, self.latent_width), np.float32)
 
     def encode(self, utterance: Utterance) -> Encoding:
         """Latents squashed into the message space."""
@@ -119,29 +88,33 @@ class ContinuousChannel(LatentChannel):
 
     def receive(self, messages: Sequence[Message]) -> Prefix:
         """The prefix that the decoder makes of the vectors."""
-        return Prefix(self.decoder(torch.from_numpy(np.stack(messages)).to(self.device)))
+        return self.decode(torch.from_numpy(np.stack(messages)).to(self.device))
 
     def message_bits(self, message: Message) -> float:
         """32 bits a number."""
         return float(FLOAT_BITS * np.prod(self.message_space.shape or ()))
 
 
-@register("latent_vq")
-class VectorQuantizedChannel(LatentChannel):
-    """k codes of one codebook of K, charged k * log2 K bits.
+class QuantizedChannel(LatentChannel):
+    """Base of channels that send k codes of K, charged k * log2 K bits.
 
     Training begins continuous (`quantizing` false) and is quantised by `start_quantizing`,
     because a codebook that moves from the first step slows learning severalfold. What crosses
     in eval mode is codes from the start: an unquantised codec has nothing to say there.
+
+    Args:
+        config: the codec's settings.
+        ends: what is known of the models at both ends.
+        latent_width: C.
+        quantizer: latents to codes and back.
     """
 
-    Config = LatentVQConfig
-
-    def __init__(self, config: LatentVQConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
-        self.message_space = MultiDiscrete([config.codebook_size] * config.k)
-        self.bits = config.k * log2(config.codebook_size)
-        self.quantizer = VectorQuantizer(config.latent_width, config.codebook_size)
+    def __init__(self, config: CodecConfig, ends: Ends, latent_width: int, quantizer: Quantizer) -> None:
+        super().__init__(config, ends, latent_width)
+        self.quantizer = quantizer
+        self.codebook_size = quantizer.codebook_size
+        self.message_space = MultiDiscrete([self.codebook_size] * config.k)
+        self.bits = config.k * log2(self.codebook_size)
         self.quantizing: Tensor
         self.register_buffer("quantizing", torch.tensor(False))
 
@@ -150,14 +123,21 @@ class VectorQuantizedChannel(LatentChannel):
         latents = self._latents(utterance)
         if self.training and not self.quantizing:
             return Encoding(latents, {})
-        quantized, _, loss = self.quantizer(latents)
+        quantized, codes, loss = self.quantizer(latents)
+        if not self.training:
+            return Encoding(self.quantizer.look_up(codes), {})
         return Encoding(quantized, {"quantizer": loss})
 
+    @torch.no_grad()
     def start_quantizing(self, utterance: Utterance) -> None:
-        """Place the codebook by k-means over the latents of many utterances, and quantise from now on."""
-        with torch.no_grad():
-            self.quantizer.place_codes(self._latents(utterance))
+        """Place the codes by the latents of many utterances, and quantise from now on."""
+        self.quantizer.place_codes(self._latents(utterance))
         self.quantizing.fill_(True)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it quantises."""
+        return bool(self.quantizing)
 
     @torch.no_grad()
     def codes(self, utterance: Utterance) -> Int[Tensor, "B k"]:
@@ -165,7 +145,7 @@ class VectorQuantizedChannel(LatentChannel):
         return self.quantizer.nearest(self._latents(utterance))
 
     def _latents(self, utterance: Utterance) -> Float[Tensor, "B k C"]:
-        return unit_sphere(self.encoder(utterance.states, utterance.mask))
+        return self.quantizer.bound(self.encoder(utterance.states, utterance.mask))
 
     def send(self, utterance: Utterance) -> list[Message]:
         """B arrays (k,), int64."""
@@ -174,20 +154,65 @@ class VectorQuantizedChannel(LatentChannel):
     def receive(self, messages: Sequence[Message]) -> Prefix:
         """The prefix that the decoder makes of the codes' vectors."""
         codes = torch.from_numpy(np.stack(messages)).to(self.device)
-        return Prefix(self.decoder(self.quantizer.look_up(codes)))
+        return self.decode(self.quantizer.look_up(codes))
 
     def message_bits(self, message: Message) -> float:
         """The k codes' bits, k * log2 K, whatever the message."""
         return self.bits
 
 
-def perplexity(codes: Int[Tensor, "*shape"], codebook_size: int) -> float:
-    """Exp of the entropy (nats) of code use: 1 if one code is used, codebook_size if all are, equally.
+@dataclass(frozen=True, kw_only=True)
+class VectorQuantizedConfig(CodecConfig):
+    """Settings of `latent_vq`.
 
-    Raises:
-        ValueError: if there are no codes.
+    Args:
+        codebook_size: K, codes of a codebook; a message costs k * log2 K bits.
+        shared_codebook: one codebook for all slots, instead of one a slot.
     """
-    if codes.numel() == 0:
-        raise ValueError("perplexity needs at least one code, got none")
-    share = torch.bincount(codes.flatten(), minlength=codebook_size).double() / codes.numel()
-    return float(torch.special.entr(share).sum().exp())
+
+    codebook_size: int = 64
+    shared_codebook: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("codebook_size", self.codebook_size, 2, 1 << 16)
+
+
+@register("latent_vq")
+class VectorQuantizedChannel(QuantizedChannel):
+    """k codes of learned codebooks."""
+
+    Config = VectorQuantizedConfig
+
+    def __init__(self, config: VectorQuantizedConfig, ends: Ends) -> None:
+        width = config.latent_width or ends.embedding_width
+        num_codebooks = 1 if config.shared_codebook else config.k
+        super().__init__(config, ends, width, VectorQuantizer(width, config.codebook_size, num_codebooks))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalarQuantizedConfig(CodecConfig):
+    """Settings of `latent_fsq`; `latent_width` is the number of levels.
+
+    Args:
+        levels: values that each number of a slot can take; a message costs k * log2(product) bits.
+    """
+
+    levels: tuple[int, ...] = (8, 8)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("number of levels", len(self.levels), 1, 64)
+        for level in self.levels:
+            check_range("levels", level, 2, 1 << 16)
+        check_range("product of levels", prod(self.levels), 2, 1 << 16)
+
+
+@register("latent_fsq")
+class ScalarQuantizedChannel(QuantizedChannel):
+    """k codes, each a point of a fixed grid."""
+
+    Config = ScalarQuantizedConfig
+
+    def __init__(self, config: ScalarQuantizedConfig, ends: Ends) -> None:
+        super().__init__(config, ends, len(config.levels), ScalarQuantizer(tuple(config.levels)))

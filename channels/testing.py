@@ -148,7 +148,8 @@ def check_gradients(channel: Channel, utterance: Utterance) -> None:
     )
     if not parameters:
         return
-    reception, losses = channel.train().relay(utterance)
+    relay = channel.train().relay(utterance)
+    reception, losses = relay.reception, relay.losses
     if not isinstance(reception, Prefix):
         raise ContractError("a trainable channel relays text, which has no gradient; relay a Prefix")
     score = torch.stack([(reception.vectors * torch.randn_like(reception.vectors)).sum(), *losses.values()])

@@ -33,6 +33,11 @@ def number(value: float | None) -> str:
     return NOT_PLAYED if value is None else f"{value:.4g}"
 
 
+def digits(value: float | None, after_point: int) -> str:
+    """A number with so many digits after the point; an en dash if it is unknown."""
+    return NOT_PLAYED if value is None else f"{value:.{after_point}f}"
+
+
 def bits(value: float | None) -> str:
     """Bits a message with at most one decimal; an en dash if they are unknown."""
     return NOT_PLAYED if value is None else f"{value:.1f}".removesuffix(".0")

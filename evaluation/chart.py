@@ -23,7 +23,7 @@ _LOOKS = {  # M. Okabe and K. Ito's palette: told apart by colour-blind readers,
     "swap": ("#D55E00", "xx"),
 }
 _BAR = 0.16
-_INK = "#222222"
+INK = "#222222"
 _P0 = "#C7E9DD"
 
 
@@ -53,7 +53,7 @@ def draw_success(results: Results) -> bytes:
     axes.set_ylim(0, 1.08)
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0%", "20%", "40%", "60%", "80%", "100%"])
     axes.set_ylabel("success")
-    axes.set_title(f"Gate 1: {results['verdict']}", loc="left", fontweight="bold", color=_INK)
+    axes.set_title(f"Gate 1: {results['verdict']}", loc="left", fontweight="bold", color=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
@@ -68,6 +68,11 @@ def draw_success(results: Results) -> bytes:
         handletextpad=0.5,
         columnspacing=1.3,
     )
+    return as_png(figure)
+
+
+def as_png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     return picture.getvalue()
@@ -83,7 +88,7 @@ def _draw_floor(axes: Axes, results: Results) -> list[Artist]:
         drawn.append(axes.axhspan(low, high, color=_P0, linewidth=0, zorder=0.4, label=label))
     if results["chance"] is not None:
         label = f"chance, 1/{results['num_candidates']}"
-        drawn.append(axes.axhline(results["chance"], color=_INK, ls="--", lw=1.1, zorder=3, label=label))
+        drawn.append(axes.axhline(results["chance"], color=INK, ls="--", lw=1.1, zorder=3, label=label))
     return drawn
 
 
@@ -103,10 +108,10 @@ def _draw_bar(axes: Axes, x: float, row: Mapping[str, Any], condition: str, *, p
     face = tuple(1 - 0.4 * (1 - part) for part in to_rgb(colour)) if pale else colour
     axes.bar(x, row["rate"], width=_BAR * 0.92, color=face, hatch=hatch, edgecolor="white", lw=0.5, zorder=2)
     error = [[row["rate"] - row["ci_low"]], [row["ci_high"] - row["rate"]]]
-    axes.errorbar(x, row["rate"], yerr=error, color=_INK, linewidth=1.1, capsize=2.2, zorder=4)
+    axes.errorbar(x, row["rate"], yerr=error, color=INK, linewidth=1.1, capsize=2.2, zorder=4)
     if condition == "normal":
         above = row["ci_high"] + 0.012
-        axes.text(x, above, cells.percent(row["rate"]), ha="center", va="bottom", fontsize=8, color=_INK)
+        axes.text(x, above, cells.percent(row["rate"]), ha="center", va="bottom", fontsize=8, color=INK)
 
 
 def _label(name: str, channel: Mapping[str, Any]) -> str:

@@ -8,9 +8,7 @@ from pathlib import Path
 import torch
 
 from agents.pair import Pair
-from channels.base import Channel, Utterance
 from channels.checkpoint import CheckpointError, load_channel, read_header
-from channels.latent import LatentChannel, VectorQuantizedChannel
 from channels.registry import channel_class, channel_names
 from evaluation.play import Contestant
 from evaluation.records import SILENCE
@@ -77,15 +75,6 @@ def enter(name: str, pair: Pair, checkpoint: Path | None) -> Contestant:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         channel = kind(kind.Config(), pair.ends).to(pair.device)
-        _calibrate(channel, pair)
+        channel.start_quantizing(pair.calibrate(channel))
     return Contestant(channel.eval(), False)
 
-
-def _calibrate(channel: Channel, pair: Pair) -> None:
-    """What an untrained codec knows before its first step: the statistics of the sender's states."""
-    if not isinstance(channel, LatentChannel):
-        return
-    states, mask = pair.sender.read(pair.world.referents("train"))
-    channel.calibrate(states, mask)
-    if isinstance(channel, VectorQuantizedChannel):
-        channel.start_quantizing(Utterance([""] * len(states), states, mask))  # it does not look at words

@@ -4,13 +4,13 @@
     python -m evaluation.gate1 --from-episodes episodes.jsonl
 
 Plays every channel under every condition on the same test episodes, judges the records by the
-rule in evaluation/GATE1.md, and writes episodes.jsonl, results.json, report.md and success.png.
+rule in evaluation/GATE1.md, and writes episodes.jsonl, results.json, report.md, success.png and, for
+every trained channel of codes, atlas-CHANNEL.png.
 Exit codes: 0 pass, 1 fail, 2 usage, 3 could not run, 4 inconclusive.
 """
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,11 +24,14 @@ from rich.progress import track
 
 from agents.command_line import RunError, exit_with
 from agents.pair import ModelConfig, Pair
-from channels.checkpoint import file_hash, read_header
 from envs.world import objects_world
+from evaluation.atlas import atlas_file, draw_atlas, panels_of
 from evaluation.contestants import chosen_channels, enter, find_checkpoint, given_checkpoints
-from evaluation.judge import EXIT_CODES, judge, judge_file, versions, write_run
+from evaluation.diagnostics import diagnose, diagnosed_referents, speak_of
+from evaluation.files import write_whole
+from evaluation.judge import EXIT_CODES, judge, judge_file, write_run
 from evaluation.play import Contestant, PlayConfig, num_batches, play
+from evaluation.provenance import describe
 from evaluation.records import EpisodeRecord, RecordWriter
 from evaluation.report import print_table
 from evaluation.results import Results
@@ -82,18 +85,50 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
         pair = Pair.load(config.models, objects_world())
         files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
         contestants = {name: enter(name, pair, files[name]) for name in names}
-    provenance = describe(config, pair, {n: f for n, f in files.items() if f}, arguments)
+    with console.status("the channels are diagnosed"):
+        diagnostics, pictures = examine(pair, contestants)
+    used = {name: file for name, file in files.items() if file}
+    provenance = describe("evaluation.gate1", arguments, config.play, pair, used)
     with RecordWriter(folder / "episodes.jsonl") as writer:
         try:
             records = _played(pair, contestants, config.play, writer, console)
-            results = judge(records, provenance)
+            results = judge(records, provenance, diagnostics)
         except KeyboardInterrupt:
             raise RunError(
                 f"interrupted; the episodes played so far are kept in {folder / 'episodes.jsonl'} "
                 f"and can be judged with --from-episodes"
             ) from None
     write_run(results, folder)
+    for file, picture in pictures.items():
+        write_whole(folder / file, picture)
     return results
+
+
+def examine(
+    pair: Pair, contestants: dict[str, Contestant]
+) -> tuple[dict[str, dict[str, Any]], dict[str, bytes]]:
+    """Diagnose the channels, and draw the atlas of each trained one that sends codes.
+
+    Args:
+        pair: who speaks and listens.
+        contestants: the channels, by name.
+
+    Returns:
+        What was measured, by channel, and pictures by file name.
+    """
+    referents = diagnosed_referents(pair.world)
+    diagnostics, pictures = {}, {}
+    for name, (channel, trained, _) in contestants.items():
+        if not channel.judged:
+            continue
+        diagnostics[name] = diagnose(pair, channel, referents)
+        spoken = speak_of(pair, channel, referents)
+        if trained and spoken.codes is not None:
+            file = diagnostics[name]["atlas"] = atlas_file(name)
+            panels = panels_of(spoken.codes, referents, pair.world)
+            title = f"{name}: what its codes stand for"
+            pictures[file] = draw_atlas(panels, spoken.codebook_size, title)
+    return diagnostics, pictures
 
 
 def _played(
@@ -105,32 +140,6 @@ def _played(
     for batch in track(batches, "playing", total=total, console=console, transient=True):
         writer.write(batch)
         yield from batch
-
-
-def describe(config: Gate1Config, pair: Pair, files: dict[str, Path], arguments: list[str]) -> dict[str, Any]:
-    """What a reader needs to play the same again."""
-    return {
-        "command": shlex.join(["python", "-m", "evaluation.gate1", *arguments]),
-        "world": pair.world.name,
-        "split": "test",
-        "episodes": config.play.episodes,
-        "num_candidates": config.play.num_candidates,
-        "seeds": {"evaluation": config.play.seed},
-        "models": {
-            "sender": {"name": pair.sender.lm.name, "sha256": pair.fingerprints["sender"]},
-            "receiver": {"name": pair.receiver.lm.name, "sha256": pair.fingerprints["receiver"]},
-        },
-        "checkpoints": {
-            name: {
-                "file": path.as_posix(),
-                "sha256": file_hash(path),
-                "training": read_header(path).training,
-            }
-            for name, path in files.items()
-        },
-        "precision": str(pair.receiver.lm.dtype).removeprefix("torch."),
-        "versions": versions("torch", "transformers", "gymnasium", "pettingzoo", "scipy", "numpy"),
-    }
 
 
 def main() -> int:

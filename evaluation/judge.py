@@ -18,12 +18,17 @@ from evaluation.verdict import EXIT_CODES
 __all__ = ["EXIT_CODES", "judge", "judge_file", "versions", "write_run"]
 
 
-def judge(records: Iterable[EpisodeRecord], provenance: Mapping[str, Any]) -> Results:
+def judge(
+    records: Iterable[EpisodeRecord],
+    provenance: Mapping[str, Any],
+    diagnostics: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Results:
     """Judge records with the frozen thresholds of Gate 1.
 
     Args:
         records: at least one, in any order; read once.
         provenance: what is known of their origin, see docs/results_schema.md.
+        diagnostics: by channel, what was measured on the channel itself.
 
     Returns:
         The content of results.json; EXIT_CODES[results["verdict"]] is the exit code.
@@ -31,7 +36,7 @@ def judge(records: Iterable[EpisodeRecord], provenance: Mapping[str, Any]) -> Re
     Raises:
         ValueError: if the records contradict each other.
     """
-    return build_results(records, provenance)
+    return build_results(records, provenance, diagnostics=diagnostics)
 
 
 def judge_file(path: str | Path, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Results:

@@ -34,26 +34,40 @@ class PlayConfig:
         episodes: how many, from the test split, at least 2.
         seed: of the episodes, the derangement, the swapped candidates and the random messages.
         num_candidates: N.
+        resample_probability: chance that a candidate differs from the others' common base in an attribute;
+            the lower, the more confusable they are.
         episodes_at_once: environments played side by side.
     """
 
     episodes: int = 400
     seed: int = 0
     num_candidates: int = 5
+    resample_probability: float = 0.5
     episodes_at_once: int = 100
 
     def __post_init__(self) -> None:
         check_range("episodes", self.episodes, 2, 10_000_000)
         check_range("seed", self.seed, 0, 2**31 - 1)
         check_range("num_candidates", self.num_candidates, 2, 26)
+        check_range("resample_probability", self.resample_probability, 1e-3, 1)
         check_range("episodes_at_once", self.episodes_at_once, 1)
+
+    @property
+    def candidates(self) -> EpisodeConfig:
+        """How the candidates are drawn: from the test split."""
+        return EpisodeConfig(
+            split="test",
+            num_candidates=self.num_candidates,
+            resample_probability=self.resample_probability,
+        )
 
 
 class Contestant(NamedTuple):
-    """A channel as it is put to the test: trained or not, None where there is nothing to train."""
+    """A channel as it is put to the test: trained or not (None where there is nothing to train), and how."""
 
     channel: Channel
     trained: bool | None
+    conditions: Sequence[Condition] = CONDITIONS
 
 
 class Script(NamedTuple):
@@ -67,8 +81,7 @@ class Script(NamedTuple):
 def write_script(world: World, config: PlayConfig) -> Script:
     """Draw the test episodes, a derangement over them, and another candidate in each."""
     rng = np.random.default_rng(config.seed)
-    episode_config = EpisodeConfig(split="test", num_candidates=config.num_candidates)
-    sampler = EpisodeSampler(world, episode_config)
+    sampler = EpisodeSampler(world, config.candidates)
     episodes = [sampler.draw(rng) for _ in range(config.episodes)]
     steps = rng.integers(1, config.num_candidates, size=config.episodes)
     foils = (np.array([episode.target for episode in episodes]) + steps) % config.num_candidates
@@ -80,7 +93,7 @@ def play(pair: Pair, contestants: dict[str, Contestant], config: PlayConfig) -> 
 
     Args:
         pair: who plays.
-        contestants: the channels, by name.
+        contestants: the channels, by the name under which they are recorded.
         config: which episodes.
 
     Yields:
@@ -97,25 +110,25 @@ def play(pair: Pair, contestants: dict[str, Contestant], config: PlayConfig) -> 
             candidates = table.deal([script.episodes[row] for row in rows])
             context = pair.read(candidates) if context is None else context
             sent = _send(pair, contestant.channel, script, rows)
-            for condition in conditions_of(contestant.channel):
+            for condition in conditions_of(contestant):
                 table.deal([script.episodes[row] for row in rows])
                 control = Control(contestant.channel, condition, rng)
                 outcomes = _choose(pair, context, table, control, sent)
                 yield [
-                    _record(contestant, condition, row, script, outcome)
+                    _record(name, contestant, condition, row, script, outcome)
                     for row, outcome in zip(rows.tolist(), outcomes, strict=True)
                 ]
 
 
-def conditions_of(channel: Channel) -> Sequence[Condition]:
-    """All conditions; for the mere absence of a message only the normal one."""
-    return CONDITIONS if channel.judged else CONDITIONS[:1]
+def conditions_of(contestant: Contestant) -> Sequence[Condition]:
+    """Those it is put to; for the mere absence of a message only the normal one."""
+    return contestant.conditions if contestant.channel.judged else CONDITIONS[:1]
 
 
 def num_batches(contestants: dict[str, Contestant], config: PlayConfig) -> int:
     """How many batches `play` yields."""
     rounds = -(-config.episodes // config.episodes_at_once)
-    return rounds * sum(len(conditions_of(c.channel)) for c in contestants.values())
+    return rounds * sum(len(conditions_of(contestant)) for contestant in contestants.values())
 
 
 class Outcome(NamedTuple):
@@ -138,10 +151,9 @@ class Table:
     """
 
     def __init__(self, world: World, channel: Channel, config: PlayConfig) -> None:
-        episodes = EpisodeConfig(split="test", num_candidates=config.num_candidates)
         size = min(config.episodes, config.episodes_at_once)
         self._all = [
-            parallel_env(world=world, config=episodes, message_space=channel.message_space)
+            parallel_env(world=world, config=config.candidates, message_space=channel.message_space)
             for _ in range(size)
         ]
         self._playing = self._all
@@ -174,7 +186,8 @@ def _send(pair: Pair, channel: Channel, script: Script, rows: np.ndarray) -> Sen
     own = [script.episodes[row].referent for row in rows]
     partners = [script.episodes[script.partners[row]].referent for row in rows]
     foils = [script.episodes[row].candidates[script.foils[row]] for row in rows]
-    return Sent(*(channel.send(pair.sender.speak(np.stack(named))) for named in (own, partners, foils)))
+    spoken = (pair.sender.speak(np.stack(named), channel.reading) for named in (own, partners, foils))
+    return Sent(*(channel.send(utterance) for utterance in spoken))
 
 
 @torch.no_grad()
@@ -191,12 +204,12 @@ def _choose(pair: Pair, context: Context, table: Table, control: Control, sent: 
 
 
 def _record(
-    contestant: Contestant, condition: Condition, row: int, script: Script, outcome: Outcome
+    name: str, contestant: Contestant, condition: Condition, row: int, script: Script, outcome: Outcome
 ) -> EpisodeRecord:
     target = script.episodes[row].target
     intended = {"normal": target, "swap": int(script.foils[row])}.get(condition)
     return EpisodeRecord(
-        channel=contestant.channel.name,
+        channel=name,
         condition=condition,
         episode_id=row,
         success=outcome.reward == 1.0,

@@ -1,9 +1,12 @@
 """The run for people: report.md, success.png, and the same table in the terminal."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from rich import box
@@ -64,10 +67,20 @@ def render_report(results: Results) -> str:
         answer=cells.answer,
         gate=cells.gate,
         share=lambda share: cells.NOT_PLAYED if share is None else cells.percent(share),
+        digits=cells.digits,
+        surprises=lambda nll: " | ".join(cells.digits(nll.get(name), 3) for name in CONDITIONS),
+        emphasised=_emphasised,
+        highest=lambda rows: cells.digits(
+            max((c for row in rows for c in row if c is not None), default=None), 2
+        ),
+        mean=fmean,
+        link=quote,
+        ln=math.log,
     )
     thresholds = results["thresholds"]
     return environment.get_template(_TEMPLATE).render(
         results=results,
+        measured={name: found for name, found in results["diagnostics"].items() if "num_referents" in found},
         conditions=CONDITIONS,
         confidence=f"{thresholds['confidence']:.0%}",
         floor=f"{thresholds['min_ci_low']:.2f}",
@@ -122,6 +135,13 @@ def _cell(proportion: Mapping[str, Any] | None) -> str:
     if proportion is None:
         return cells.NOT_PLAYED
     return f"{cells.rate(proportion)} {cells.interval(proportion)}"
+
+
+def _emphasised(row: Sequence[float | None]) -> str:
+    """Numbers of a row, the highest in bold if it is above 0."""
+    highest = max(cell or 0 for cell in row)
+    shown = [(cells.digits(cell, 2), cell == highest and highest > 0) for cell in row]
+    return " | ".join(f"**{text}**" if bold else text for text, bold in shown)
 
 
 def _flat(text: object) -> str:

@@ -23,6 +23,7 @@ def build_results(
     records: Iterable[EpisodeRecord],
     provenance: Mapping[str, Any],
     thresholds: Gate1Thresholds | None = None,
+    diagnostics: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Results:
     """Judge recorded episodes.
 
@@ -31,15 +32,19 @@ def build_results(
         provenance: seeds, versions, hashes and the like, kept under the key `provenance`; `num_candidates` in
             it gives the chance line where the records do not.
         thresholds: the constants of Gate 1, by default the frozen ones.
+        diagnostics: by channel, what was measured on the channel itself; kept under the key `diagnostics`
+            beside what the records say.
 
     Returns:
         The content of results.json, strict JSON: what is unknown or undefined is None.
 
     Raises:
-        ValueError: if the records contradict each other or the provenance.
+        ValueError: if the records contradict each other or the provenance, or a channel that is diagnosed has
+            no records.
     """
     thresholds = thresholds or Gate1Thresholds()
     tally = gather(records)
+    measured = _measured(diagnostics or {}, tally)
     num_candidates = _num_candidates(tally, provenance)
     judged = {
         name: Judged(
@@ -59,6 +64,11 @@ def build_results(
         "channels": {name: _channel(entry, confidence) for name, entry in judged.items()},
         "communication_matters": {
             name: _proportion(communication_matters(tally, channel, confidence))
+            for name, channel in tally.channels.items()
+        },
+        "diagnostics": {
+            name: {"nll": {condition: arm.mean_nll for condition, arm in channel.arms.items()}}
+            | measured.get(name, {})
             for name, channel in tally.channels.items()
         },
         "thresholds": asdict(thresholds),
@@ -105,6 +115,16 @@ def _proportion(proportion: Proportion | None) -> Results | None:
     if proportion is None:
         return None
     return {name: getattr(proportion, name) for name in ("n", "successes", "rate", "ci_low", "ci_high")}
+
+
+def _measured(diagnostics: Mapping[str, Mapping[str, Any]], tally: Tally) -> dict[str, Results]:
+    unknown = diagnostics.keys() - tally.channels.keys()
+    if unknown:
+        raise ValueError(
+            f"diagnostics must be of channels that were played, {', '.join(tally.channels)}, "
+            f"got {', '.join(sorted(unknown))}"
+        )
+    return {name: _strict(found) for name, found in diagnostics.items()}
 
 
 def _num_candidates(tally: Tally, provenance: Mapping[str, Any]) -> int | None:

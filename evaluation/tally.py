@@ -1,17 +1,18 @@
-"""Records gathered into compact arrays: about ten bytes an episode, whatever a record holds.
+"""Records gathered into compact arrays: some 26 bytes an episode, whatever a record holds.
 
 Everything downstream reads a Tally. Arms are sorted by episode and channels by name, so that the order in
 which records arrive cannot change a result.
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.likelihood import target_nll
 from evaluation.records import CONDITIONS, SILENCE, EpisodeRecord
 
 BoolArray = npt.NDArray[np.bool_]
@@ -29,6 +30,7 @@ class Arm:
         episode_ids: (n,) distinct.
         success: (n,) whether the receiver picked the target.
         mean_bits: bits charged per message, None if a record does not say.
+        mean_nll: nats by which the target surprises the receiver, None if a record does not say.
         followed: picks of the candidate that the delivered message names.
         followable: episodes that say both what was picked and what the message names.
     """
@@ -36,6 +38,7 @@ class Arm:
     episode_ids: npt.NDArray[np.int64]
     success: BoolArray
     mean_bits: float | None
+    mean_nll: float | None
     followed: int
     followable: int
 
@@ -156,12 +159,14 @@ class _OpenArm:
         self.episode_ids = array("q")
         self.success = array("b")
         self.bits = array("d")
+        self.nll = array("d")
         self.follows = array("b")
 
     def add(self, record: EpisodeRecord) -> None:
         self.episode_ids.append(record.episode_id)
         self.success.append(record.success)
-        self.bits.append(float("nan") if record.bits is None else record.bits)
+        self.bits.append(_number(record.bits))
+        self.nll.append(_number(target_nll(record)))
         known = record.choice is not None and record.intended is not None
         self.follows.append(record.choice == record.intended if known else _UNKNOWN)
 
@@ -173,14 +178,23 @@ class _OpenArm:
         if len(twice):
             raise ValueError(f"records: episode_id {twice[0]} is there twice for {name}")
         follows = np.frombuffer(self.follows, dtype=np.int8)
-        mean_bits = float(np.mean(np.frombuffer(self.bits, dtype=np.float64)[order]))
         return Arm(
             episode_ids=episode_ids,
             success=np.frombuffer(self.success, dtype=np.int8)[order].astype(np.bool_),
-            mean_bits=None if np.isnan(mean_bits) else mean_bits,
+            mean_bits=_mean(self.bits, order),
+            mean_nll=_mean(self.nll, order),
             followed=int((follows == 1).sum()),
             followable=int((follows != _UNKNOWN).sum()),
         )
+
+
+def _number(value: float | int | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _mean(numbers: Sequence[float], order: npt.NDArray[np.int64]) -> float | None:
+    mean = float(np.mean(np.asarray(numbers)[order]))
+    return None if np.isnan(mean) else mean
 
 
 def _check_same_trained(record: EpisodeRecord, first: bool | None) -> None:

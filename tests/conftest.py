@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from beartype import BeartypeConf, beartype
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # shapes in signatures are checked wherever tests call them; whole numbers pass for floats
@@ -21,13 +22,15 @@ install_import_hook(PACKAGES, f"{__name__}.check_types")
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from agents.language_model import FrozenLM
-from agents.pair import Pair
+from agents.pair import ModelConfig, Pair
 from agents.pocket_model import PocketConfig, build_model, train_tokenizer
 from agents.prompts import LABELS, receiver_prompt, sender_prompt
 from agents.receiver import Receiver
 from agents.sender import Sender
 from envs.world import Attribute, World, objects_world
 
+settings.register_profile("parley", deadline=None)  # a busy machine is no failure
+settings.load_profile("parley")
 torch.set_num_threads(1)  # a second thread beside another busy process costs tenfold
 
 TINY = PocketConfig(vocab_size=400, width=32, mlp_width=48, num_layers=3, num_heads=4, max_length=256)
@@ -40,6 +43,12 @@ def few_objects() -> World:
     """The default world with fewer values: the pocket knows their words, and its sender is soon done."""
     whole = objects_world()
     return replace(whole, attributes=tuple(replace(a, values=a.values[:4]) for a in whole.attributes))
+
+
+@pytest.fixture(scope="session")
+def pocket_pair(few_objects: World) -> Pair:
+    """The pocket on both sides; what its sender has said and read is kept for all tests."""
+    return Pair.load(ModelConfig(device="cpu"), few_objects)
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,19 @@ class TrainConfig:
         resume: continue what the run folder holds, instead of refusing to overwrite it.
         seed: of the codec's initial weights and of the episodes.
         steps: optimiser steps.
+        alignment_steps: the first steps, which ask no receiver: only the terms that need none (reconstruction
+            and its like) are trained, on messages about random training referents.
+        alignment_batch: messages of such a step.
+        first_tokens_only: reconstruction asks slot j for the message's token j alone, and for nothing after
+            the k-th; for fewer slots than tokens, and for few bits.
         continuous_share: share of the steps before a discrete channel is quantised.
-        batch_size: contexts a step, each freshly drawn from the training split.
+        batch_size: contexts a step, from the training split.
         messages_per_context: how many of a context's candidates take their turn as the target.
+        fixed_episodes: train on this many samples over and over; 0 draws fresh ones every step.
         learning_rate: AdamW's peak, after a linear warm-up and before a cosine to 0.
         warmup_steps: length of the warm-up.
+        learning_rate_every: steps between changes of the learning rate.
+        beta2: decay of AdamW's second moment.
         weight_decay: AdamW's.
         max_grad_norm: gradients are clipped to this L2 norm.
         num_candidates: N of the training and validation episodes.
@@ -38,12 +46,18 @@ class TrainConfig:
     folder: Path | None = None
     resume: bool = False
     seed: int = 0
-    steps: int = 300
-    continuous_share: float = 0.4
+    steps: int = 160
+    alignment_steps: int = 100
+    alignment_batch: int = 256
+    first_tokens_only: bool = False
+    continuous_share: float = 0.5
     batch_size: int = 32
     messages_per_context: int = 5
+    fixed_episodes: int = 0
     learning_rate: float = 2e-3
-    warmup_steps: int = 50
+    warmup_steps: int = 30
+    learning_rate_every: int = 1
+    beta2: float = 0.99
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     num_candidates: int = 5
@@ -55,11 +69,21 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0, 2**31 - 1)
         check_range("steps", self.steps, 1)
+        check_range("alignment_steps", self.alignment_steps, 0, self.steps)
+        check_range("alignment_batch", self.alignment_batch, 1)
+        if self.alignment_steps and not self.objectives.aligning:
+            raise ValueError(
+                f"alignment_steps must be 0 without reconstruction, attributes, state_reconstruction or "
+                f"info_preserve, got {self.alignment_steps}"
+            )
         check_range("continuous_share", self.continuous_share, 0, 1)
         check_range("batch_size", self.batch_size, 1)
         check_range("num_candidates", self.num_candidates, 2, 26)
         check_range("messages_per_context", self.messages_per_context, 1, self.num_candidates)
+        check_range("fixed_episodes", self.fixed_episodes, 0, 10_000_000)
         check_range("learning_rate", self.learning_rate, 0)
+        check_range("learning_rate_every", self.learning_rate_every, 1)
+        check_range("beta2", self.beta2, 0, 1)
         check_range("warmup_steps", self.warmup_steps, 0)
         check_range("max_grad_norm", self.max_grad_norm, 1e-9)
         check_range("validate_every", self.validate_every, 1)

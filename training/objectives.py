@@ -1,23 +1,27 @@
-"""What a codec is asked for: small terms, in nats, each with a weight and a logged value.
+"""What a codec is asked for: small terms, each with a weight and a logged value of its own, in nats.
 
-To add one, write a function of a `Step` that returns a scalar, and give it a name in
-`OBJECTIVES` and a weight in `ObjectiveWeights`.
+Some need only what was said, so that a codec can be aligned without asking the receiver; the others
+need the game. To add one, write a function of `Said` or `Step` that returns a scalar, and give it a
+name in `OF_MESSAGES` or `OF_PLAY` and a weight in `ObjectiveWeights`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from channels.base import Prefix, Relay
+from training.heads import Heads
+from training.step import Among, Said, Step
 
 COSINE_TEMPERATURE = 0.1
+HELP_MARGIN = 0.2
+CONTRAST_MARGIN = 1.0
+INFO_NCE_ROWS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,102 +29,210 @@ class ObjectiveWeights:
     """How much each term counts; 0 leaves it out.
 
     Args:
-        cross_entropy: of the right candidate's label under the receiver.
+        ce: the right candidate's label under the right message.
+        help: the right message must beat the content-free prefix.
+        contrast: the right message must beat another context's.
+        swap_contrast: the right message must beat those about the same context's other candidates.
         reconstruction: of the message's tokens from the prefix.
-        quantizer: the channel's own loss (commitment), where it has one.
+        attributes: of the referent's attributes from the latents.
+        state_reconstruction: of the sender's last state from the latents.
+        info_nce: bound on the information between messages and contexts.
+        info_preserve: latents must be as alike as the sender's states are.
+        teacher_kl: the receiver must answer as if it had been told the words.
+        reinforce: reward alone; needs a channel that draws its codes.
+        entropy: keeps such a channel undecided.
+        quantizer: the channel's own losses (commitment), where it has any.
+        among: ce, help and contrast look at the candidates' `labels` alone, or at the whole `vocabulary`.
     """
 
-    cross_entropy: float = 1.0
+    ce: float = 1.0
+    help: float = 0.0
+    contrast: float = 0.0
+    swap_contrast: float = 0.0
     reconstruction: float = 1.0
+    attributes: float = 0.0
+    state_reconstruction: float = 0.0
+    info_nce: float = 0.0
+    info_preserve: float = 0.0
+    teacher_kl: float = 0.0
+    reinforce: float = 0.0
+    entropy: float = 0.0
     quantizer: float = 1.0
+    among: Among = "labels"
 
     def __post_init__(self) -> None:
-        for term in fields(self):
-            if not 0 <= getattr(self, term.name) < float("inf"):
-                raise ValueError(
-                    f"{term.name} must be a finite weight of at least 0, got {getattr(self, term.name)}"
-                )
+        for name, weight in self.weights.items():
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"{name} must be a finite weight of at least 0, got {weight}")
+        if not any(weight for name, weight in self.weights.items() if name != "quantizer"):
+            raise ValueError("at least one objective must have a weight above 0")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of every term."""
+        return {term.name: getattr(self, term.name) for term in fields(self) if term.name != "among"}
+
+    @property
+    def aligning(self) -> bool:
+        """Whether any term but the quantiser's can be had without the receiver."""
+        return any(self.weights[name] for name in OF_MESSAGES if name != "quantizer")
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether any term needs gradient through the receiver: reward needs none."""
+        return any(self.weights[name] for name in self.weights if name not in ("reinforce", "entropy"))
 
 
-class MessageTokens(NamedTuple):
-    """Which tokens each slot answers for, over the vocabulary of all training messages."""
-
-    table: Float[Tensor, "V E"]  # the receiver's embeddings of that vocabulary
-    shares: Float[Tensor, "B k V"]  # for each slot, a distribution over it; zeros if the slot has no token
+def ce(step: Step) -> Float[Tensor, ""]:
+    """Mean of -log p(target's label | context, right prefix), at the one position of the answer."""
+    return step.surprisal(step.heard).mean()
 
 
-class Step(NamedTuple):
-    """One batch as the objectives see it."""
+def help_(step: Step) -> Float[Tensor, ""]:
+    """relu(CE - CE under the content-free prefix + 0.2): the failed experiment's help loss.
 
-    logits: Float[Tensor, "B N"]
-    targets: Int[Tensor, " B"]
-    relay: Relay
-    tokens: MessageTokens
-
-
-def cross_entropy(step: Step) -> Float[Tensor, ""]:
-    """-log p(target's label | context, prefix): the candidates' labels only, at one position."""
-    return functional.cross_entropy(step.logits, step.targets)
+    It is met by 0.2 nats, which any prefix brings that looks less odd than zeros.
+    """
+    margin = step.surprisal(step.heard).mean() - step.surprisal(step.heard_null).mean() + HELP_MARGIN
+    return functional.relu(margin)
 
 
-def reconstruction(step: Step) -> Float[Tensor, ""]:
+def contrast(step: Step) -> Float[Tensor, ""]:
+    """relu(1 - (CE under another context's message - CE)): the failed experiment's contrast."""
+    gap = step.surprisal(step.heard_shuffled).mean() - step.surprisal(step.heard).mean()
+    return functional.relu(CONTRAST_MARGIN - gap)
+
+
+def swap_contrast(step: Step) -> Float[Tensor, ""]:
+    """Mean of relu(1 - (-log p(target | message about another candidate) + log p(target | right message))).
+
+    The hard negatives are the other messages that were played in the same context, so they cost nothing.
+
+    Raises:
+        ValueError: if contexts are played with one message only.
+    """
+    if step.per_context < 2:
+        raise ValueError(
+            f"swap_contrast needs messages_per_context of at least 2, got {step.per_context}: "
+            "its negatives are the messages about a context's other candidates"
+        )
+    log_p = functional.log_softmax(step.logits, -1).reshape(-1, step.per_context, step.logits.shape[-1])
+    targets = step.targets.view(-1, 1, step.per_context).expand(-1, step.per_context, -1)
+    of_target = log_p.gather(-1, targets)  # [g, i, j]: the j-th target under the i-th message
+    right = of_target.diagonal(dim1=1, dim2=2)[:, None]
+    losses = functional.relu(CONTRAST_MARGIN - (right - of_target))
+    others = ~torch.eye(step.per_context, dtype=torch.bool, device=losses.device)
+    return losses[:, others].mean()
+
+
+def reconstruction(said: Said, heads: Heads) -> Float[Tensor, ""]:
     """Each slot's vector, classified by cosine / 0.1 as the message's tokens that it replaces.
 
     It ties the prefix to what was said. Cross-entropy alone leaves a good receiver at chance,
     because a prefix that resembles no token gives its matching circuit nothing to match.
     """
-    assert isinstance(step.relay.reception, Prefix), "only a prefix has slots to read tokens from"
-    vectors = functional.normalize(step.relay.reception.vectors.float(), dim=-1)
-    cosines = vectors @ functional.normalize(step.tokens.table.float(), dim=-1).T
-    surprisal = -(step.tokens.shares * functional.log_softmax(cosines / COSINE_TEMPERATURE, dim=-1)).sum(-1)
-    return surprisal.sum() / step.tokens.shares.sum()
+    vectors = functional.normalize(said.prefix.vectors.float(), dim=-1)
+    cosines = vectors @ functional.normalize(said.tokens.table.float(), dim=-1).T
+    surprisal = -(said.tokens.shares * functional.log_softmax(cosines / COSINE_TEMPERATURE, dim=-1)).sum(-1)
+    return surprisal.sum() / said.tokens.shares.sum()
 
 
-def quantizer(step: Step) -> Float[Tensor, ""]:
+def attributes(said: Said, heads: Heads) -> Float[Tensor, ""]:
+    """Mean over attributes of -log p(value | latents), under a linear head of its own."""
+    logits = heads.attribute_logits(said.latents)
+    losses = [functional.cross_entropy(part, said.referents[:, a]) for a, part in enumerate(logits)]
+    return torch.stack(losses).mean()
+
+
+def state_reconstruction(said: Said, heads: Heads) -> Float[Tensor, ""]:
+    """Squared error between unit vectors, the sender's last state and a head's guess of it (no unit).
+
+    The failed experiment's reconstruction; mean over the D numbers of a state.
+    """
+    guessed = functional.normalize(heads.state(said.latents), dim=-1)
+    return functional.mse_loss(guessed, functional.normalize(said.pooled, dim=-1))
+
+
+def info_nce(step: Step) -> Float[Tensor, ""]:
+    """-log p(which of 8 messages belongs to a context), by the receiver's own log p(target).
+
+    log 8 minus this is a lower bound on I(message; context and target) in nats (van den Oord et al., 2018).
+    """
+    rows = torch.arange(0, len(step.targets), step.per_context, device=step.targets.device)[:INFO_NCE_ROWS]
+    log_p = functional.log_softmax(step.crossed_logits(rows), dim=-1)  # context i, message j
+    scores = log_p.gather(-1, step.targets[rows][:, None, None].expand(-1, len(rows), 1))[..., 0]
+    return functional.cross_entropy(scores, torch.arange(len(rows), device=scores.device))
+
+
+def info_preserve(said: Said, heads: Heads) -> Float[Tensor, ""]:
+    """Mean squared difference between pairwise cosines of latents and of the sender's last states (no unit).
+
+    The failed experiment's information term.
+    """
+    latents = functional.normalize(said.latents.float().flatten(1), dim=-1)
+    states = functional.normalize(said.pooled, dim=-1)
+    return functional.mse_loss(latents @ latents.T, states @ states.T)
+
+
+def teacher_kl(step: Step) -> Float[Tensor, ""]:
+    """KL(receiver told the words || receiver given the prefix) over the candidates (Cheng et al., 2024)."""
+    taught = functional.log_softmax(step.text_logits, dim=-1)
+    given = functional.log_softmax(step.logits, dim=-1)
+    return functional.kl_div(given, taught, log_target=True, reduction="batchmean")
+
+
+def reinforce(step: Step) -> Float[Tensor, ""]:
+    """-(reward - baseline) * log pi(codes) (Williams, 1992): the only term that never sees the target.
+
+    The reward is the environment's, 1 for a right pick; the baseline is the mean reward of the
+    batch's other rows (Kool et al., 2019).
+
+    Raises:
+        ValueError: if the channel does not draw its codes.
+    """
+    policy = step.policy
+    rewards = step.rewards
+    baseline = (rewards.sum() - rewards) / max(1, len(rewards) - 1)
+    return -((rewards - baseline) * policy.log_probabilities).mean()
+
+
+def entropy(step: Step) -> Float[Tensor, ""]:
+    """Minus the policy's mean entropy: less is more undecided."""
+    return -step.policy.entropy.mean()
+
+
+def quantizer(said: Said, heads: Heads) -> Float[Tensor, ""]:
     """The sum of the channel's own losses; 0 for a channel without any."""
-    losses = list(step.relay.losses.values())
-    return torch.stack(losses).sum() if losses else step.logits.new_zeros(())
+    losses = list(said.relay.losses.values())
+    return torch.stack(losses).sum() if losses else said.latents.new_zeros(())
 
 
-OBJECTIVES: dict[str, Callable[[Step], Tensor]] = {
-    "cross_entropy": cross_entropy,
+OF_MESSAGES: dict[str, Callable[[Said, Heads], Tensor]] = {
     "reconstruction": reconstruction,
+    "attributes": attributes,
+    "state_reconstruction": state_reconstruction,
+    "info_preserve": info_preserve,
     "quantizer": quantizer,
+}
+OF_PLAY: dict[str, Callable[[Step], Tensor]] = {
+    "ce": ce,
+    "help": help_,
+    "contrast": contrast,
+    "swap_contrast": swap_contrast,
+    "info_nce": info_nce,
+    "teacher_kl": teacher_kl,
+    "reinforce": reinforce,
+    "entropy": entropy,
 }
 
 
-def evaluate_objectives(step: Step, weights: ObjectiveWeights) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted sum, and every term that counts, unweighted."""
-    terms = {name: objective(step) for name, objective in OBJECTIVES.items() if getattr(weights, name) > 0}
-    if not terms:
-        raise ValueError("at least one objective must have a weight above 0")
-    total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
+def evaluate_objectives(
+    said: Said | Step, heads: Heads, objectives: ObjectiveWeights
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum, and every term that counts, unweighted; messages nobody heard have fewer terms."""
+    asked = {name: weight for name, weight in objectives.weights.items() if weight}
+    terms = {name: objective(said, heads) for name, objective in OF_MESSAGES.items() if name in asked}
+    if isinstance(said, Step):
+        terms |= {name: objective(said) for name, objective in OF_PLAY.items() if name in asked}
+    total = torch.stack([asked[name] * value for name, value in terms.items()]).sum()
     return total, {name: value.detach() for name, value in terms.items()}
-
-
-class TokenTargets:
-    """Which tokens each slot answers for, for every training referent.
-
-    Token j of a message of M tokens belongs to slot floor(j * k / M), so slots share a longer
-    message evenly, and with a shorter one some slots are free.
-
-    Args:
-        rows: the receiver's token ids of each message.
-        embeddings: the receiver's token embeddings.
-        num_slots: k.
-    """
-
-    def __init__(self, rows: Sequence[list[int]], embeddings: Float[Tensor, "W E"], num_slots: int) -> None:
-        vocabulary = sorted({token for row in rows for token in row})
-        place = {token: index for index, token in enumerate(vocabulary)}
-        shares = torch.zeros(len(rows), num_slots, len(vocabulary))
-        for number, row in enumerate(rows):
-            for j, token in enumerate(row):
-                shares[number, j * num_slots // len(row), place[token]] += 1
-        shares /= shares.sum(-1, keepdim=True).clamp(min=1)
-        self._shares = shares.to(embeddings.device)
-        self._table = embeddings[torch.tensor(vocabulary, device=embeddings.device)]
-
-    def of(self, numbers: Int[Tensor, " B"]) -> MessageTokens:
-        """The targets of the messages with these numbers."""
-        return MessageTokens(self._table, self._shares[numbers.to(self._shares.device)])

@@ -34,7 +34,8 @@ class TrainingProgress:
             self._validation = f"  validation {record['validation_success']:.1%}"
             if "perplexity" in record:
                 self._validation += f"  codes {record['perplexity']:.1f}"
-        text = f"loss {record['loss']:.3f}  success {record['success']:.1%}{self._validation}"
+        success = f"success {record['success']:.1%}" if "success" in record else "aligning"
+        text = f"loss {record['loss']:.3f}  {success}{self._validation}"
         self._bar.update(self._task, completed=record["step"], text=text)
 
     def __enter__(self) -> TrainingProgress:

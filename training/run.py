@@ -1,6 +1,7 @@
 """Train a channel's codec between two frozen language models.
 
     python -m training.run --channel latent_vq --k 4 --codebook-size 64
+    python -m training.run --preset attempt_02
 
 Draws fresh episodes from the training split, optimises the codec only, and keeps the checkpoint
 that does best on validation episodes.
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import field, make_dataclass
+from collections.abc import Iterable
+from dataclasses import field, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,46 +27,63 @@ from channels.latent import LatentChannel
 from channels.registry import channel_class, channel_names
 from envs.world import objects_world
 from training.config import TrainConfig, check_same_run
+from training.presets import DEFAULT_PRESET, PRESETS, find_preset
 from training.trainer import Trainer
-
-DEFAULT_CHANNEL = "latent_vq"
 
 
 def parse(arguments: list[str]) -> tuple[str, ChannelConfig, TrainConfig]:
-    """Read the command line: the trainer's flags, and those of the channel that is named.
+    """Read the command line: a preset's defaults, the trainer's flags, and those of the channel.
 
     Raises:
-        ValueError: if the channel is unknown or has nothing to train, or a value is out of range.
+        ValueError: if the preset or channel is unknown, the channel has nothing to train, or a value
+            is out of range.
     """
-    trainable = [name for name in channel_names() if channel_class(name).trainable]
-    name = _channel_named(arguments)
+    preset_name = _named("--preset", arguments) or DEFAULT_PRESET
+    preset = find_preset(preset_name)
+    name = _named("--channel", arguments) or preset.channel
     kind = channel_class(name)
+    trainable = [known for known in channel_names() if channel_class(known).trainable]
     if not kind.trainable:
         raise ValueError(f"channel {name!r} has nothing to train; these have: {', '.join(trainable)}")
-    chosen = Annotated[str, tyro.conf.arg(help=f"one of {', '.join(trainable)}")]
     flags = make_dataclass(
         "Flags",
         [
-            ("channel", chosen, field(default=DEFAULT_CHANNEL)),
-            ("codec", kind.Config, field(default_factory=kind.Config)),
-            ("training", TrainConfig, field(default_factory=TrainConfig)),
+            ("preset", _choice(PRESETS), field(default=preset_name)),
+            ("channel", _choice(trainable), field(default=name)),
+            ("codec", kind.Config, field(default=preset.codec_for(kind))),
+            ("training", TrainConfig, field(default=preset.training)),
         ],
         kw_only=True,
     )
     parsed: Any = tyro.cli(
         flags, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,), prog="training.run"
     )
-    return name, parsed.codec, parsed.training
+    training: TrainConfig = parsed.training
+    if training.folder is None:
+        training = replace(training, folder=default_folder(preset_name, name, training.seed))
+    return name, parsed.codec, training
 
 
-def _channel_named(arguments: list[str]) -> str:
-    """The channel's name must be known before its own flags can be."""
+def _choice(names: Iterable[str]) -> Any:
+    return Annotated[str, tyro.conf.arg(help=f"one of {', '.join(names)}")]
+
+
+def _named(flag: str, arguments: list[str]) -> str | None:
+    """Preset and channel must be known before the flags they bring can be."""
     for position, argument in enumerate(arguments):
-        if argument == "--channel" and position + 1 < len(arguments):
+        if argument == flag and position + 1 < len(arguments):
             return arguments[position + 1]
-        if argument.startswith("--channel="):
-            return argument.removeprefix("--channel=")
-    return DEFAULT_CHANNEL
+        if argument.startswith(f"{flag}="):
+            return argument.removeprefix(f"{flag}=")
+    return None
+
+
+def default_folder(preset: str, channel: str, seed: int) -> Path:
+    """Where a run is kept unless it is said: by channel, and by preset if it is not the default."""
+    name = channel if preset == DEFAULT_PRESET else preset
+    if preset != DEFAULT_PRESET and channel != find_preset(preset).channel:
+        name = f"{preset}-{channel}"
+    return Path("runs") / f"{name}-seed{seed}"
 
 
 def prepare_folder(folder: Path, record: dict[str, Any], resume: bool) -> bool:
@@ -87,14 +106,24 @@ def prepare_folder(folder: Path, record: dict[str, Any], resume: bool) -> bool:
     return False
 
 
-def train(name: str, codec: ChannelConfig, config: TrainConfig) -> int:
-    """Train, and say where the result is."""
-    console = Console()
-    folder = config.folder or Path("runs") / f"{name}-seed{config.seed}"
+def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | None = None) -> Path:
+    """Train a channel; returns the run folder.
+
+    Args:
+        name: of the channel.
+        codec: its settings.
+        config: how; its folder must be named.
+        pair: who plays, if they are loaded already.
+
+    Raises:
+        RunError: if it was interrupted or came to nothing; what was learned is kept.
+    """
+    assert config.folder is not None, "a run needs a folder"
+    console, folder = Console(), config.folder
     resuming = prepare_folder(folder, config.record(name, codec), config.resume)
-    torch.manual_seed(config.seed)
     with console.status("the sender describes and reads every training referent"):
-        pair = Pair.load(config.models, objects_world())
+        pair = pair or Pair.load(config.models, objects_world())
+        torch.manual_seed(config.seed)
         channel = channel_class(name)(codec, pair.ends)
         assert isinstance(channel, LatentChannel), "trainable channels are latent"
         trainer = Trainer(channel, pair, config, folder)
@@ -113,12 +142,13 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig) -> int:
         f"{trainer.seconds:.0f} s of training; checkpoint {folder / 'channel.safetensors'}",
         soft_wrap=True,
     )
-    return ExitCode.PASS
+    return folder
 
 
 def main() -> int:
     """Entry point of `python -m training.run`."""
-    return train(*parse(sys.argv[1:]))
+    train(*parse(sys.argv[1:]))
+    return ExitCode.PASS
 
 
 if __name__ == "__main__":

@@ -11,19 +11,26 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import nn
 from torch.optim import AdamW
 
 from agents.command_line import RunError
 from agents.pair import Pair
 from channels.base import Words
 from channels.checkpoint import save_channel
-from channels.latent import LatentChannel, VectorQuantizedChannel, perplexity
+from channels.codec import last_state
+from channels.latent import LatentChannel
 from envs.episode import EpisodeConfig, EpisodeSampler
+from envs.world import Referents
 from training.config import TrainConfig
-from training.objectives import Step, TokenTargets, evaluate_objectives
+from training.episodes import Episodes
+from training.heads import Heads
+from training.objectives import evaluate_objectives
 from training.progress import TrainingProgress
 from training.state import load_state, save_state
-from training.validation import Validation
+from training.step import Said, Step
+from training.token_targets import TokenTargets
+from training.validation import Validation, observe
 
 LOG_EVERY = 10
 
@@ -43,16 +50,21 @@ class Trainer:
         self.config, self.pair, self.folder = config, pair, folder
         self.accelerator = Accelerator(cpu=pair.device.type == "cpu", mixed_precision="no")
         self.channel = channel.to(pair.device).train()
+        wanted = [name for name, weight in config.objectives.weights.items() if weight]
+        self.heads = Heads(channel, pair.world.num_values.tolist(), wanted).to(pair.device)
+        self.learners = nn.ModuleDict({"channel": channel, "heads": self.heads})
         self.optimizer = AdamW(
-            channel.parameters(),
+            self.learners.parameters(),
             lr=config.learning_rate,
-            betas=(0.9, 0.99),
+            betas=(0.9, config.beta2),
             weight_decay=config.weight_decay,
         )
         self.codec, self.prepared = self.accelerator.prepare(channel, self.optimizer)
         self.rng = np.random.default_rng(config.seed)
-        episodes = EpisodeConfig(split="train", num_candidates=config.num_candidates)
-        self.sampler = EpisodeSampler(pair.world, episodes)
+        sampler = EpisodeSampler(
+            pair.world, EpisodeConfig(split="train", num_candidates=config.num_candidates)
+        )
+        self.episodes = Episodes(sampler, config.messages_per_context, config.fixed_episodes, config.seed)
         self.validation = Validation(pair, config.validation_episodes, config.num_candidates)
         self._learn_the_sender()
         self.step_number, self.best = 0, -1.0
@@ -60,12 +72,13 @@ class Trainer:
 
     def _learn_the_sender(self) -> None:
         """Statistics of its states over training referents, and the tokens of what it says of them."""
-        referents = self.pair.world.referents("train")
-        self.everything = self.pair.sender.speak(referents)
-        self.channel.calibrate(self.everything.states, self.everything.mask)
+        self.everything = self.pair.calibrate(self.channel)
         receiver = self.pair.receiver
         rows = receiver.message_tokens(list(self.everything.texts))
-        self.targets = TokenTargets(rows, receiver.lm.embedding_table, self.channel.num_slots)
+        self.targets = TokenTargets(
+            rows, receiver.lm.embedding_table, self.channel.num_slots, self.config.first_tokens_only
+        )
+        referents = self.pair.world.referents("train")
         self.number_of = np.full(self.pair.world.size, -1)
         self.number_of[self.pair.world.index(referents)] = np.arange(len(referents))
 
@@ -97,11 +110,12 @@ class Trainer:
     def step(self) -> dict[str, Any]:
         """One optimiser step on fresh episodes; returns what is logged, losses in nats."""
         if self._quantizing_begins():
-            self.channel.start_quantizing(self.everything)  # type: ignore[operator]
+            self.channel.start_quantizing(self.everything)
         for group in self.prepared.param_groups:
             group["lr"] = self.learning_rate()
-        batch = self.play()
-        loss, terms = evaluate_objectives(batch, self.config.objectives)
+        aligning = self.step_number < self.config.alignment_steps
+        batch = self.say() if aligning else self.play()
+        loss, terms = evaluate_objectives(batch, self.heads, self.config.objectives)
         if not torch.isfinite(loss):
             raise RunError(
                 f"the loss is {loss.item()} at step {self.step_number + 1}; training stopped, and "
@@ -109,47 +123,62 @@ class Trainer:
             )
         self.prepared.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        norm = self.accelerator.clip_grad_norm_(self.channel.parameters(), self.config.max_grad_norm)
+        norm = self.accelerator.clip_grad_norm_(self.learners.parameters(), self.config.max_grad_norm)
         self.prepared.step()
         self.step_number += 1
-        right = batch.logits.argmax(-1) == batch.targets
         return {
             "step": self.step_number,
             "loss": loss.item(),
             **{name: value.item() for name, value in terms.items()},
-            "success": right.float().mean().item(),
+            **({"success": batch.rewards.mean().item()} if isinstance(batch, Step) else {}),
             "grad_norm": float(norm),
             "scale_gate": self.channel.decoder.scale_gate.item(),
             "learning_rate": self.learning_rate(),
         }
 
+    def say(self) -> Said:
+        """Messages about random training referents, for alignment."""
+        everyone = self.pair.world.referents("train")
+        rows = self.rng.choice(len(everyone), min(self.config.alignment_batch, len(everyone)), replace=False)
+        return Said(**self._say(everyone[rows]))
+
     def play(self) -> Step:
         """Draw episodes, let each context be played with several of its candidates as targets."""
         config = self.config
-        candidates = np.stack([self.sampler.draw(self.rng).candidates for _ in range(config.batch_size)])
-        orders = [self.rng.permutation(config.num_candidates) for _ in range(config.batch_size)]
-        targets = np.stack(orders)[:, : config.messages_per_context]
-        referents = np.take_along_axis(candidates, targets[..., None], axis=1).reshape(
-            -1, candidates.shape[-1]
-        )
-        context = self.pair.read(list(candidates)).repeat(config.messages_per_context)
-        relay = self.codec(self.pair.sender.speak(referents))
-        assert not isinstance(relay.reception, Words), "a latent channel delivers no text"
-        logits = self.pair.receiver.choose(context, relay.reception)
-        numbers = torch.from_numpy(self.number_of[self.pair.world.index(referents)])
+        batch = self.episodes.draw(config.batch_size, self.step_number - config.alignment_steps, self.rng)
+        context = self.pair.read(list(batch.candidates), cached=not self.channel.at_start)
         return Step(
-            logits, torch.from_numpy(targets.ravel()).to(logits.device), relay, self.targets.of(numbers)
+            **self._say(batch.referents),
+            receiver=self.pair.receiver,
+            context=context.repeat(config.messages_per_context),
+            null=self.channel.null_reception(len(batch.referents)),
+            targets=torch.from_numpy(batch.targets.ravel()).to(self.pair.device),
+            per_context=config.messages_per_context,
+            among=config.objectives.among,
+            differentiable=config.objectives.differentiable,
         )
+
+    def _say(self, referents: Referents) -> dict[str, Any]:
+        """The messages about referents (B, A), as they come through the channel."""
+        utterance = self.pair.sender.speak(referents, self.channel.reading)
+        relay = self.codec(utterance)
+        assert not isinstance(relay.reception, Words), "a latent channel delivers no text"
+        standardized = self.channel.encoder.standardize(utterance.states)
+        numbers = torch.from_numpy(self.number_of[self.pair.world.index(referents)])
+        return {
+            "utterance": utterance,
+            "relay": relay,
+            "pooled": last_state(standardized, utterance.mask),
+            "referents": torch.from_numpy(referents).to(self.pair.device),
+            "tokens": self.targets.of(numbers),
+        }
 
     def validate(self) -> dict[str, Any]:
         """Success on the validation episodes in eval mode; the latest of the best is kept."""
         self.channel.eval()
-        success = self.validation.success(self.channel)
-        record: dict[str, Any] = {"validation_success": success}
-        if isinstance(self.channel, VectorQuantizedChannel):
-            codes = self.channel.codes(self.everything)
-            record["perplexity"] = perplexity(codes, self.channel.quantizer.codebook.codebook_size)
-        if success >= self.best and self._speaks():
+        record = self.validation.play(self.channel) | observe(self.channel, self.everything)
+        success = record["validation_success"]
+        if success >= self.best and self.channel.ready:
             self.best = success
             notes = {"seed": self.config.seed, "step": self.step_number, "validation_success": success}
             save_channel(self.folder / "channel.safetensors", self.channel, self.pair.fingerprints, notes)
@@ -161,16 +190,13 @@ class Trainer:
         config = self.config
         if self.step_number < config.warmup_steps:
             return config.learning_rate * (self.step_number + 1) / config.warmup_steps
-        done = (self.step_number - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+        step = self.step_number // config.learning_rate_every * config.learning_rate_every
+        done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
         return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
     def _quantizing_begins(self) -> bool:
         due = self.step_number >= int(self.config.continuous_share * self.config.steps)
-        return isinstance(self.channel, VectorQuantizedChannel) and due and not self.channel.quantizing
-
-    def _speaks(self) -> bool:
-        """Whether the channel can be used yet: a discrete one only once it is quantised."""
-        return not isinstance(self.channel, VectorQuantizedChannel) or bool(self.channel.quantizing)
+        return due and not self.channel.ready
 
     def save(self) -> None:
         """Write what is needed to resume."""
@@ -180,7 +206,7 @@ class Trainer:
             "seconds": self.seconds,
             "rng": self.rng.bit_generator.state,
         }
-        save_state(self.folder / "state.safetensors", self.channel, self.optimizer, notes)
+        save_state(self.folder / "state.safetensors", self.learners, self.optimizer, notes)
 
     def resume(self) -> None:
         """Continue from the run folder's state.
@@ -188,6 +214,6 @@ class Trainer:
         Raises:
             StateError: if it cannot be used.
         """
-        notes = load_state(self.folder / "state.safetensors", self.channel, self.optimizer)
+        notes = load_state(self.folder / "state.safetensors", self.learners, self.optimizer)
         self.step_number, self.best, self.seconds = notes["step"], notes["best"], notes["seconds"]
         self.rng.bit_generator.state = notes["rng"]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from gymnasium.spaces import MultiDiscrete
+from torch.nn.functional import cross_entropy
 
 from agents.pair import Pair
-from channels.base import Channel
+from channels.base import Channel, Prefix, Utterance
+from channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
+from channels.latent import LatentChannel
 from envs.episode import EpisodeConfig, EpisodeSampler
 
 VALIDATION_SEED = 1_000_003
@@ -28,12 +32,44 @@ class Validation:
         episodes = [sampler.draw(rng) for _ in range(num_episodes)]
         self.pair = pair
         self.context = pair.read([episode.candidates for episode in episodes])
-        self.targets = torch.tensor([episode.target for episode in episodes])
+        self.targets = torch.tensor([episode.target for episode in episodes], device=pair.device)
         self.referents = np.stack([episode.referent for episode in episodes])
+        self.foils = np.stack([e.candidates[(e.target + 1) % num_candidates] for e in episodes])
 
     @torch.no_grad()
-    def success(self, channel: Channel) -> float:
-        """Share of episodes in which the receiver picks the target, 0 to 1."""
-        messages = channel.send(self.pair.sender.speak(self.referents))
-        choices = self.pair.receiver.choose(self.context, channel.receive(messages)).argmax(-1)
-        return float((choices.cpu() == self.targets).double().mean())
+    def play(self, channel: Channel) -> dict[str, float]:
+        """Success, and how much the target surprises the receiver under four conditions.
+
+        Returns:
+            `validation_success`, 0 to 1; `nll_normal`, `nll_shuffle` (the next episode's message),
+            `nll_swap` (about the next candidate) and `nll_null`: mean -log p(target's label) in nats.
+        """
+        said = channel.receive(channel.send(self.pair.sender.speak(self.referents, channel.reading)))
+        assert isinstance(said, Prefix), "only channels that deliver vectors are trained"
+        swapped = channel.receive(channel.send(self.pair.sender.speak(self.foils, channel.reading)))
+        receptions = {
+            "normal": said,
+            "shuffle": said._replace(vectors=said.vectors.roll(1, dims=0)),
+            "swap": swapped,
+            "null": channel.null_reception(len(self.targets)),
+        }
+        logits = {name: self.pair.receiver.choose(self.context, heard) for name, heard in receptions.items()}
+        right = logits["normal"].argmax(-1) == self.targets
+        nll = {f"nll_{name}": float(cross_entropy(row, self.targets)) for name, row in logits.items()}
+        return {"validation_success": float(right.double().mean()), **nll}
+
+
+@torch.no_grad()
+def observe(channel: LatentChannel, utterance: Utterance) -> dict[str, float]:
+    """How a codec's prefixes and codes of many utterances are spread, in eval mode."""
+    reception = channel.relay(utterance).reception
+    assert isinstance(reception, Prefix), "a latent channel delivers a prefix"
+    seen = {
+        "prefix_cosine": prefix_cosine(reception.vectors),
+        "prefix_rank": effective_rank(reception.vectors),
+        "norm_ratio": norm_ratio(reception.vectors, channel.ends.embedding_norm),
+    }
+    if isinstance(channel.message_space, MultiDiscrete):
+        codes = torch.from_numpy(np.stack(channel.send(utterance)))
+        seen["perplexity"] = perplexity(codes, int(channel.message_space.nvec[0]))
+    return seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,23 +18,19 @@ from agents.receiver import Receiver
 from agents.sender import Sender
 from channels.base import Channel, Prefix, Utterance, Words
 from channels.controls import CONDITIONS, Control, Sent
-from channels.latent import LatentChannel, VectorQuantizedChannel
 from channels.registry import channel_class, channel_names
 from channels.text import CHARSET, TextChannel
 from envs.world import World
 
-LATENT = ["latent", "latent_vq"]
+LATENT = ["latent", "latent_fsq", "latent_vq", "symbols"]
+FEW_CODES: dict[str, Any] = {"latent_vq": {"codebook_size": 8}}  # fewer than there are training referents
 
 
 def channel_for(pair: Pair, name: str) -> Channel:
     torch.manual_seed(0)
     kind = channel_class(name)
-    channel = kind(kind.Config(), pair.ends)
-    if isinstance(channel, LatentChannel):
-        everything = pair.sender.speak(pair.world.referents("train"))
-        channel.calibrate(everything.states, everything.mask)
-        if isinstance(channel, VectorQuantizedChannel):
-            channel.start_quantizing(everything)
+    channel = kind(kind.Config(**FEW_CODES.get(name, {})), pair.ends)
+    channel.start_quantizing(pair.calibrate(channel))
     return channel.eval()
 
 

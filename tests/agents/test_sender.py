@@ -12,6 +12,7 @@ from agents import sender as sender_module
 from agents.language_model import FrozenLM
 from agents.prompts import sender_prompt
 from agents.sender import Sender
+from channels.base import Reading
 from envs.world import World
 
 
@@ -22,18 +23,18 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     for name in ("_describe", "_read"):
         original = getattr(Sender, name)
 
-        def noted(self: Sender, referents: list[np.ndarray], name: str = name, original=original):  # type: ignore[no-untyped-def]
+        def noted(self: Sender, referents: list[np.ndarray], name=name, original=original, **reading):  # type: ignore[no-untyped-def]
             passes.append((name, len(referents)))
-            return original(self, referents)
+            return original(self, referents, **reading)
 
         monkeypatch.setattr(Sender, name, noted)
     return passes
 
 
 def test_states_are_the_models_own_over_the_prompt(any_lm: FrozenLM, small_world: World) -> None:
-    referents = small_world.referents("train")[:6]
-    for layer in (0, 1, 3):
-        states, mask = Sender(any_lm, small_world, layer).read(referents)
+    referents, sender = small_world.referents("train")[:6], Sender(any_lm, small_world)
+    for depth, layer in ((0, 0), (0.5, 1), (1, 3)):
+        states, mask = sender.read(referents, Reading(depth))
         for row, referent in enumerate(referents):
             ids = any_lm.encode(any_lm.render(sender_prompt(small_world.facts(referent))))
             with torch.no_grad():
@@ -108,7 +109,7 @@ def test_no_referent_has_a_longer_prompt_than_positions(lm: FrozenLM, small_worl
         for split in ("train", "validation", "test")
         for referent in small_world.referents(split)
     ]
-    assert sender.num_positions == max(lengths)
+    assert sender.num_positions == max(lengths) > sender_module.MAX_DESCRIPTION_TOKENS
 
 
 def test_states_are_float32_and_hold_no_gradient(qwen2_folder: Path, small_world: World) -> None:
@@ -116,14 +117,3 @@ def test_states_are_float32_and_hold_no_gradient(qwen2_folder: Path, small_world
     utterance = Sender(lm, small_world).speak(small_world.referents("test")[:2])
     assert utterance.states.dtype == torch.float32
     assert not utterance.states.requires_grad
-
-
-def test_the_middle_layer_is_the_default(lm: FrozenLM, small_world: World) -> None:
-    assert Sender(lm, small_world).layer == 1
-    assert Sender(lm, small_world, 0).layer == 0
-
-
-@pytest.mark.parametrize("layer", [-1, 4])
-def test_there_must_be_such_a_layer(lm: FrozenLM, small_world: World, layer: int) -> None:
-    with pytest.raises(ValueError, match=f"layer must be from 0 to 3, got {layer}"):
-        Sender(lm, small_world, layer)

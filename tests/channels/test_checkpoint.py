@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from channels.checkpoint import CheckpointError, file_hash, load_channel, read_header, save_channel
-from channels.latent import LatentVQConfig, VectorQuantizedChannel
+from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from channels.registry import channel_class, channel_names
 from channels.testing import ENDS, synthetic_utterance
 
@@ -25,9 +25,9 @@ MODELS = {"sender": "aaa", "receiver": "bbb"}
 @pytest.fixture
 def trained() -> VectorQuantizedChannel:
     torch.manual_seed(0)
-    channel = VectorQuantizedChannel(LatentVQConfig(k=2, codebook_size=8, latent_width=5), ENDS)
+    channel = VectorQuantizedChannel(VectorQuantizedConfig(k=2, codebook_size=8, latent_width=5), ENDS)
     utterance = synthetic_utterance(ENDS)
-    channel.calibrate(utterance.states, utterance.mask)
+    channel.calibrate(utterance, torch.randn(9, ENDS.embedding_width))
     channel.start_quantizing(utterance)
     channel.train().relay(utterance)
     return channel.eval()
@@ -63,13 +63,20 @@ def test_loading_is_exact(trained: VectorQuantizedChannel, saved: Path) -> None:
     assert torch.equal(trained.relay(utterance).reception.vectors, loaded.relay(utterance).reception.vectors)
 
 
-@pytest.mark.parametrize("name", [n for n in channel_names() if channel_class(n).trainable])
+LIST_OF_LEVELS = pytest.mark.xfail(strict=True, reason="JSON makes a list of levels, which are a tuple")
+TRAINABLE = [name for name in channel_names() if channel_class(name).trainable]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=LIST_OF_LEVELS if n == "latent_fsq" else ()) for n in TRAINABLE]
+)
 def test_every_trainable_channel_can_be_saved(name: str, tmp_path: Path) -> None:
     kind = channel_class(name)
     channel = kind(kind.Config(), ENDS)
     save_channel(tmp_path / "c.safetensors", channel, MODELS, {})
     loaded = load_channel(tmp_path / "c.safetensors", ENDS, MODELS)
     assert type(loaded) is kind
+    assert loaded.config == channel.config
     assert all(torch.equal(a, loaded.state_dict()[n]) for n, a in channel.state_dict().items())
 
 
@@ -172,6 +179,7 @@ def test_an_incomplete_header_is_refused(saved: Path, name: str) -> None:
         (lambda h, w: w.update(spare=torch.ones(1)), "Unexpected key.*spare"),
         (lambda h, w: h["config"].update(k=3), "size mismatch"),
         (lambda h, w: h["config"].update(k=0), "k must be from 1 to 256, got 0"),
+        (lambda h, w: h["config"].update(shared_codebook=True), "size mismatch"),
         (lambda h, w: h["config"].update(colour=1), "colour"),
         (lambda h, w: h.update(channel="telepathy"), "unknown channel 'telepathy'"),
         (lambda h, w: h["ends"].update(extra=1), "extra"),

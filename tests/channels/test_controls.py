@@ -89,6 +89,7 @@ def test_null_hears_nothing_and_the_rest_hear_what_the_channel_delivers(name: st
         else:
             assert isinstance(wanted, Prefix)
             assert torch.equal(heard.vectors, wanted.vectors)
+            assert heard.at_start == wanted.at_start
 
 
 def test_random_codes_are_uniform_and_go_through_the_same_decoder() -> None:
@@ -103,6 +104,16 @@ def test_random_codes_are_uniform_and_go_through_the_same_decoder() -> None:
     assert ((counts - 125) ** 2 / 125).sum() < 115
     heard, decoded = control.receive(messages[:9]), channel.receive(messages[:9])
     assert torch.equal(heard.vectors, decoded.vectors)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_prefix_at_the_start_stays_there_under_every_condition(condition: Any) -> None:
+    kind = channel_class("latent")
+    channel = kind(kind.Config(at_start=True), ENDS).eval()  # type: ignore[call-arg]
+    control = Control(channel, condition, np.random.default_rng(0))
+    heard = control.receive(control.deliver(sent_by(channel)))
+    assert isinstance(heard, Prefix)
+    assert heard.at_start
 
 
 @given(st.text("abc xyz.", max_size=30), st.integers(0, 2**32))
@@ -135,7 +146,7 @@ def test_a_zero_vector_has_a_zero_as_its_noise() -> None:
 
 
 def test_random_is_repeatable_and_depends_on_the_seed() -> None:
-    for name in ("text", "latent", "latent_vq"):
+    for name in ("text", "latent", "latent_fsq", "latent_vq", "symbols"):
         channel = made(name)
         sent = sent_by(channel)
         drawn = [Control(channel, "random", np.random.default_rng(s)).deliver(sent) for s in (3, 3, 4)]

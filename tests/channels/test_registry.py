@@ -51,7 +51,8 @@ def registry_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_channels_that_ship() -> None:
-    assert {"latent", "latent_vq", "silence", "text"} <= set(registry.channel_names())
+    shipped = {"latent", "latent_fsq", "latent_vq", "silence", "symbols", "text"}
+    assert shipped <= set(registry.channel_names())
     assert registry.channel_names() == sorted(registry.channel_names())
     assert registry.channel_class("text") is TextChannel
     assert TextChannel.name == "text"

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from channels.codec import Standardizer
-from channels.latent import ContinuousChannel, LatentConfig
+from channels.codec import CodecConfig
+from channels.latent import ContinuousChannel
+from channels.standardizer import Standardizer
 from channels.testing import ENDS
 
 
@@ -59,7 +60,7 @@ def test_a_position_that_always_reads_the_same_stays_small() -> None:
 
 
 def test_the_checkpoint_keeps_them() -> None:
-    channel = ContinuousChannel(LatentConfig(), ENDS)
+    channel = ContinuousChannel(CodecConfig(), ENDS)
     assert {"encoder.standardize.mean", "encoder.standardize.scale"} <= set(channel.state_dict())
 
 

@@ -31,6 +31,12 @@ def checkpoint(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def few_referents_are_diagnosed(monkeypatch):
+    """What a channel says of all of them takes seconds a command."""
+    monkeypatch.setattr("evaluation.diagnostics.MOST_REFERENTS", 40)
+
+
 def command(*arguments):
     def main():
         import tyro
@@ -61,8 +67,13 @@ def test_a_codec_that_never_learned_fails(checkpoint, tmp_path, capsys):
     assert provenance["training"] == {"seed": 0}
     assert results["provenance"]["seeds"] == {"evaluation": 0}
     assert {path.name for path in tmp_path.iterdir()} == {
-        "results.json", "report.md", "success.png", "episodes.jsonl"
+        "results.json", "report.md", "success.png", "episodes.jsonl", "atlas-latent_vq.png"
     }  # fmt: skip
+    diagnosed = results["diagnostics"]
+    assert diagnosed["latent_vq"]["num_referents"] == diagnosed["text"]["num_referents"] == 40
+    assert diagnosed["latent_vq"]["nll"].keys() == results["channels"]["latent_vq"]["conditions"].keys()
+    assert diagnosed["silence"].keys() == {"nll"}
+    assert "](atlas-latent_vq.png)" in (tmp_path / "report.md").read_text()
     shown = capsys.readouterr().out
     assert results["sentence"].split()[0] in shown
     assert "report.md" in shown
@@ -86,6 +97,9 @@ def test_recorded_episodes_give_the_same_judgement_without_a_model(checkpoint, t
     one, other = results_in(played), results_in(again)
     assert one["channels"] == other["channels"]
     assert one["verdict"] == other["verdict"]
+    for name, found in other["diagnostics"].items():
+        assert found == {"nll": one["diagnostics"][name]["nll"]}, "the rest needs the channel itself"
+    assert {path.name for path in again.iterdir()} == {"results.json", "report.md", "success.png"}
 
 
 def test_judging_again_does_not_replace_what_was_written_when_playing(tmp_path, monkeypatch):

@@ -1,96 +1,89 @@
-"""The loss terms, against formulas written out by hand."""
+"""Which terms count, how much, and what each kind of batch can be asked for."""
 
 import math
+from dataclasses import fields
 
 import pytest
 import torch
+from objective_cases import make_heads, make_policy, make_said, make_step
 
-from channels.base import Prefix, Relay
-from training.objectives import (
-    MessageTokens,
-    ObjectiveWeights,
-    Step,
-    TokenTargets,
-    evaluate_objectives,
-)
+from training.objectives import OF_MESSAGES, OF_PLAY, ObjectiveWeights, evaluate_objectives
+
+NAMES = [*OF_MESSAGES, *OF_PLAY]
+NOTHING = dict.fromkeys(NAMES, 0.0)
+FAIR = torch.zeros(2, 3, 4)  # two contexts, null and two messages, four labels: all equally likely
 
 
-def make_step(vectors, shares, losses=None, logits=None, targets=None):
-    tokens = MessageTokens(torch.eye(10)[: shares.shape[-1]], shares)
-    return Step(
-        torch.zeros(len(vectors), 5) if logits is None else logits,
-        torch.zeros(len(vectors), dtype=torch.long) if targets is None else targets,
-        Relay(Prefix(vectors), losses or {}),
-        tokens,
-    )
+def only(**weights):
+    return ObjectiveWeights(**{**NOTHING, **weights})
 
 
-def shares_of(texts, num_slots):
-    rows = [[int(character) for character in text] for text in texts]
-    return TokenTargets(rows, torch.eye(10), num_slots).of(torch.arange(len(texts))).shares
+def test_every_objective_has_a_weight_and_every_weight_an_objective():
+    names = {field.name for field in fields(ObjectiveWeights)} - {"among"}
+    assert names == set(NAMES) == set(ObjectiveWeights().weights)
+    assert len(NAMES) == len(set(NAMES)), "no name stands for two"
 
 
-def test_each_slot_answers_for_its_own_token_when_there_are_as_many():
-    shares = shares_of(["0123", "3210"], 4)
-    assert torch.equal(shares[0], torch.eye(4))
-    assert torch.equal(shares[1], torch.eye(4).flip(-1))
+def test_the_default_is_the_repaired_recipe():
+    weights = ObjectiveWeights()
+    assert {name: weight for name, weight in weights.weights.items() if weight} == {
+        "ce": 1.0, "reconstruction": 1.0, "quantizer": 1.0
+    }  # fmt: skip
+    assert weights.among == "labels"
 
 
-def test_slots_share_a_longer_message_evenly():
-    shares = shares_of(["0123"], 2)
-    assert torch.equal(shares[0], torch.tensor([[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]]))
+def test_the_total_is_the_weighted_sum_and_the_terms_are_unweighted():
+    step = make_step(FAIR, [0, 1])
+    total, terms = evaluate_objectives(step, make_heads([]), only(ce=2.0, help=3.0, contrast=0.5))
+    assert {name: term.item() for name, term in terms.items()} == {
+        "ce": pytest.approx(math.log(4)), "help": pytest.approx(0.2), "contrast": pytest.approx(1.0)
+    }  # fmt: skip
+    assert total.item() == pytest.approx(2 * math.log(4) + 3 * 0.2 + 0.5 * 1.0)
 
 
-def test_slots_are_free_where_the_message_is_shorter():
-    shares = shares_of(["01"], 4)
-    assert shares[0].sum(-1).tolist() == [1, 0, 1, 0]
+def test_what_has_no_weight_is_not_even_computed():
+    step = make_step(FAIR, [0, 1])
+    _, terms = evaluate_objectives(step, make_heads([]), only(ce=1.0))
+    assert terms.keys() == {"ce"}
+    assert len(step.receiver.calls) == 1
 
 
-def test_reconstruction_is_the_surprisal_of_the_slot_s_token_by_cosine():
-    vectors = torch.eye(10)[None, :4].clone() * 3  # the right token's direction, at any length
-    step = make_step(vectors, shares_of(["0123"], 4))
-    _, terms = evaluate_objectives(step, ObjectiveWeights())
-    assert terms["reconstruction"].item() == pytest.approx(math.log(1 + 3 * math.exp(-10)), rel=1e-3)
+def test_terms_are_for_looking_at_and_the_total_for_learning():
+    step = make_step(FAIR, [0, 1], policy=make_policy([-1.0, -2.0]))
+    total, terms = evaluate_objectives(step, make_heads([]), only(reinforce=1.0))
+    assert total.requires_grad
+    assert not terms["reinforce"].requires_grad
 
 
-def test_reconstruction_of_a_prefix_that_says_nothing_is_the_log_of_the_vocabulary():
-    vectors = torch.zeros(1, 4, 10)
-    vectors[..., 9] = 1.0  # orthogonal to every token of the message
-    step = make_step(vectors, shares_of(["0123"], 4))
-    _, terms = evaluate_objectives(step, ObjectiveWeights())
-    assert terms["reconstruction"].item() == pytest.approx(math.log(4), rel=1e-5)
+def test_of_messages_nobody_heard_only_what_was_said_is_asked():
+    losses = {"commitment": torch.tensor(0.25)}
+    said = make_said(torch.ones(2, 1, 3), torch.ones(2, 1, 1), losses)
+    total, terms = evaluate_objectives(said, make_heads([]), ObjectiveWeights(ce=5.0, quantizer=2.0))
+    assert terms.keys() == {"reconstruction", "quantizer"}
+    assert total.item() == pytest.approx(terms["reconstruction"].item() + 2 * 0.25)
 
 
-def test_cross_entropy_at_chance_is_log_n_and_is_weighted():
-    step = make_step(torch.ones(2, 1, 10), shares_of(["0", "1"], 1))
-    weights = ObjectiveWeights(cross_entropy=2.0, reconstruction=0.0, quantizer=0.0)
-    total, terms = evaluate_objectives(step, weights)
-    assert terms.keys() == {"cross_entropy"}
-    assert total.item() == pytest.approx(2 * math.log(5), rel=1e-5)
-
-
-def test_cross_entropy_wants_the_target():
-    logits = torch.tensor([[0.0, 9.0, 0.0, 0.0, 0.0]])
-    right = make_step(torch.ones(1, 1, 10), shares_of(["0"], 1), logits=logits, targets=torch.tensor([1]))
-    wrong = right._replace(targets=torch.tensor([0]))
-    losses = [evaluate_objectives(step, ObjectiveWeights())[1]["cross_entropy"] for step in (right, wrong)]
-    assert losses[1] - losses[0] == pytest.approx(9.0, rel=1e-5)
-
-
-def test_the_channel_s_own_losses_are_added():
-    losses = {"commitment": torch.tensor(0.25), "other": torch.tensor(0.5)}
-    step = make_step(torch.ones(1, 1, 10), shares_of(["0"], 1), losses)
-    _, terms = evaluate_objectives(step, ObjectiveWeights())
-    assert terms["quantizer"].item() == 0.75
-
-
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [-0.1, float("inf"), float("nan")])
-def test_a_weight_must_be_finite_and_not_negative(value):
-    with pytest.raises(ValueError, match="reconstruction must be a finite weight of at least 0"):
-        ObjectiveWeights(reconstruction=value)
+def test_a_weight_must_be_finite_and_not_negative(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a finite weight of at least 0, got {value}"):
+        ObjectiveWeights(**{name: value})
 
 
-def test_something_must_be_asked_for():
-    step = make_step(torch.ones(1, 1, 10), shares_of(["0"], 1))
-    with pytest.raises(ValueError, match="at least one objective"):
-        evaluate_objectives(step, ObjectiveWeights(cross_entropy=0.0, reconstruction=0.0, quantizer=0.0))
+@pytest.mark.parametrize("quantizer", [0.0, 1.0])
+def test_something_must_be_asked_for(quantizer):
+    """A quantiser's loss alone asks for nothing that could be said."""
+    with pytest.raises(ValueError, match="at least one objective must have a weight above 0"):
+        only(quantizer=quantizer)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_codec_can_be_aligned_by_what_needs_no_receiver(name):
+    aligning = name in ("reconstruction", "attributes", "state_reconstruction", "info_preserve")
+    assert ObjectiveWeights(**{**NOTHING, "entropy": 1.0, name: 1.0}).aligning is aligning
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reward_alone_needs_no_gradient_through_the_receiver(name):
+    weights = ObjectiveWeights(**{**NOTHING, "reinforce": 1.0, name: 1.0})
+    assert weights.differentiable is (name not in ("reinforce", "entropy"))

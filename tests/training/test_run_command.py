@@ -4,19 +4,23 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import asdict, fields
+from pathlib import Path
 
 import pytest
 
 from agents.command_line import ExitCode, RunError, run_command
-from agents.pair import ModelConfig
-from channels.latent import LatentConfig, LatentVQConfig
+from agents.pair import ModelConfig, Pair
+from channels.codec import CodecConfig
+from channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
 from training.config import TrainConfig, check_same_run
+from training.objectives import ObjectiveWeights
 from training.run import parse, prepare_folder, train
 from training.trainer import Trainer
 
 TINY = [
     "--steps", "2", "--batch-size", "2", "--messages-per-context", "1", "--validation-episodes", "4",
-    "--codec-width", "16", "--device", "cpu",
+    "--alignment-steps", "0", "--codec-width", "16", "--device", "cpu",
 ]  # fmt: skip
 
 
@@ -26,21 +30,25 @@ def _few_objects(few_objects, monkeypatch):
 
 
 def command(*arguments):
-    return run_command(lambda: train(*parse([*TINY, *arguments])))
+    def run():
+        train(*parse([*TINY, *arguments]))
+        return ExitCode.PASS
+
+    return run_command(run)
 
 
 def test_the_default_channel_is_latent_vq_with_24_bits():
     name, codec, config = parse([])
     assert name == "latent_vq"
-    assert codec == LatentVQConfig(k=4, codebook_size=64)
-    assert config == TrainConfig()
+    assert codec == VectorQuantizedConfig(k=4, codebook_size=64)
+    assert config == TrainConfig(folder=Path("runs/latent_vq-seed0"))
 
 
 def test_flags_reach_the_channel_and_the_trainer():
-    arguments = "--channel latent --k 3 --seed 7 --steps 5 --model here --resume"
+    arguments = "--channel latent --k 3 --seed 7 --steps 500 --model here --resume"
     name, codec, config = parse(shlex.split(arguments))
-    assert (name, codec) == ("latent", LatentConfig(k=3))
-    assert (config.seed, config.steps, config.models.model, config.resume) == (7, 5, "here", True)
+    assert (name, codec) == ("latent", CodecConfig(k=3))
+    assert (config.seed, config.steps, config.models.model, config.resume) == (7, 500, "here", True)
 
 
 def test_the_channel_may_be_named_with_an_equals_sign():
@@ -57,7 +65,22 @@ def test_the_channel_may_be_named_with_an_equals_sign():
         (["--num-candidates", "27"], "num_candidates must be from 2 to 26, got 27"),
         (["--threads", "-1"], "threads must be from 0 to 1024, got -1"),
         (["--codec-width", "30"], "codec_width must be a multiple of codec_heads"),
-        (["--cross-entropy", "-1"], "cross_entropy must be a finite weight"),
+        (["--ce", "-1"], "ce must be a finite weight of at least 0, got -1"),
+        (["--steps", "5"], "alignment_steps must be from 0 to 5, got 100"),
+        (["--reconstruction", "0"], "alignment_steps must be 0 without reconstruction"),
+        (["--batch-size", "0"], "batch_size must be at least 1, got 0"),
+        (["--alignment-batch", "0"], "alignment_batch must be at least 1, got 0"),
+        (["--messages-per-context", "6"], "messages_per_context must be from 1 to 5, got 6"),
+        (["--continuous-share", "1.5"], "continuous_share must be from 0 to 1, got 1.5"),
+        (["--fixed-episodes", "-1"], "fixed_episodes must be from 0 to 10000000, got -1"),
+        (["--learning-rate", "-1"], "learning_rate must be at least 0, got -1"),
+        (["--learning-rate-every", "0"], "learning_rate_every must be at least 1, got 0"),
+        (["--beta2", "2"], "beta2 must be from 0 to 1, got 2"),
+        (["--warmup-steps", "-1"], "warmup_steps must be at least 0, got -1"),
+        (["--max-grad-norm", "0"], "max_grad_norm must be at least 1e-09, got 0"),
+        (["--validate-every", "0"], "validate_every must be at least 1, got 0"),
+        (["--validation-episodes", "0"], "validation_episodes must be at least 1, got 0"),
+        (["--depth", "2"], "depth must be from 0 to 1, got 2"),
         (["--steps", "many"], "many"),
         (["--codebok-size", "8"], "--codebook-size"),
     ],
@@ -78,9 +101,18 @@ def test_an_unknown_channel_lists_the_valid_and_suggests_the_nearest(capsys):
     assert "silence, text" in shown
 
 
+def test_an_unknown_preset_lists_the_valid_and_suggests_the_nearest(capsys):
+    assert command("--preset", "attempt_2") == ExitCode.USAGE
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "unknown preset 'attempt_2', did you mean 'attempt_02'? The presets are:" in shown
+
+
 def test_a_channel_without_weights_cannot_be_trained(capsys):
     assert command("--channel", "text") == ExitCode.USAGE
-    assert "'text' has nothing to train; these have: latent, latent_vq" in capsys.readouterr().err
+    assert (
+        "'text' has nothing to train; these have: latent, latent_fsq, latent_vq, symbols"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_run_trains_refuses_to_overwrite_and_resumes(tmp_path, capsys):
@@ -94,6 +126,18 @@ def test_a_run_trains_refuses_to_overwrite_and_resumes(tmp_path, capsys):
     assert (tmp_path / "run" / "channel.safetensors").read_bytes() == kept
     assert command(*folder, "--resume", "--seed", "3") == ExitCode.USAGE
     assert "training.seed is 0 there and 3 here" in capsys.readouterr().err
+
+
+def test_a_pair_that_is_loaded_already_is_played_with(tmp_path, pocket_pair, monkeypatch):
+    """And the seed decides all the same: what was drawn before does not matter."""
+    monkeypatch.setattr(Pair, "load", lambda *_: pytest.fail("the models were loaded again"))
+    folders = []
+    for name in ("one", "other"):
+        _, codec, config = parse([*TINY, "--folder", str(tmp_path / name)])
+        folders.append(train("latent_vq", codec, config, pocket_pair))
+    assert folders == [tmp_path / "one", tmp_path / "other"]
+    kept = [(folder / "channel.safetensors").read_bytes() for folder in folders]
+    assert kept[0] == kept[1]
 
 
 def test_a_damaged_state_cannot_be_resumed_and_stays(tmp_path, capsys):
@@ -134,19 +178,37 @@ def test_a_model_that_is_not_there_is_named(tmp_path, capsys):
 
 
 def test_a_folder_is_resumed_only_under_the_same_settings(tmp_path):
-    record = TrainConfig(seed=1).record("latent_vq", LatentVQConfig())
+    record = TrainConfig(seed=1).record("latent_vq", VectorQuantizedConfig())
     assert prepare_folder(tmp_path / "run", record, resume=True) is False
     path = tmp_path / "run" / "config.json"
     assert json.loads(path.read_text()) == record
     check_same_run(path, record)
     with pytest.raises(ValueError, match=r"codec\.k is 4 there and 5 here"):
-        check_same_run(path, TrainConfig(seed=1).record("latent_vq", LatentVQConfig(k=5)))
+        check_same_run(path, TrainConfig(seed=1).record("latent_vq", VectorQuantizedConfig(k=5)))
+
+
+@pytest.mark.xfail(strict=True, reason="levels are a list in config.json, and a tuple here")
+def test_a_run_of_any_channel_is_the_same_run_when_it_is_resumed(tmp_path):
+    record = TrainConfig().record("latent_fsq", ScalarQuantizedConfig())
+    prepare_folder(tmp_path / "run", record, resume=True)
+    check_same_run(tmp_path / "run" / "config.json", record)
+
+
+def test_all_that_defines_a_run_is_recorded():
+    record = TrainConfig(seed=1).record("latent", CodecConfig(k=3))
+    assert record["channel"] == "latent"
+    assert record["codec"] == asdict(CodecConfig(k=3))
+    own = record["training"]
+    left_out = {field.name for field in fields(TrainConfig)} - set(own)
+    assert left_out == {"folder", "resume"}
+    assert set(own["objectives"]) == {field.name for field in fields(ObjectiveWeights)}
+    assert set(own["models"]) == {"model", "sender", "receiver"}
 
 
 def test_where_and_how_fast_a_run_goes_does_not_define_it():
     elsewhere = ModelConfig(threads=2, device="cuda")
-    one = TrainConfig(resume=True, models=elsewhere).record("latent", LatentConfig())
-    assert one == TrainConfig().record("latent", LatentConfig())
+    one = TrainConfig(resume=True, models=elsewhere).record("latent", CodecConfig())
+    assert one == TrainConfig().record("latent", CodecConfig())
 
 
 def test_errors_become_one_line_without_a_traceback(capsys):

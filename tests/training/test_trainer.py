@@ -1,52 +1,25 @@
-"""The training loop on the pocket: what changes, what must not, and what survives a cut."""
+"""The training loop on the pocket: what changes, what must not, and what is kept."""
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from trainer_cases import CODECS, failed_codec, make_trainer, moved, only, same, snapshot
 
 from agents.command_line import RunError
-from agents.pair import ModelConfig, Pair
-from channels.base import Words
+from channels.base import Prefix
 from channels.checkpoint import load_channel, read_header
-from channels.latent import ContinuousChannel, LatentConfig, LatentVQConfig, VectorQuantizedChannel
-from training.config import TrainConfig
-from training.objectives import ObjectiveWeights
-from training.trainer import Trainer
-
-SMALL = {
-    "batch_size": 4,
-    "messages_per_context": 2,
-    "validate_every": 2,
-    "validation_episodes": 8,
-    "warmup_steps": 2,
-}
+from channels.controls import Control
+from training.objectives import OF_MESSAGES, OF_PLAY
 
 
-@pytest.fixture(scope="module")
-def pair(few_objects):
-    return Pair.load(ModelConfig(device="cpu"), few_objects)
+@pytest.fixture
+def pair(pocket_pair):
+    return pocket_pair
 
 
-def make_trainer(pair, folder, kind="vq", **settings):
-    torch.manual_seed(0)
-    config = TrainConfig(**{**SMALL, "steps": 4, **settings})
-    if kind == "vq":
-        channel = VectorQuantizedChannel(LatentVQConfig(codebook_size=16, codec_width=32), pair.ends)
-    else:
-        channel = ContinuousChannel(LatentConfig(codec_width=32), pair.ends)
-    return Trainer(channel, pair, config, folder)
-
-
-def snapshot(module):
-    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-@pytest.mark.parametrize("kind", ["vq", "continuous"])
+@pytest.mark.parametrize("kind", CODECS)
 def test_the_codec_learns_and_the_models_stay_bit_identical(pair, tmp_path, kind):
     trainer = make_trainer(pair, tmp_path, kind)
     model = pair.sender.lm.model
@@ -54,34 +27,59 @@ def test_the_codec_learns_and_the_models_stay_bit_identical(pair, tmp_path, kind
     trainer.run()
     assert same(frozen, snapshot(model))
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in model.parameters())
-    moved = [
-        name for name, value in trainer.channel.named_parameters() if not torch.equal(value, codec[name])
-    ]
-    assert set(moved) == {name for name, _ in trainer.channel.named_parameters()}
+    assert moved(trainer, codec) == {name for name, _ in trainer.channel.named_parameters()}
+
+
+@pytest.mark.parametrize("name", [*OF_MESSAGES, *OF_PLAY])
+def test_every_objective_teaches_the_codec_and_is_logged_by_its_name(pair, tmp_path, name):
+    kind = "symbols" if name in ("reinforce", "entropy") else "latent_vq"
+    weights = {"ce": 1.0, name: 1.0} if name == "quantizer" else {name: 1.0}
+    trainer = make_trainer(pair, tmp_path, kind, objectives=only(**weights), continuous_share=0.0)
+    before = snapshot(trainer.channel)
+    torch.manual_seed(3)
+    record = trainer.step()
+    assert set(record) - {*OF_MESSAGES, *OF_PLAY} == {
+        "step", "loss", "success", "grad_norm", "scale_gate", "learning_rate"
+    }  # fmt: skip
+    assert set(weights) <= set(record)
+    assert np.isfinite(record["loss"])
+    assert "encoder.queries" in moved(trainer, before)
+    assert all(parameter.grad is None for parameter in pair.receiver.lm.model.parameters())
 
 
 def test_every_parameter_of_the_codec_gets_a_gradient_through_the_receiver(pair, tmp_path):
-    trainer = make_trainer(pair, tmp_path, objectives=ObjectiveWeights(reconstruction=0.0, quantizer=0.0))
+    """Failure 11."""
+    trainer = make_trainer(pair, tmp_path, objectives=only(ce=1.0))
     trainer.step()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in trainer.channel.parameters())
 
 
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(pair, tmp_path):
-    for name in ("whole", "cut"):
-        (tmp_path / name).mkdir()
-    whole = make_trainer(pair, tmp_path / "whole", steps=6)
-    whole.run()
-    first = make_trainer(pair, tmp_path / "cut", steps=6)
-    for _ in range(4):
-        first.step()
-    first.save()
-    second = make_trainer(pair, tmp_path / "cut", steps=6)
-    torch.manual_seed(123)  # a new process has another generator until the state is loaded
-    second.resume()
-    assert second.step_number == 4
-    for _ in range(2):
-        second.step()
-    assert same(snapshot(whole.channel), snapshot(second.channel))
+def test_the_failed_experiment_s_codec_learns_from_its_losses(pair, tmp_path):
+    objectives = only(ce=1.0, contrast=0.5, help=1.0, state_reconstruction=20.0, info_preserve=10.0)
+    trainer = make_trainer(
+        pair, tmp_path, "latent", failed_codec(), messages_per_context=1, objectives=objectives
+    )
+    before = snapshot(trainer.channel)
+    batch = trainer.play()
+    assert batch.context.layers == (), "nothing is read before the prefix is there"
+    assert batch.prefix.at_start
+    assert batch.null.at_start
+    trainer.step()
+    assert moved(trainer, before) == {name for name, _ in trainer.channel.named_parameters()}
+
+
+@pytest.mark.parametrize("codec", [CODECS["latent"], failed_codec()])
+def test_training_s_null_is_evaluation_s(pair, tmp_path, codec):
+    """Failure 6: after training too."""
+    trainer = make_trainer(pair, tmp_path, "latent", codec)
+    trainer.step()
+    null = trainer.play().null
+    messages = trainer.channel.send(pair.sender.speak(pair.world.referents("test")[:8]))
+    heard = Control(trainer.channel, "null", np.random.default_rng(0)).receive(messages)
+    assert isinstance(heard, Prefix)
+    assert torch.equal(null.vectors, heard.vectors)
+    assert not null.vectors.any()
+    assert null.at_start == heard.at_start == codec.at_start
 
 
 def test_the_run_folder_holds_metrics_checkpoint_and_state(pair, tmp_path):
@@ -89,9 +87,8 @@ def test_the_run_folder_holds_metrics_checkpoint_and_state(pair, tmp_path):
     trainer.run()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
-    assert {"loss", "cross_entropy", "reconstruction", "success", "validation_success", "perplexity"} <= set(
-        lines[-1]
-    )
+    assert {"loss", "ce", "reconstruction", "success", "seconds"} <= set(lines[-1])
+    assert {"validation_success", "nll_normal", "nll_swap", "prefix_cosine", "perplexity"} <= set(lines[-1])
     header = read_header(tmp_path / "channel.safetensors")
     assert header.channel == "latent_vq"
     assert header.training["seed"] == 0
@@ -100,25 +97,58 @@ def test_the_run_folder_holds_metrics_checkpoint_and_state(pair, tmp_path):
     assert (tmp_path / "state.safetensors").exists()
 
 
+def test_heads_are_trained_and_kept_out_of_the_checkpoint(pair, tmp_path):
+    trainer = make_trainer(
+        pair, tmp_path, "latent", objectives=only(attributes=1.0, state_reconstruction=1.0)
+    )
+    before = snapshot(trainer.heads)
+    assert before["_attributes.weight"].shape == (16, 64), "four values of four attributes, 4 x 16 latents"
+    trainer.run()
+    after = snapshot(trainer.heads)
+    assert all(not torch.equal(before[name], after[name]) for name in before)
+    loaded = load_channel(tmp_path / "channel.safetensors", pair.ends, pair.fingerprints)
+    assert not any("head" in name or "attributes" in name for name in loaded.state_dict())
+
+
 def test_the_best_checkpoint_on_validation_is_kept(pair, tmp_path):
-    trainer = make_trainer(pair, tmp_path, "continuous")
+    trainer = make_trainer(pair, tmp_path, "latent")
     scores = iter([0.5, 0.3])
     modes = []
-    trainer.validation.success = lambda channel: (modes.append(channel.training), next(scores))[1]
+
+    def play(channel):
+        modes.append(channel.training)
+        return {"validation_success": next(scores)}
+
+    trainer.validation.play = play
     trainer.run()
     assert modes == [False, False]
     assert read_header(tmp_path / "channel.safetensors").training["validation_success"] == 0.5
+    assert read_header(tmp_path / "channel.safetensors").training["step"] == 2
     assert trainer.best == 0.5
 
 
-def test_a_discrete_channel_is_kept_only_once_it_is_quantised(pair, tmp_path):
-    trainer = make_trainer(pair, tmp_path, continuous_share=0.5)
+def test_of_equally_good_checkpoints_the_latest_is_kept(pair, tmp_path):
+    trainer = make_trainer(pair, tmp_path, "latent")
+    trainer.validation.play = lambda channel: {"validation_success": 0.5}
+    trainer.run()
+    assert read_header(tmp_path / "channel.safetensors").training["step"] == 4
+
+
+@pytest.mark.parametrize("kind", ["latent_vq", "latent_fsq"])
+def test_a_discrete_channel_is_kept_only_once_it_is_quantised(pair, tmp_path, kind):
+    trainer = make_trainer(pair, tmp_path, kind, continuous_share=0.5)
     trainer.step()
     trainer.validate()
     assert not (tmp_path / "channel.safetensors").exists()
     for _ in range(2):
         trainer.step()
     trainer.validate()
+    assert (tmp_path / "channel.safetensors").exists()
+
+
+@pytest.mark.xfail(strict=True, reason="it trains to the end, keeps nothing, and says where that is")
+def test_a_discrete_channel_that_would_never_be_quantised_is_refused(pair, tmp_path):
+    make_trainer(pair, tmp_path, continuous_share=1.0).run()
     assert (tmp_path / "channel.safetensors").exists()
 
 
@@ -131,6 +161,15 @@ def test_quantising_begins_at_its_share_of_the_steps(pair, tmp_path):
     assert states == [False, False, True, True]
 
 
+def test_codes_are_placed_once_by_all_that_the_sender_says(pair, tmp_path, monkeypatch):
+    trainer, placed = make_trainer(pair, tmp_path, continuous_share=0.25), []
+    monkeypatch.setattr(
+        type(trainer.channel.quantizer), "place_codes", lambda self, latents: placed.append(latents.shape)
+    )
+    trainer.run()
+    assert placed == [(len(pair.world.referents("train")), 4, 16)]
+
+
 def test_validation_plays_in_eval_mode_and_leaves_the_codebook_alone(pair, tmp_path):
     trainer = make_trainer(pair, tmp_path, continuous_share=0.0)
     trainer.step()
@@ -141,7 +180,7 @@ def test_validation_plays_in_eval_mode_and_leaves_the_codebook_alone(pair, tmp_p
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_saved(pair, tmp_path):
-    trainer = make_trainer(pair, tmp_path, "continuous")
+    trainer = make_trainer(pair, tmp_path, "latent")
     trainer.run()
     kept = (tmp_path / "channel.safetensors").read_bytes()
     with torch.no_grad():
@@ -151,48 +190,39 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_saved(pair, tmp_path
     assert (tmp_path / "channel.safetensors").read_bytes() == kept
 
 
-def test_the_learning_rate_warms_up_and_falls_to_zero(pair, tmp_path):
-    trainer = make_trainer(pair, tmp_path, steps=10, warmup_steps=2, learning_rate=1.0)
-    rates = []
-    for trainer.step_number in range(11):
-        rates.append(trainer.learning_rate())
-    assert rates[:3] == [0.5, 1.0, 1.0]
-    assert rates[3:] == sorted(rates[3:], reverse=True)
-    assert rates[-1] == pytest.approx(0.0)
-
-
 def test_training_episodes_are_training_referents_and_targets_vary(pair, tmp_path):
     trainer = make_trainer(pair, tmp_path, batch_size=16, messages_per_context=5)
     batch = trainer.play()
     assert batch.logits.shape == (80, 5)
     assert sorted(batch.targets[:5].tolist()) == [0, 1, 2, 3, 4]
     assert len({tuple(row) for row in batch.targets.reshape(16, 5).tolist()}) > 10
-    drawn = trainer.sampler.draw(trainer.rng).candidates
-    assert pair.world.in_split(drawn, "train").all()
+    assert pair.world.in_split(batch.referents.numpy(), "train").all()
+    assert trainer.episodes.sampler.config.split == "train"
     assert (trainer.number_of[pair.world.index(pair.world.referents("train"))] >= 0).all()
     assert (trainer.number_of[pair.world.index(pair.world.referents("test"))] == -1).all()
 
 
 def test_a_context_is_played_with_its_own_candidates(pair, tmp_path):
-    """Repeated contexts and their messages must stay in step: the receiver's text success shows it."""
-    trainer = make_trainer(pair, tmp_path, batch_size=8, messages_per_context=5)
-    seen = {}
-    choose = pair.receiver.choose
+    """Repeated contexts, messages and targets must stay in step: the receiver's text success shows it."""
+    batch = make_trainer(pair, tmp_path, batch_size=8, messages_per_context=5).play()
+    assert (batch.text_logits.argmax(-1) == batch.targets).float().mean() > 0.9
+    described = [pair.world.describe(referent) for referent in batch.referents.numpy()]
+    assert [text == said for text, said in zip(batch.utterance.texts, described, strict=True)].count(
+        True
+    ) > 38
 
-    def listen(context, reception):
-        texts = [seen["texts"][i] for i in range(len(context.mask))]
-        return choose(context, Words(texts))
 
-    speak = pair.sender.speak
+def test_a_slot_answers_for_the_tokens_of_its_own_row(pair, tmp_path):
+    batch = make_trainer(pair, tmp_path).play()
+    receiver = pair.receiver
+    rows = receiver.message_tokens(list(batch.utterance.texts))
+    assert {len(tokens) for tokens in rows} == {4}, "as many tokens as slots"
+    assert torch.equal(batch.tokens.shares @ batch.tokens.table, receiver.embed_ids(torch.tensor(rows)))
 
-    def note(referents):
-        utterance = speak(referents)
-        seen["texts"] = list(utterance.texts)
-        return utterance
 
-    pair.sender.speak, pair.receiver.choose = note, listen
-    try:
-        batch = trainer.play()
-    finally:
-        del pair.sender.speak, pair.receiver.choose
-    assert (batch.logits.argmax(-1) == batch.targets).float().mean() > 0.9
+def test_what_is_reconstructed_of_the_sender_is_what_the_encoder_reads_last(pair, tmp_path):
+    trainer = make_trainer(pair, tmp_path)
+    batch = trainer.play()
+    states = trainer.channel.encoder.standardize(batch.utterance.states)
+    for row, length in enumerate(batch.utterance.mask.sum(1).tolist()):
+        assert torch.equal(batch.pooled[row], states[row, length - 1])

@@ -1,0 +1,49 @@
+"""What a reader needs to play the same again: command, seeds, models, checkpoints, versions."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agents.pair import Pair
+from channels.checkpoint import file_hash, read_header
+from evaluation.judge import versions
+from evaluation.play import PlayConfig
+
+
+def describe(
+    module: str, arguments: Sequence[str], config: PlayConfig, pair: Pair, files: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Describe a run, as JSON.
+
+    Args:
+        module: that is run, such as evaluation.gate1.
+        arguments: of its command line.
+        config: which episodes were played.
+        pair: who played them.
+        files: the checkpoints, by channel.
+    """
+    return {
+        "command": shlex.join(["python", "-m", module, *arguments]),
+        "world": pair.world.name,
+        "split": "test",
+        "episodes": config.episodes,
+        "num_candidates": config.num_candidates,
+        "seeds": {"evaluation": config.seed},
+        "models": {
+            "sender": {"name": pair.sender.lm.name, "sha256": pair.fingerprints["sender"]},
+            "receiver": {"name": pair.receiver.lm.name, "sha256": pair.fingerprints["receiver"]},
+        },
+        "checkpoints": {
+            name: {
+                "file": path.as_posix(),
+                "sha256": file_hash(path),
+                "training": read_header(path).training,
+            }
+            for name, path in files.items()
+        },
+        "precision": str(pair.receiver.lm.dtype).removeprefix("torch."),
+        "versions": versions("torch", "transformers", "gymnasium", "pettingzoo", "scipy", "numpy"),
+    }

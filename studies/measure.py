@@ -1,0 +1,51 @@
+"""What a channel scores: all conditions of Gate 1, silence beside it, and its diagnostics, in brief."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents.pair import Pair
+from channels.base import Channel
+from evaluation.contestants import enter
+from evaluation.diagnostics import diagnose
+from evaluation.judge import judge
+from evaluation.play import Contestant, PlayConfig, play
+from evaluation.records import SILENCE
+
+Outcome = dict[str, Any]
+TEXT = "text"
+
+
+def measure(pair: Pair, channel: Channel, config: PlayConfig, *, with_text: bool = False) -> Outcome:
+    """Play a channel under every condition; text beside it if asked for."""
+    others = [name for name in (SILENCE, *([TEXT] if with_text else [])) if name != channel.name]
+    trained = True if channel.trainable else None
+    contestants = {channel.name: Contestant(channel.to(pair.device).eval(), trained)}
+    contestants |= {name: enter(name, pair, None) for name in others}
+    records = (record for batch in play(pair, contestants, config) for record in batch)
+    results = judge(records, {"num_candidates": config.num_candidates})
+    found = results["channels"][channel.name]
+    text = results["channels"].get(TEXT)
+    return {
+        "channel": channel.name,
+        "bits": found["bits"],
+        "n": config.episodes,
+        "evaluation_seed": config.seed,
+        "num_candidates": config.num_candidates,
+        "resample_probability": config.resample_probability,
+        "conditions": {name: _brief(row) for name, row in found["conditions"].items()},
+        "swap_consistency": _brief(found["swap_consistency"]),
+        "gate1": found["gate1"]["passed"],
+        "p0": _brief(results["p0"]),
+        "text": _brief(text["conditions"]["normal"]) if text else None,
+        "diagnostics": results["diagnostics"][channel.name]
+        | diagnose(pair, channel, pair.world.referents("test")),
+    }
+
+
+def _brief(proportion: Mapping[str, Any] | None) -> dict[str, float] | None:
+    """Rate and interval."""
+    if proportion is None:
+        return None
+    return {name: round(proportion[name], 5) for name in ("rate", "ci_low", "ci_high")}

@@ -1,0 +1,36 @@
+"""Tasks run side by side; one that fails is named and the others are done."""
+
+from dataclasses import dataclass
+
+import pytest
+from rich.console import Console
+
+from agents.command_line import RunError
+from studies.runner import run_tasks
+from studies.tasks import OUTCOME_FILE, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Easy(Task):
+    def perform(self, root):
+        if self.variant == "broken":
+            raise ValueError("this one cannot be done")
+        return {"conditions": {"normal": {"rate": 0.5}}}
+
+
+def test_all_are_done_and_the_failed_one_is_named(tmp_path):
+    tasks = [Easy(part="rate", variant=name, seed=0) for name in ("good", "broken", "better")]
+    console = Console(record=True, width=200, force_terminal=False)
+    with pytest.raises(RunError, match=r"1 of 3 tasks failed: .*broken-seed0: this one cannot be done"):
+        run_tasks(tasks, tmp_path, 1, console)
+    assert "rate / good / seed 0: normal 50.0%" in console.export_text()
+    done = [(task.folder(tmp_path) / OUTCOME_FILE).exists() for task in tasks]
+    assert done == [True, False, True]
+
+
+def test_what_is_done_is_not_run_again(tmp_path):
+    task = Easy(part="rate", variant="good", seed=0)
+    run_tasks([task], tmp_path, 1, Console(quiet=True))
+    written = (task.folder(tmp_path) / OUTCOME_FILE).stat().st_mtime_ns
+    run_tasks([task], tmp_path, 1, Console(quiet=True))
+    assert (task.folder(tmp_path) / OUTCOME_FILE).stat().st_mtime_ns == written

@@ -1,0 +1,119 @@
+"""The first steps, which ask no receiver."""
+
+import pytest
+import torch
+from trainer_cases import make_trainer, moved, only, snapshot
+
+from agents.receiver import Receiver
+from training.config import TrainConfig
+from training.step import Said, Step
+
+ALL = {"ce": 1.0, "reconstruction": 1.0, "attributes": 0.5, "contrast": 0.5, "help": 1.0}
+
+
+@pytest.fixture
+def pair(pocket_pair):
+    return pocket_pair
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Counts every pass of the receiver's model."""
+    counted = []
+    original = Receiver._backbone
+
+    def noted(self, *arguments, **settings):
+        counted.append(1)
+        return original(self, *arguments, **settings)
+
+    monkeypatch.setattr(Receiver, "_backbone", noted)
+    return counted
+
+
+def test_no_receiver_is_asked_in_the_first_steps_and_then_it_is(pair, tmp_path, passes):
+    trainer = make_trainer(pair, tmp_path, alignment_steps=2, objectives=only(**ALL))
+    passes.clear()
+    seen = []
+    for _ in range(4):
+        trainer.step()
+        seen.append(len(passes))
+        passes.clear()
+    assert seen == [0, 0, 4, 4], "the prompt, the right message, another's, and null"
+
+
+def test_what_is_of_play_is_not_logged_while_aligning(pair, tmp_path):
+    trainer = make_trainer(pair, tmp_path, alignment_steps=1, objectives=only(**ALL))
+    aligning, playing = trainer.step(), trainer.step()
+    assert {"reconstruction", "attributes"} <= set(aligning)
+    assert not {"ce", "contrast", "help", "success"} & set(aligning)
+    assert {"reconstruction", "attributes", "ce", "contrast", "help", "success"} <= set(playing)
+    assert aligning["loss"] == pytest.approx(
+        aligning["reconstruction"] + 0.5 * aligning["attributes"], rel=1e-5
+    )
+
+
+def test_the_codec_learns_while_aligning(pair, tmp_path):
+    trainer = make_trainer(pair, tmp_path, alignment_steps=2)
+    before = snapshot(trainer.channel)
+    assert isinstance(trainer.say(), Said)
+    assert not isinstance(trainer.say(), Step)
+    trainer.step()
+    learners = {name for name, _ in trainer.channel.named_parameters()}
+    assert moved(trainer, before) >= learners - {"decoder.scale_gate"}, "cosines know no length"
+
+
+@pytest.mark.parametrize(("asked", "given"), [(10, 10), (100_000, None)])
+def test_messages_are_of_different_training_referents_as_many_as_there_are(pair, tmp_path, asked, given):
+    trainer = make_trainer(pair, tmp_path, alignment_steps=1, alignment_batch=asked)
+    said = trainer.say()
+    referents = said.referents.numpy()
+    assert len(referents) == (given or len(pair.world.referents("train")))
+    assert pair.world.in_split(referents, "train").all()
+    assert len({tuple(row) for row in referents.tolist()}) == len(referents)
+    assert list(said.utterance.texts) == list(pair.sender.speak(referents).texts)
+
+
+def test_messages_differ_from_step_to_step(pair, tmp_path):
+    trainer = make_trainer(pair, tmp_path, alignment_steps=2, alignment_batch=10)
+    one, other = trainer.say().referents, trainer.say().referents
+    assert not torch.equal(one, other)
+
+
+def test_fixed_samples_are_counted_from_the_first_step_of_play(pair, tmp_path, monkeypatch):
+    trainer = make_trainer(pair, tmp_path, alignment_steps=2, fixed_episodes=9)
+    steps, draw = [], trainer.episodes.draw
+
+    def noted(size, step, rng):
+        steps.append((size, step))
+        return draw(size, step, rng)
+
+    monkeypatch.setattr(trainer.episodes, "draw", noted)
+    for _ in range(4):
+        trainer.step()
+    assert steps == [(4, 0), (4, 1)]
+
+
+@pytest.mark.parametrize(
+    "objectives", [only(ce=1.0), only(ce=1.0, quantizer=1.0), only(reinforce=1.0, entropy=0.1)]
+)
+def test_there_must_be_something_to_align_by(objectives):
+    with pytest.raises(ValueError, match="alignment_steps must be 0 without reconstruction") as caught:
+        TrainConfig(alignment_steps=3, objectives=objectives)
+    assert str(caught.value) == (
+        "alignment_steps must be 0 without reconstruction, attributes, state_reconstruction or "
+        "info_preserve, got 3"
+    )
+    assert TrainConfig(alignment_steps=0, objectives=objectives).alignment_steps == 0
+
+
+@pytest.mark.parametrize("name", ["reconstruction", "attributes", "state_reconstruction", "info_preserve"])
+def test_any_term_of_messages_is_enough_to_align_by(name):
+    assert TrainConfig(alignment_steps=3, objectives=only(**{name: 1.0})).alignment_steps == 3
+
+
+def test_the_codes_may_be_placed_while_aligning(pair, tmp_path):
+    """At their share of all steps, whoever listens."""
+    trainer = make_trainer(pair, tmp_path, alignment_steps=4, continuous_share=0.5)
+    records = [trainer.step() for _ in range(4)]
+    assert trainer.channel.ready
+    assert [record["quantizer"] > 0 for record in records] == [False, False, True, True]

@@ -1,0 +1,56 @@
+"""A training that was cut goes on as if it had not been, to the last bit."""
+
+import pytest
+import torch
+from trainer_cases import make_trainer, only, same, snapshot
+
+WITH_HEADS = only(ce=1.0, reconstruction=1.0, attributes=1.0, state_reconstruction=1.0, quantizer=1.0)
+REWARD = only(reinforce=1.0, entropy=0.1)
+RECIPES = {
+    "before codes are placed": (2, {"continuous_share": 0.6}),
+    "after codes were placed": (4, {"continuous_share": 0.6}),
+    "while aligning, with heads": (
+        1,
+        {"objectives": WITH_HEADS, "alignment_steps": 2, "alignment_batch": 20},
+    ),
+    "in a fixed epoch": (3, {"fixed_episodes": 7, "alignment_steps": 1, "alignment_batch": 20}),
+    "while symbols are drawn": (3, {"kind": "symbols", "objectives": REWARD, "learning_rate_every": 2}),
+}
+STEPS = 5
+
+
+def steps(trainer, num):
+    records = [trainer.step() for _ in range(num)]
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(pocket_pair, tmp_path, recipe):
+    cut, settings = RECIPES[recipe]
+    settings = {"steps": STEPS, **settings}
+    whole = make_trainer(pocket_pair, tmp_path, **settings)
+    wanted = steps(whole, STEPS)
+    first = make_trainer(pocket_pair, tmp_path, **settings)
+    steps(first, cut)
+    first.best, first.seconds = 0.25, 7.5
+    first.save()
+    second = make_trainer(pocket_pair, tmp_path, **settings)
+    torch.manual_seed(123)  # a new process has another generator until the state is loaded
+    second.rng.integers(9, size=5)
+    second.resume()
+    assert (second.step_number, second.best, second.seconds) == (cut, 0.25, 7.5)
+    assert steps(second, STEPS - cut) == wanted[cut:]
+    assert same(snapshot(whole.learners), snapshot(second.learners))
+
+
+def test_heads_are_part_of_what_is_resumed(pocket_pair, tmp_path):
+    first = make_trainer(pocket_pair, tmp_path, "latent", objectives=WITH_HEADS)
+    steps(first, 2)
+    first.save()
+    second = make_trainer(pocket_pair, tmp_path, "latent", objectives=WITH_HEADS)
+    assert not same(snapshot(first.heads), snapshot(second.heads))
+    second.resume()
+    assert same(snapshot(first.heads), snapshot(second.heads))
+    assert len(list(second.heads.parameters())) == 4
+    moments = second.optimizer.state_dict()["state"]
+    assert len(moments) == len(list(second.learners.parameters()))

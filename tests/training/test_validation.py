@@ -1,0 +1,132 @@
+"""Validation: fixed episodes of their own split, played by messages that really cross."""
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Text
+
+from channels.base import Channel, Prefix
+from channels.codec import CodecConfig
+from channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
+from channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
+from channels.text import CHARSET
+from training.validation import Validation, observe
+
+
+class Telepath(Channel):
+    """The words' own embeddings as a prefix: a channel that is understood from the start."""
+
+    receiver = None
+
+    def __init__(self, pair, at_start=False):
+        super().__init__(Channel.Config(), pair.ends)
+        self.message_space, self.at_start = Text(99, charset=CHARSET), at_start
+        object.__setattr__(self, "receiver", pair.receiver)
+        self.sent = []
+
+    def send(self, utterance):
+        self.sent.append(list(utterance.texts))
+        return list(utterance.texts)
+
+    def receive(self, messages):
+        ids = torch.tensor(self.receiver.message_tokens(messages))
+        return Prefix(self.receiver.embed_ids(ids), self.at_start)
+
+    def message_bits(self, message):
+        return 8.0 * len(message)
+
+
+@pytest.fixture(scope="module")
+def validation(pocket_pair):
+    return Validation(pocket_pair, 24, 5)
+
+
+def nll_of(validation, receptions):
+    logits = validation.pair.receiver.choose(validation.context, receptions)
+    return float(torch.nn.functional.cross_entropy(logits, validation.targets))
+
+
+def test_episodes_are_of_the_validation_split_and_always_the_same(pocket_pair, validation):
+    again = Validation(pocket_pair, 24, 5)
+    assert torch.equal(validation.context.ids, again.context.ids)
+    assert torch.equal(validation.targets, again.targets)
+    world = pocket_pair.world
+    assert world.in_split(validation.referents, "validation").all()
+    assert world.in_split(validation.foils, "validation").all()
+    assert (world.index(validation.referents) != world.index(validation.foils)).all()
+    assert validation.context.num_candidates == 5
+    assert set(validation.targets.tolist()) == set(range(5))
+
+
+def test_what_is_understood_succeeds_and_its_swap_surprises(pocket_pair, validation):
+    seen = validation.play(Telepath(pocket_pair))
+    assert seen["validation_success"] > 0.9
+    assert seen["nll_normal"] < 0.3
+    assert seen["nll_swap"] > 3
+    assert seen["nll_shuffle"] > 1
+    assert seen["nll_null"] > 1
+
+
+def test_each_condition_by_hand(pocket_pair, validation):
+    channel = Telepath(pocket_pair)
+    seen = validation.play(channel)
+    own, foils = channel.sent
+    assert own == list(pocket_pair.sender.speak(validation.referents).texts)
+    assert foils == list(pocket_pair.sender.speak(validation.foils).texts)
+    shuffled = [own[-1], *own[:-1]]
+    wanted = {
+        "nll_normal": nll_of(validation, channel.receive(own)),
+        "nll_shuffle": nll_of(validation, channel.receive(shuffled)),
+        "nll_swap": nll_of(validation, channel.receive(foils)),
+        "nll_null": nll_of(validation, channel.null_reception(24)),
+    }
+    assert {name: seen[name] for name in wanted} == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+    picks = pocket_pair.receiver.choose(validation.context, channel.receive(own)).argmax(-1)
+    assert seen["validation_success"] == pytest.approx((picks == validation.targets).double().mean().item())
+
+
+def test_a_prefix_at_the_start_is_validated_there(pocket_pair, validation):
+    at_start = validation.play(Telepath(pocket_pair, at_start=True))
+    channel = Telepath(pocket_pair, at_start=True)
+    own = channel.send(pocket_pair.sender.speak(validation.referents))
+    shuffled = channel.receive([own[-1], *own[:-1]])
+    assert shuffled.at_start
+    assert at_start["nll_shuffle"] == pytest.approx(nll_of(validation, shuffled), rel=1e-4)
+    assert at_start["nll_null"] == pytest.approx(nll_of(validation, channel.null_reception(24)), rel=1e-4)
+
+
+def test_a_channel_is_validated_by_its_own_reading(pocket_pair, validation, monkeypatch):
+    channel = ContinuousChannel(CodecConfig(depth=1.0, reads="message"), pocket_pair.ends).eval()
+    asked, speak = [], pocket_pair.sender.speak
+
+    def noted(referents, reading):
+        asked.append(reading)
+        return speak(referents, reading)
+
+    monkeypatch.setattr(pocket_pair.sender, "speak", noted)
+    validation.play(channel)
+    assert asked == [channel.reading] * 2
+
+
+def test_prefixes_are_observed_by_the_diagnostics(pocket_pair):
+    torch.manual_seed(0)
+    channel = ContinuousChannel(CodecConfig(initial_gate=0.5), pocket_pair.ends).eval()
+    utterance = pocket_pair.sender.speak(pocket_pair.world.referents("test")[:20])
+    vectors = channel.relay(utterance).reception.vectors.detach()
+    seen = observe(channel, utterance)
+    assert seen == {
+        "prefix_cosine": prefix_cosine(vectors),
+        "prefix_rank": effective_rank(vectors),
+        "norm_ratio": norm_ratio(vectors, pocket_pair.ends.embedding_norm),
+    }
+    assert seen["norm_ratio"] == pytest.approx(0.5, rel=1e-4)
+
+
+def test_codes_are_observed_where_there_are_any(pocket_pair):
+    torch.manual_seed(0)
+    channel = VectorQuantizedChannel(VectorQuantizedConfig(k=2, codebook_size=16), pocket_pair.ends).eval()
+    utterance = pocket_pair.sender.speak(pocket_pair.world.referents("test")[:20])
+    seen = observe(channel, utterance)
+    codes = torch.from_numpy(np.stack(channel.send(utterance)))
+    assert seen["perplexity"] == perplexity(codes, 16)
+    assert seen["perplexity"] > 1

@@ -1,0 +1,59 @@
+"""Small trainings on the pocket."""
+
+import torch
+
+from channels.codec import CodecConfig
+from channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
+from channels.registry import channel_class
+from channels.symbols import SymbolsConfig
+from training.config import TrainConfig
+from training.objectives import OF_MESSAGES, OF_PLAY, ObjectiveWeights
+from training.presets import find_preset
+from training.trainer import Trainer
+
+SMALL = {
+    "alignment_steps": 0,
+    "batch_size": 4,
+    "messages_per_context": 2,
+    "validate_every": 2,
+    "validation_episodes": 8,
+    "warmup_steps": 2,
+}
+CODECS = {
+    "latent": CodecConfig(codec_width=32),
+    "latent_vq": VectorQuantizedConfig(codebook_size=16, codec_width=32),
+    "latent_fsq": ScalarQuantizedConfig(codec_width=32),
+    "symbols": SymbolsConfig(codebook_size=16, codec_width=32),
+}
+
+
+def make_trainer(pair, folder, kind="latent_vq", codec=None, **settings):
+    torch.manual_seed(0)
+    config = TrainConfig(**{**SMALL, "steps": 4, **settings})
+    channel = channel_class(kind)(codec or CODECS[kind], pair.ends)
+    return Trainer(channel, pair, config, folder)
+
+
+def failed_codec(**changed):
+    """The codec of the failed experiment, narrower."""
+    settings = {**find_preset("attempt_02").codec, "codec_width": 32}
+    return CodecConfig(**{**settings, **changed})
+
+
+def only(**weights):
+    return ObjectiveWeights(**{**dict.fromkeys([*OF_MESSAGES, *OF_PLAY], 0.0), **weights})
+
+
+def snapshot(module):
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def moved(trainer, before):
+    """Names of the codec's parameters that are no longer what they were."""
+    return {
+        name for name, value in trainer.channel.named_parameters() if not torch.equal(value, before[name])
+    }

@@ -1,0 +1,115 @@
+"""Recipes under a name: `attempt_02` is the one that failed, `attempt_03` the repaired one, the default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+
+from channels.base import Channel, ChannelConfig
+from training.config import TrainConfig
+from training.objectives import ObjectiveWeights
+
+DEFAULT_PRESET = "attempt_03"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Defaults that the command line's flags may override.
+
+    Args:
+        about: what it is, in a line.
+        channel: which channel it trains, unless another is named.
+        codec: the channel's settings, where they are not its defaults.
+        training: how it is trained.
+        differs: what of the original could not be carried over.
+    """
+
+    about: str
+    channel: str
+    codec: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    training: TrainConfig = field(default_factory=TrainConfig)
+    differs: tuple[str, ...] = ()
+
+    def codec_for(self, kind: type[Channel]) -> ChannelConfig:
+        """The settings of a channel: the preset's, as far as it has them."""
+        known = {setting.name for setting in fields(kind.Config)}
+        return kind.Config(**{name: value for name, value in self.codec.items() if name in known})
+
+
+ATTEMPT_02 = Preset(
+    about="the failed experiment, constant for constant",
+    channel="latent",
+    codec={
+        "k": 4,
+        "latent_width": 0,
+        "encoder": "pooled",
+        "decoder": "identity",
+        "codec_width": 512,
+        "depth": 1.0,
+        "reads": "message",
+        "standardize": False,
+        "at_start": True,
+        "initial_gate": 0.5,
+    },
+    training=TrainConfig(
+        steps=1374,  # 10 epochs of 1,099 samples, 8 at a time
+        alignment_steps=0,
+        fixed_episodes=1099,
+        batch_size=8,
+        messages_per_context=1,
+        learning_rate=1e-3,
+        warmup_steps=0,
+        learning_rate_every=137,  # once an epoch
+        beta2=0.999,
+        validate_every=137,
+        objectives=ObjectiveWeights(
+            ce=1.0,
+            contrast=0.5,
+            help=1.0,
+            state_reconstruction=20.0,
+            info_preserve=10.0,
+            reconstruction=0.0,
+            quantizer=0.0,
+            among="vocabulary",
+        ),
+    ),
+    differs=(
+        "the models: the pocket, or any Qwen that --model names, for Qwen2.5-3B-Instruct",
+        "the task: objects among five candidates, for the experiment's own",
+        "the answer is one letter, so its cross-entropy stands at one position, among all tokens, for a "
+        "weighted sum over the tokens of a JSON string",
+        "tanh bounds the latents before LayerNorm: what crosses is an element of a bounded space",
+        "the checkpoint that does best on validation is kept, for the last one",
+    ),
+)
+
+ATTEMPT_03 = Preset(about="the repaired recipe", channel="latent_vq")
+
+REINFORCE = Preset(
+    about="discrete codes from the environment's reward alone, without labels",
+    channel="symbols",
+    codec={"codebook_size": 32},
+    training=TrainConfig(
+        steps=1000,
+        alignment_steps=0,
+        objectives=ObjectiveWeights(ce=0.0, reconstruction=0.0, quantizer=0.0, reinforce=1.0, entropy=0.02),
+    ),
+)
+
+PRESETS: dict[str, Preset] = {"attempt_02": ATTEMPT_02, "attempt_03": ATTEMPT_03, "reinforce": REINFORCE}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of a name.
+
+    Raises:
+        ValueError: if there is none; lists the valid names and suggests the nearest.
+    """
+    if name not in PRESETS:
+        nearest = get_close_matches(name, PRESETS, n=1)
+        hint = f", did you mean {nearest[0]!r}?" if nearest else "."
+        raise ValueError(f"unknown preset {name!r}{hint} The presets are: {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,139 @@
+"""One batch as the objectives see it; what costs another pass of the receiver is run when first asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from agents.receiver import Context, Receiver
+from channels.base import Policy, Prefix, Relay, Utterance, Words
+
+Among = Literal["labels", "vocabulary"]
+
+
+class MessageTokens(NamedTuple):
+    """Which tokens each slot answers for, over the vocabulary of all training messages."""
+
+    table: Float[Tensor, "V E"]  # the receiver's embeddings of that vocabulary
+    shares: Float[Tensor, "B k V"]  # for each slot, a distribution over it; zeros if the slot has no token
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """B messages, before anybody has heard them: all that needs no receiver.
+
+    Args:
+        utterance: what the sender handed over.
+        relay: what came through the channel.
+        pooled: the sender's last state of each utterance, as the codec's encoder gets it.
+        referents: the targets' value indices.
+        tokens: which message tokens each slot answers for.
+    """
+
+    utterance: Utterance
+    relay: Relay
+    pooled: Float[Tensor, "B D"]
+    referents: Int[Tensor, "B A"]
+    tokens: MessageTokens
+
+    @property
+    def prefix(self) -> Prefix:
+        """What the receivers got."""
+        assert isinstance(self.relay.reception, Prefix), "only a prefix can be trained"
+        return self.relay.reception
+
+    @property
+    def latents(self) -> Float[Tensor, "B k C"]:
+        """What the decoder made it of."""
+        assert self.relay.latents is not None, "this channel has no latents"
+        return self.relay.latents
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Said):
+    """The same messages, played: G contexts with M targets in turn each, so B = G * M rows in this order.
+
+    Args:
+        receiver: who listens.
+        context: what it has read, (B,).
+        null: the channel's content-free prefix.
+        targets: the right candidates' places, 0 to N - 1.
+        per_context: M.
+        among: whether the target's label is to be likely among the candidates' `labels` alone, or among
+            the whole `vocabulary`.
+        differentiable: whether gradient is to flow through the receiver.
+    """
+
+    receiver: Receiver
+    context: Context
+    null: Prefix
+    targets: Int[Tensor, " B"]
+    per_context: int
+    among: Among = "labels"
+    differentiable: bool = True
+
+    @cached_property
+    def heard(self) -> Float[Tensor, "B D"]:
+        """The receivers' answering states under the right messages."""
+        with torch.set_grad_enabled(self.differentiable):
+            return self.receiver.listen(self.context, self.relay.reception)
+
+    @cached_property
+    def logits(self) -> Float[Tensor, "B N"]:
+        """Log-odds of the candidates under the right messages."""
+        return self.receiver.label_logits(self.heard, self.context.num_candidates)
+
+    def surprisal(self, heard: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
+        """-log p(the target's label), in nats: among the candidates' labels, or among all tokens."""
+        if self.among == "labels":
+            logits = self.receiver.label_logits(heard, self.context.num_candidates)
+            return functional.cross_entropy(logits, self.targets, reduction="none")
+        labels = self.receiver.label_ids[self.targets]
+        return functional.cross_entropy(self.receiver.vocabulary_logits(heard), labels, reduction="none")
+
+    @cached_property
+    def heard_shuffled(self) -> Float[Tensor, "B D"]:
+        """The answering states when every context hears the message of another context."""
+        rolled = self.prefix.vectors.roll(self.per_context, dims=0)
+        return self.receiver.listen(self.context, Prefix(rolled, self.prefix.at_start))
+
+    @cached_property
+    def heard_null(self) -> Float[Tensor, "B D"]:
+        """The answering states under the content-free prefix; nothing to learn from: without gradient."""
+        with torch.no_grad():
+            return self.receiver.listen(self.context, self.null)
+
+    @cached_property
+    def text_logits(self) -> Float[Tensor, "B N"]:
+        """Log-odds of the candidates when the receiver is told the sender's own words; without gradient."""
+        with torch.no_grad():
+            return self.receiver.choose(self.context, Words(self.utterance.texts))
+
+    def crossed_logits(self, rows: Int[Tensor, " S"]) -> Float[Tensor, "S S N"]:
+        """Log-odds in context i under message j, for S of the rows."""
+        size = len(rows)
+        contexts = self.context.take(rows.repeat_interleave(size))
+        prefixes = Prefix(self.prefix.vectors[rows].repeat(size, 1, 1), self.prefix.at_start)
+        return self.receiver.choose(contexts, prefixes).reshape(size, size, -1)
+
+    @property
+    def policy(self) -> Policy:
+        """How likely the codes were that the channel drew.
+
+        Raises:
+            ValueError: if it draws none.
+        """
+        if self.relay.policy is None:
+            raise ValueError("reinforce and entropy need a channel that draws its codes, such as symbols")
+        return self.relay.policy
+
+    @cached_property
+    def rewards(self) -> Float[Tensor, " B"]:
+        """What the environment pays: 1 where the receiver picks the target, else 0."""
+        return (self.logits.detach().argmax(-1) == self.targets).float()

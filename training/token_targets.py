@@ -1,0 +1,49 @@
+"""Which of a message's tokens each slot of a prefix answers for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from training.step import MessageTokens
+
+
+class TokenTargets:
+    """Which tokens each slot answers for, for every training referent.
+
+    Of a message of M tokens, token j belongs to slot floor(j * k / M): slots share a longer message
+    evenly, and with a shorter one some slots are free. With `first_only` slot j answers for token j
+    alone, and what a longer message says after its k-th token stays unsaid.
+
+    Args:
+        rows: the receiver's token ids of each message.
+        embeddings: the receiver's token embeddings.
+        num_slots: k.
+        first_only: one token a slot.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[list[int]],
+        embeddings: Float[Tensor, "W E"],
+        num_slots: int,
+        first_only: bool = False,
+    ) -> None:
+        if first_only:
+            rows = [row[:num_slots] for row in rows]
+        vocabulary = sorted({token for row in rows for token in row})
+        place = {token: index for index, token in enumerate(vocabulary)}
+        shares = torch.zeros(len(rows), num_slots, len(vocabulary))
+        for number, row in enumerate(rows):
+            for j, token in enumerate(row):
+                shares[number, j if first_only else j * num_slots // len(row), place[token]] += 1
+        shares /= shares.sum(-1, keepdim=True).clamp(min=1)
+        self._shares = shares.to(embeddings.device)
+        self._table = embeddings[torch.tensor(vocabulary, device=embeddings.device)]
+
+    def of(self, numbers: Int[Tensor, " B"]) -> MessageTokens:
+        """The targets of the messages with these numbers."""
+        return MessageTokens(self._table, self._shares[numbers.to(self._shares.device)])
