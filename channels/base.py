@@ -11,7 +11,7 @@ states, k slots of a prefix, C width of a latent, E width of the receiver's embe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -101,6 +101,11 @@ class Ends:
 @dataclass(frozen=True, kw_only=True)
 class ChannelConfig:
     """A channel's own settings; channels that have some subclass it."""
+
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Any]) -> ChannelConfig:
+        """The settings as JSON kept them; it has lists where they have tuples."""
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()})
 
 
 class Channel(nn.Module, ABC):

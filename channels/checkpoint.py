@@ -97,7 +97,7 @@ def load_channel(path: Path, ends: Ends, models: dict[str, str]) -> Channel:
             )
     try:
         kind = channel_class(header.channel)
-        channel = kind(kind.Config(**header.config), Ends(**header.ends))
+        channel = kind(kind.Config.from_json(header.config), Ends(**header.ends))
         channel.load_state_dict(load_file(path), strict=True)
     except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{path} does not fit channel {header.channel!r}: {error}") from error

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from channels.base import Channel, Ends, Message, Prefix, Relay, Utterance, check_range
-from channels.codec import DECODERS, ENCODERS, CodecConfig
+from channels.codec import DECODERS, ENCODERS, CodecConfig, Decoder
 from channels.quantizers import Quantizer, ScalarQuantizer, VectorQuantizer
 from channels.registry import register
 
@@ -46,7 +46,10 @@ class LatentChannel(Channel):
         self.latent_width = latent_width or config.latent_width or ends.embedding_width
         self.num_slots, self.reading, self.at_start = config.k, config.reading, config.at_start
         self.encoder = ENCODERS[config.encoder](ends, config, self.latent_width)
-        self.decoder = DECODERS[config.decoder](ends, config, self.latent_width)
+        self.decoder = self._make_decoder(config, ends)
+
+    def _make_decoder(self, config: CodecConfig, ends: Ends) -> Decoder:
+        return DECODERS[config.decoder](ends, config, self.latent_width)
 
     def calibrate(self, utterance: Utterance, vocabulary: Float[Tensor, "V E"]) -> None:
         """Learn the statistics of the sender's states over training referents."""
@@ -215,4 +218,4 @@ class ScalarQuantizedChannel(QuantizedChannel):
     Config = ScalarQuantizedConfig
 
     def __init__(self, config: ScalarQuantizedConfig, ends: Ends) -> None:
-        super().__init__(config, ends, len(config.levels), ScalarQuantizer(tuple(config.levels)))
+        super().__init__(config, ends, len(config.levels), ScalarQuantizer(config.levels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -127,8 +128,16 @@ class VectorQuantizer(Quantizer):
         book.initted.fill_(True)
 
     def _means(self, points: np.ndarray) -> np.ndarray:
+        """Where K codes (K, C) belong among points (n, C): on them, if there are too few to share codes."""
         seed = int(torch.randint(1 << 31, ()))
-        means, _ = kmeans2(points, self.codebook_size, iter=20, minit="++", missing="warn", rng=seed)
+        distinct = np.unique(points, axis=0)
+        if len(distinct) <= self.codebook_size:
+            spare = np.random.default_rng(seed).standard_normal((self.codebook_size, points.shape[1]))
+            spare[: len(distinct)] = distinct
+            return spare
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a code that lost its points stays where it was
+            means, _ = kmeans2(points, self.codebook_size, iter=20, minit="++", rng=seed)
         table: np.ndarray = means
         return table
 
@@ -163,7 +172,7 @@ class ScalarQuantizer(Quantizer):
 
     def __init__(self, levels: tuple[int, ...]) -> None:
         super().__init__()
-        self.grid = FSQ(list(levels), preserve_symmetry=True)
+        self.grid = FSQ(list(levels), preserve_symmetry=True, bound_hard_clamp=True)  # bound has bent it
         self.codebook_size = int(self.grid.codebook_size)
 
     def forward(self, latents: Float[Tensor, "B k C"]) -> Quantized:

@@ -61,10 +61,12 @@ class SymbolsChannel(LatentChannel):
 
     def __init__(self, config: SymbolsConfig, ends: Ends) -> None:
         super().__init__(config, ends, config.codebook_size)
-        self.decoder = TableDecoder(ends, config, config.codebook_size)
         self.codebook_size = config.codebook_size
         self.message_space = MultiDiscrete([config.codebook_size] * config.k)
         self.bits = config.k * log2(config.codebook_size)
+
+    def _make_decoder(self, config: CodecConfig, ends: Ends) -> Decoder:
+        return TableDecoder(ends, config, self.latent_width)
 
     @torch.no_grad()
     def calibrate(self, utterance: Utterance, vocabulary: Float[Tensor, "V E"]) -> None:

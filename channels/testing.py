@@ -163,7 +163,7 @@ def check_gradients(channel: Channel, utterance: Utterance) -> None:
 def check_saving(channel: Channel, utterance: Utterance) -> None:
     """What is saved and loaded again is the same channel, to the last bit."""
     kind, config = type(channel), json.loads(json.dumps(asdict(channel.config)))
-    loaded = kind(kind.Config(**config), channel.ends)
+    loaded = kind(kind.Config.from_json(config), channel.ends)
     loaded.load_state_dict(load(save({n: t.contiguous() for n, t in channel.state_dict().items()})))
     messages = channel.send(utterance)
     _demand(

@@ -77,4 +77,3 @@ def enter(name: str, pair: Pair, checkpoint: Path | None) -> Contestant:
         channel = kind(kind.Config(), pair.ends).to(pair.device)
         channel.start_quantizing(pair.calibrate(channel))
     return Contestant(channel.eval(), False)
-

@@ -31,6 +31,7 @@ def describe(
         "split": "test",
         "episodes": config.episodes,
         "num_candidates": config.num_candidates,
+        "resample_probability": config.resample_probability,
         "seeds": {"evaluation": config.seed},
         "models": {
             "sender": {"name": pair.sender.lm.name, "sha256": pair.fingerprints["sender"]},

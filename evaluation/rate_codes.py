@@ -178,7 +178,7 @@ def best_code(
         starts.append(rng.integers(num_messages, size=law.size))
         sums = [_weighted_sum(law, num_messages, rng) for _ in range(_SUMS_TRIED)]
         starts.append(min(sums, key=game.collisions))
-    found = [_improve(cells, num_messages, game.meets, rng) for cells in starts]
+    found = [improve(game, cells, num_messages, rng) for cells in starts]
     return game.measure(max(found, key=game.try_out))
 
 
@@ -202,7 +202,7 @@ def product_code(game: SampledGame, *, num_messages: int) -> ProductCode:
     law = game.law
     all_groups = itertools.product(*(range(1, v + 1) for v in law.num_values))
     fitting = [groups for groups in all_groups if math.prod(groups) <= num_messages]
-    promising = sorted(fitting, key=lambda groups: _product_collisions(law, groups))[:_PRODUCTS_MEASURED]
+    promising = sorted(fitting, key=lambda groups: product_collisions(law, groups))[:_PRODUCTS_MEASURED]
     groups = max(promising, key=lambda g: game.try_out(product_cells(law, g)))
     return ProductCode(groups, game.measure(product_cells(law, groups)))
 
@@ -225,7 +225,7 @@ def word_code(game: SampledGame, num_words: int) -> ProductCode:
         raise ValueError(f"num_words must be from 0 to {len(num_values)}, got {num_words}")
     named = itertools.combinations(range(len(num_values)), num_words)
     choices = [tuple(v if i in chosen else 1 for i, v in enumerate(num_values)) for chosen in named]
-    groups = min(choices, key=lambda g: _product_collisions(game.law, g))
+    groups = min(choices, key=lambda g: product_collisions(game.law, g))
     return ProductCode(groups, game.measure(product_cells(game.law, groups)))
 
 
@@ -237,8 +237,8 @@ def product_cells(law: CandidateLaw, groups: tuple[int, ...]) -> Integers:
     return np.asarray(np.ravel_multi_index(merged, groups))
 
 
-def _product_collisions(law: CandidateLaw, groups: tuple[int, ...]) -> float:
-    """The chance that two candidates share a cell of a product code, from the patterns alone."""
+def product_collisions(law: CandidateLaw, groups: tuple[int, ...]) -> float:
+    """The chance that two candidates share a cell of the code of product_cells, from the patterns alone."""
     sharing: Floats = np.ones(1)
     for m, v in zip(groups, law.num_values, strict=True):
         sizes = np.bincount(np.arange(v) * m // v)
@@ -251,9 +251,16 @@ def _weighted_sum(law: CandidateLaw, num_messages: int, rng: np.random.Generator
     return np.asarray(law.referents @ weights % num_messages)
 
 
-def _improve(cells: Integers, num_messages: int, meets: Matrix, rng: np.random.Generator) -> Integers:
-    """Move one referent after the other to its best cell, until none gains."""
-    cells, size = cells.copy(), len(cells)
+def improve(game: SampledGame, cells: Integers, num_messages: int, rng: np.random.Generator) -> Integers:
+    """A code (size,) of M messages whose collisions no move of one referent to another cell reduces.
+
+    Args:
+        game: as from sample_game.
+        cells: (size,) where the moves start from; left as it is.
+        num_messages: M, above all of `cells`.
+        rng: of the order in which referents are moved.
+    """
+    cells, size, meets = cells.copy(), len(cells), game.meets
     met = np.zeros((size, num_messages), dtype=np.float32)  # what each referent meets in each cell
     for referent in range(size):
         met[:, cells[referent]] += meets[referent]

@@ -26,7 +26,8 @@ TICKS = [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 224]
 def draw_repair(outcomes: Sequence[Outcome]) -> bytes:
     """Success and swap of every change of the failed recipe, and of every omission of the repaired one."""
     groups = {
-        "attempt_02 with one change (3 of its 10 epochs)": by_variant(outcomes, "change"),
+        "attempt_02 with one change or two (2 of its 10 epochs)": by_variant(outcomes, "change")
+        | by_variant(outcomes, "pair"),
         "attempt_03 with one omission": by_variant(outcomes, "repaired") | by_variant(outcomes, "omission"),
     }
     sizes = [max(1, len(variants)) for variants in groups.values()]
@@ -40,7 +41,8 @@ def draw_repair(outcomes: Sequence[Outcome]) -> bytes:
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         _tidy(axes, "x")
     panels[1].set_xlabel("success on 400 test episodes; one dot a training seed; dashed: chance")
-    panels[0].legend(loc="lower right", frameon=False, fontsize=9)
+    handles, labels = panels[1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     return _png(figure)
 
 
@@ -53,7 +55,7 @@ def _dots(axes: Axes, variants: Mapping[str, Sequence[Outcome]]) -> None:
             axes.scatter(values, [place] * len(values), s=34, color=colour, marker=marker, lw=1.4,
                          alpha=0.85, label=label, zorder=3)  # fmt: skip
     axes.set_yticks(range(len(names)), names, fontsize=9)
-    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(names)) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
 
 
@@ -63,9 +65,11 @@ def draw_rate(outcomes: Sequence[Outcome], limit: Sequence[RatePoint]) -> bytes:
     axes = figure.add_subplot()
     if limit:
         bits = [point.bits for point in limit]
-        axes.plot(bits, [p.upper_bound for p in limit], color=INK, lw=1.2, label="no code can do better")
-        axes.plot(bits, [p.best_code for p in limit], color=GREY, lw=1.2, ls="-.", label="best code found")
-        axes.plot(bits, [p.product_code for p in limit], color=GREY, lw=1.2, ls=":",
+        axes.plot(bits, [p.upper_bound for p in limit], color=INK, lw=1.2, label="no code can do better*")
+        axes.plot(
+            bits, [p.best_code_test for p in limit], color=GREY, lw=1.2, ls="-.", label="best code found"
+        )
+        axes.plot(bits, [p.product_code_test for p in limit], color=GREY, lw=1.2, ls=":",
                   label="best code of whole words")  # fmt: skip
     for prefix, colour, marker, label in (
         ("VQ", BLUE, "o", "latent_vq"),
@@ -84,10 +88,12 @@ def draw_rate(outcomes: Sequence[Outcome], limit: Sequence[RatePoint]) -> bytes:
     axes.set_xlim(0, 260)
     axes.set_ylim(0, 1.04)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.set_xlabel("bits charged per message")
+    axes.set_xlabel(
+        "bits charged per message          (* in the game on the whole world; all else on the test split)"
+    )
     axes.set_ylabel("success on 400 test episodes")
     _tidy(axes, "both")
-    axes.legend(loc="center right", frameon=False, fontsize=8.5)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5)
     return _png(figure)
 
 

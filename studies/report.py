@@ -107,13 +107,11 @@ def score(outcome: Outcome, condition: str) -> str:
 
 
 def spread(rows: Sequence[Outcome], condition: str) -> str:
-    """Mean over seeds and its interval, in percent; one seed has no interval."""
-    return _spelled(across_seeds(rates(rows, condition)))
+    """Mean over seeds and its interval over seeds, in percent; of one seed the interval over episodes."""
+    return score(rows[0], condition) if len(rows) == 1 else _spelled(across_seeds(rates(rows, condition)))
 
 
 def _spelled(found: Spread) -> str:
-    if found.seeds < 2:
-        return f"{100 * found.mean:.1f}"
     return f"{100 * found.mean:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 

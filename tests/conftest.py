@@ -21,7 +21,7 @@ install_import_hook(PACKAGES, f"{__name__}.check_types")
 
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from agents.language_model import FrozenLM
+from agents.language_model import POCKET, FrozenLM
 from agents.pair import ModelConfig, Pair
 from agents.pocket_model import PocketConfig, build_model, train_tokenizer
 from agents.prompts import LABELS, receiver_prompt, sender_prompt
@@ -49,6 +49,17 @@ def few_objects() -> World:
 def pocket_pair(few_objects: World) -> Pair:
     """The pocket on both sides; what its sender has said and read is kept for all tests."""
     return Pair.load(ModelConfig(device="cpu"), few_objects)
+
+
+@pytest.fixture
+def pocket_loaded_once(pocket_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that load the pocket get `pocket_pair`; any other model is looked for as ever."""
+    load = Pair.load
+
+    def loaded(config: ModelConfig, world: World) -> Pair:
+        return pocket_pair if config.model == POCKET else load(config, world)
+
+    monkeypatch.setattr(Pair, "load", loaded)
 
 
 @pytest.fixture(scope="session")

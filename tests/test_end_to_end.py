@@ -7,7 +7,7 @@ import torch
 
 from agents.command_line import ExitCode
 from agents.pair import ModelConfig, Pair
-from channels.latent import LatentVQConfig, VectorQuantizedChannel
+from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from envs.world import objects_world
 from evaluation import gate1
 from evaluation.play import PlayConfig
@@ -20,7 +20,7 @@ from training.trainer import Trainer
 @pytest.mark.slow
 def test_latent_vq_learns_and_passes_gate_1(tmp_path):
     run = tmp_path / "latent_vq-seed0"
-    assert train("latent_vq", LatentVQConfig(), TrainConfig(folder=run)) == ExitCode.PASS
+    assert train("latent_vq", VectorQuantizedConfig(), TrainConfig(folder=run)) == run
     config = gate1.Gate1Config(
         channels=("latent_vq",), checkpoint=(run,), folder=tmp_path / "gate1", play=PlayConfig(episodes=200)
     )
@@ -42,8 +42,10 @@ def test_a_bfloat16_pair_trains_a_float32_codec_on_a_gpu(tmp_path):
     pair = Pair.load(ModelConfig(device="cuda"), objects_world())
     assert pair.receiver.lm.dtype == torch.bfloat16
     frozen = {name: value.clone() for name, value in pair.receiver.lm.model.state_dict().items()}
-    channel = VectorQuantizedChannel(LatentVQConfig(), pair.ends)
-    config = TrainConfig(steps=4, validate_every=2, validation_episodes=16, folder=tmp_path)
+    channel = VectorQuantizedChannel(VectorQuantizedConfig(), pair.ends)
+    config = TrainConfig(
+        steps=4, alignment_steps=1, validate_every=2, validation_episodes=16, folder=tmp_path
+    )
     trainer = Trainer(channel, pair, config, tmp_path)
     trainer.run()
     assert {value.dtype for value in channel.parameters()} == {torch.float32}

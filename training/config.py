@@ -96,7 +96,9 @@ class TrainConfig:
             own.pop(name)
         for name in ("device", "threads"):
             own["models"].pop(name)
-        return {"channel": channel, "codec": asdict(channel_config), "training": own}
+        record = {"channel": channel, "codec": asdict(channel_config), "training": own}
+        as_read_again: dict[str, Any] = json.loads(json.dumps(record))  # a tuple becomes a list
+        return as_read_again
 
 
 def check_same_run(path: Path, record: dict[str, Any]) -> None:

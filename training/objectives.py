@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Annotated
 
 import torch
+import tyro
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -46,7 +48,7 @@ class ObjectiveWeights:
     """
 
     ce: float = 1.0
-    help: float = 0.0
+    help: Annotated[float, tyro.conf.arg(name="help-loss")] = 0.0  # --help is taken
     contrast: float = 0.0
     swap_contrast: float = 0.0
     reconstruction: float = 1.0

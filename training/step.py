@@ -99,7 +99,15 @@ class Step(Said):
 
     @cached_property
     def heard_shuffled(self) -> Float[Tensor, "B D"]:
-        """The answering states when every context hears the message of another context."""
+        """The answering states when every context hears the message of another context.
+
+        Raises:
+            ValueError: if there is no other.
+        """
+        if len(self.targets) == self.per_context:
+            raise ValueError(
+                "contrast needs a batch_size of at least 2: one context alone hears its own messages"
+            )
         rolled = self.prefix.vectors.roll(self.per_context, dims=0)
         return self.receiver.listen(self.context, Prefix(rolled, self.prefix.at_start))
 

@@ -44,9 +44,17 @@ class Trainer:
         config: how.
         folder: where `metrics.jsonl`, `channel.safetensors` (the best on validation) and
             `state.safetensors` (to resume) are written.
+
+    Raises:
+        ValueError: if a discrete channel would never be quantised.
     """
 
     def __init__(self, channel: LatentChannel, pair: Pair, config: TrainConfig, folder: Path) -> None:
+        if not channel.ready and int(config.continuous_share * config.steps) >= config.steps:
+            raise ValueError(
+                f"continuous_share must leave steps in which channel {channel.name!r} is quantised, "
+                f"got {config.continuous_share} of {config.steps} steps"
+            )
         self.config, self.pair, self.folder = config, pair, folder
         self.accelerator = Accelerator(cpu=pair.device.type == "cpu", mixed_precision="no")
         self.channel = channel.to(pair.device).train()
@@ -191,7 +199,9 @@ class Trainer:
         if self.step_number < config.warmup_steps:
             return config.learning_rate * (self.step_number + 1) / config.warmup_steps
         step = self.step_number // config.learning_rate_every * config.learning_rate_every
-        done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+        done = (max(step, config.warmup_steps) - config.warmup_steps) / max(
+            1, config.steps - config.warmup_steps
+        )
         return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
     def _quantizing_begins(self) -> bool:

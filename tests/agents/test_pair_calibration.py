@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_the_vocabulary_is_the_described_tokens_the_most_frequent_first(pair: Pa
     frequencies = [counts[token] for token in tokens]
     assert frequencies == sorted(frequencies, reverse=True)
     assert len(set(frequencies)) < len(frequencies), "some are equally frequent"
-    ties = [(a, b) for a, b in zip(tokens, tokens[1:], strict=False) if counts[a] == counts[b]]
+    ties = [(a, b) for a, b in pairwise(tokens) if counts[a] == counts[b]]
     assert all(a < b for a, b in ties), "and these come in the order of their numbers"
 
 

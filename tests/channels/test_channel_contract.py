@@ -17,15 +17,9 @@ from channels.registry import channel_class, channel_names
 from channels.testing import ENDS, ContractError, check_channel, synthetic_utterance
 from channels.text import TextChannel
 
-LIST_OF_LEVELS = pytest.mark.xfail(strict=True, reason="JSON makes a list of levels, which are a tuple")
-
-
-def all_but(mark: pytest.MarkDecorator, *names: str) -> list[Any]:
-    return [pytest.param(name, marks=mark if name in names else ()) for name in channel_names()]
-
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("name", all_but(LIST_OF_LEVELS, "latent_fsq"))
+@pytest.mark.parametrize("name", channel_names())
 def test_every_registered_channel_keeps_the_contract(name: str, seed: int) -> None:
     check_channel(name, seed)
 

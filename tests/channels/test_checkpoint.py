@@ -63,13 +63,10 @@ def test_loading_is_exact(trained: VectorQuantizedChannel, saved: Path) -> None:
     assert torch.equal(trained.relay(utterance).reception.vectors, loaded.relay(utterance).reception.vectors)
 
 
-LIST_OF_LEVELS = pytest.mark.xfail(strict=True, reason="JSON makes a list of levels, which are a tuple")
 TRAINABLE = [name for name in channel_names() if channel_class(name).trainable]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=LIST_OF_LEVELS if n == "latent_fsq" else ()) for n in TRAINABLE]
-)
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_every_trainable_channel_can_be_saved(name: str, tmp_path: Path) -> None:
     kind = channel_class(name)
     channel = kind(kind.Config(), ENDS)

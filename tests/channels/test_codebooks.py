@@ -103,7 +103,6 @@ def test_placed_codes_are_of_length_1() -> None:
     torch.testing.assert_close(norms, torch.ones_like(norms))
 
 
-@pytest.mark.xfail(strict=True, reason="numpy and scipy warn on stderr, once a missing code")
 def test_fewer_utterances_than_codes_place_them_without_a_warning() -> None:
     made = quantizer(2, size=16)
     made.place_codes(torch.randn(5, 2, 6))

@@ -157,6 +157,5 @@ def test_a_message_costs_k_times_the_log_of_the_alphabet(k: int, size: int, bits
     assert channel.message_space.nvec.tolist() == [size] * k
 
 
-@pytest.mark.xfail(strict=True, reason="the decoder that symbols does not have is built, and refuses")
 def test_the_decoder_of_other_channels_is_none_of_its_business() -> None:
     symbols(decoder="identity")

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from envs.world import Attribute
+from envs.world import Attribute, World
 from evaluation.candidate_law import CandidateLaw
 from evaluation.rate_codes import WholeWorld, sample_game
 
@@ -26,11 +26,20 @@ TINY_RATES = [(*game, m) for game in TINY for m in range(1, math.prod(game[0]) +
 
 
 def tiny_world(num_values):
-    attributes = (
+    """A world that may be too small to divide."""
+    return WholeWorld(name="tiny", attributes=attributes(num_values))
+
+
+def divided_world(num_values):
+    """A world of which 40% are for tests."""
+    return World(name="divided", attributes=attributes(num_values), split_fractions=(0.3, 0.3, 0.4))
+
+
+def attributes(num_values):
+    return tuple(
         Attribute(name=f"attribute {i}", values=tuple(f"value {k}" for k in range(v)))
         for i, v in enumerate(num_values)
     )
-    return WholeWorld(name="tiny", attributes=tuple(attributes))
 
 
 def law_of(num_values, num_candidates, resample_probability):

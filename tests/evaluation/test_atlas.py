@@ -188,6 +188,20 @@ def test_nothing_touches_anything_and_all_is_inside(drawn, rows):
             assert apart_x or apart_y
 
 
+def test_long_names_of_values_touch_neither_the_next_row_nor_the_legend(drawn):
+    values = [f"a value of a very long name, number {number}" for number in range(4)]
+    figure = drawn([panel(4, 4, slot=slot, values=values) for slot in range(1, 6)])
+    figure.draw_without_rendering()
+    above, below = maps(figure)[0], maps(figure)[4]
+    title = next(text for text in figure.texts if text.get_text().startswith("slot 5"))
+    legend = figure.texts[-1].get_window_extent()
+    lowest = [
+        min(label.get_window_extent().y0 for label in axes.get_xticklabels()) for axes in (above, below)
+    ]
+    assert lowest[0] > title.get_window_extent().y1
+    assert lowest[1] > legend.y1
+
+
 def test_rows_are_equally_high_in_all_panels(drawn):
     figure = drawn([panel(40), panel(10, slot=2)])
     tall, short = (axes.get_window_extent().height for axes in maps(figure))

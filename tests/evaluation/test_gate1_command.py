@@ -8,23 +8,21 @@ import pytest
 import torch
 
 from agents.command_line import ExitCode, run_command
-from agents.pair import ModelConfig, Pair
 from channels.checkpoint import save_channel
-from channels.latent import LatentVQConfig, VectorQuantizedChannel
-from envs.world import objects_world
+from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from evaluation import gate1
 from evaluation.contestants import chosen_channels, given_checkpoints
 
+pytestmark = pytest.mark.usefixtures("pocket_loaded_once")
+
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def checkpoint(tmp_path_factory, pocket_pair):
     """A run folder with a codec that never learned."""
-    pair = Pair.load(ModelConfig(device="cpu"), objects_world())
+    pair = pocket_pair
     torch.manual_seed(0)
-    channel = VectorQuantizedChannel(LatentVQConfig(codec_width=32), pair.ends)
-    utterance = pair.sender.speak(pair.world.referents("train")[:200])
-    channel.calibrate(utterance.states, utterance.mask)
-    channel.start_quantizing(utterance)
+    channel = VectorQuantizedChannel(VectorQuantizedConfig(codec_width=32), pair.ends)
+    channel.start_quantizing(pair.calibrate(channel))
     folder = tmp_path_factory.mktemp("runs") / "latent_vq-seed0"
     folder.mkdir()
     save_channel(folder / "channel.safetensors", channel, pair.fingerprints, {"seed": 0})
@@ -123,9 +121,9 @@ def test_the_newest_fitting_checkpoint_is_found(checkpoint, tmp_path):
     assert results_in(tmp_path)["channels"]["latent_vq"]["status"] == "trained"
 
 
-def test_a_checkpoint_for_other_models_is_not_taken_unasked(checkpoint, tmp_path):
-    pair = Pair.load(ModelConfig(device="cpu"), objects_world())
-    channel = VectorQuantizedChannel(LatentVQConfig(codec_width=32), pair.ends)
+def test_a_checkpoint_for_other_models_is_not_taken_unasked(pocket_pair, tmp_path):
+    pair = pocket_pair
+    channel = VectorQuantizedChannel(VectorQuantizedConfig(codec_width=32), pair.ends)
     (tmp_path / "latent_vq-other").mkdir()
     others = {"sender": "another", "receiver": "another"}
     save_channel(tmp_path / "latent_vq-other/channel.safetensors", channel, others, {})

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.pair import ModelConfig, Pair
 from channels.base import Prefix
 from channels.controls import CONDITIONS
+from envs.episode import EpisodeConfig
 from envs.referential_v0 import RECEIVER, SENDER, env
 from envs.world import objects_world
 from evaluation.contestants import chosen_channels, enter
@@ -18,8 +18,8 @@ WORLD = objects_world()
 
 
 @pytest.fixture(scope="module")
-def pair():
-    return Pair.load(ModelConfig(device="cpu"), WORLD)
+def pair(pocket_pair):
+    return pocket_pair
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,25 @@ def test_the_script_holds_test_episodes_another_candidate_and_a_derangement():
     assert sorted(script.partners) == list(range(200))
 
 
+def test_candidates_are_the_more_alike_the_less_is_drawn_anew():
+    """An attribute is drawn anew in a candidate with this chance, so two candidates share the others."""
+    differing = []
+    for chance in (0.15, 0.5, 1.0):
+        script = write_script(WORLD, PlayConfig(episodes=60, resample_probability=chance))
+        candidates = np.stack([episode.candidates for episode in script.episodes])
+        differing.append((candidates[:, 1:] != candidates[:, :1]).mean())
+    assert differing[0] + 0.1 < differing[1] < differing[2] - 0.1
+    assert PlayConfig().candidates == EpisodeConfig(split="test", num_candidates=5, resample_probability=0.5)
+
+
+def test_confusable_candidates_are_played_by_the_environment_too(pair):
+    config = PlayConfig(episodes=6, resample_probability=0.15, num_candidates=4)
+    batches = list(play(pair, {"text": enter("text", pair, None)}, config))
+    assert {len(record.probabilities) for batch in batches for record in batch} == {4}
+    targets = [episode.target for episode in write_script(pair.world, config).episodes]
+    assert [record.target for record in batches[0]] == targets
+
+
 def test_another_seed_is_another_script_and_the_same_seed_the_same():
     one, same, other = (write_script(WORLD, PlayConfig(episodes=20, seed=seed)) for seed in (0, 0, 1))
     first = [episode.candidates.tolist() for episode in one.episodes]
@@ -67,11 +86,11 @@ def test_text_names_the_target_and_its_swap_the_foil(records):
     assert not any(record.intended == record.target for record in swap)
 
 
-def test_shuffle_delivers_the_partner_s_message(records):
+def test_shuffle_delivers_the_partner_s_message(pair, records):
     def messages(condition):
         return {r.episode_id: r.message for r in records if (r.channel, r.condition) == ("text", condition)}
 
-    partners = write_script(WORLD, PlayConfig(episodes=40)).partners
+    partners = write_script(pair.world, PlayConfig(episodes=40)).partners
     normal, shuffled = messages("normal"), messages("shuffle")
     assert all(shuffled[i] == normal[int(partners[i])] for i in range(40))
 
@@ -115,11 +134,9 @@ def test_bits_are_charged_for_what_crossed(records):
 
 def test_the_turn_based_environment_gives_the_same_result(pair, records):
     """One episode at a time, through the AEC interface, as anybody would play it."""
-    script = write_script(WORLD, PlayConfig(episodes=40))
+    script = write_script(pair.world, PlayConfig(episodes=40))
     channel = enter("text", pair, None).channel
-    from envs.episode import EpisodeConfig
-
-    game = env(world=WORLD, config=EpisodeConfig(split="test"), message_space=channel.message_space)
+    game = env(world=pair.world, config=EpisodeConfig(split="test"), message_space=channel.message_space)
     expected = {r.episode_id: r for r in records if (r.channel, r.condition) == ("text", "normal")}
     for number, episode in enumerate(script.episodes[:5]):
         game.reset(options={"episodes": [episode]})
@@ -166,6 +183,8 @@ def test_null_is_content_free_whatever_is_said(pair):
         ({"episodes": 1}, "episodes must be from 2 to"),
         ({"seed": -1}, "seed must be from 0 to"),
         ({"num_candidates": 1}, "num_candidates must be from 2 to 26, got 1"),
+        ({"resample_probability": 0.0}, "resample_probability must be from 0.001 to 1, got 0.0"),
+        ({"resample_probability": 1.1}, "resample_probability must be from 0.001 to 1, got 1.1"),
         ({"episodes_at_once": 0}, "episodes_at_once must be at least 1, got 0"),
     ],
 )

@@ -28,9 +28,11 @@ from evaluation.rate_codes import (
     SampledGame,
     best_code,
     draw_candidates,
+    improve,
     measure,
     product_cells,
     product_code,
+    product_collisions,
     sample_game,
     word_code,
 )
@@ -101,6 +103,24 @@ def test_the_search_beats_random_codes_and_products():
     assert game.collisions(found.cells) == pytest.approx(least, abs=2e-3)
 
 
+@pytest.mark.parametrize("num_messages", [3, 7, 20])
+def test_no_move_of_one_referent_improves_an_improved_code(num_messages):
+    game, rng = tiny_game((3, 4, 4), 4, 0.5), np.random.default_rng(3)
+    start = rng.integers(num_messages, size=48)
+    before = start.copy()
+    cells = improve(game, start, num_messages, rng)
+    met = game.meets @ np.eye(num_messages)[cells]  # (size, M) what each referent meets in each cell
+    assert (met[np.arange(48), cells] <= met.min(axis=1) + 1e-5).all()
+    assert game.collisions(cells) < game.collisions(start) - 0.01
+    assert np.array_equal(start, before)
+
+
+def test_a_search_improves_its_starts():
+    game = tiny_game((5, 5, 5), 3, 0.5)  # a world in which weighted sums leave something to gain
+    found = best_code(game, num_messages=9, rng=np.random.default_rng(0), effort=1).cells
+    assert np.array_equal(improve(game, found, 9, np.random.default_rng(1)), found)
+
+
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 1000), num_messages=st.integers(1, 6))
 def test_success_is_that_of_a_receiver_who_guesses_among_the_named(seed, num_messages):
@@ -166,6 +186,13 @@ def test_no_product_of_groups_is_better(num_messages):
     chosen = product_code(game, num_messages=num_messages)
     assert exact[chosen.groups] == pytest.approx(max(exact.values()), abs=3e-3)
     assert abs(chosen.code.success - exact[chosen.groups]) <= MAX_SIGMA * chosen.code.standard_error + 1e-12
+
+
+def test_collisions_of_products_follow_from_the_patterns():
+    game = tiny_game((3, 4, 4), 4, 0.5)
+    for groups in [(1, 1, 1), (2, 3, 1), (3, 2, 4), (3, 4, 4)]:
+        counted = game.collisions(product_cells(game.law, groups))
+        assert product_collisions(game.law, groups) == pytest.approx(counted, abs=1e-6)
 
 
 def test_groups_are_as_even_as_they_can_be():

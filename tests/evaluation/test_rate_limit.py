@@ -4,17 +4,25 @@ import json
 import math
 import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 import pytest
-from rate_cases import law_of, tiny_game, tiny_world
+from matplotlib.figure import Figure
+from rate_cases import divided_world, law_of, tiny_game, tiny_world
 
-from evaluation import rate_limit
+from evaluation import rate_chart, rate_limit
 from evaluation.rate_bound import success_bound
-from evaluation.rate_chart import draw_rate_limit
-from evaluation.rate_codes import best_code, product_code, sample_game, word_code
+from evaluation.rate_codes import (
+    best_code,
+    draw_candidates,
+    measure,
+    product_cells,
+    product_code,
+    sample_game,
+    word_code,
+)
 from evaluation.rate_limit import RateLimitConfig, messages_of, run
 from evaluation.rate_points import RatePoint, WordPoint, load_curve
 
@@ -60,16 +68,27 @@ def test_what_is_out_of_range_is_named(call, message):
 
 @pytest.mark.parametrize(
     ("bits", "num_messages"),
-    [(0, 1), (0.5, 1), (1, 2), (9.5, 724), (math.log2(6), 6), (math.log2(48), 48), (12, 4096), (62, 2**62)],
+    [(0, 1), (0.5, 1), (1, 2), (9.5, 724), (math.log2(6), 6), (math.log2(5), 5), (12, 4096), (62, 2**62)],
 )
 def test_as_many_messages_as_fit_into_the_bits(bits, num_messages):
     assert messages_of(bits) == pytest.approx(num_messages, abs=0 if bits < 40 else 1e7)
 
 
 def test_the_command_writes_a_curve_that_can_be_read(tmp_path, monkeypatch, capsys):
-    small = tiny_world((3, 4))
-    monkeypatch.setattr(rate_limit, "objects_world", lambda: small)
-    command = ["--bits", "2", "0", "3.585", "--folder", str(tmp_path), "--episodes", "300", "--seed", "3"]
+    monkeypatch.setattr(rate_limit, "objects_world", lambda: tiny_world((3, 4)))
+    command = [
+        "--bits",
+        "2",
+        "0",
+        "3.585",
+        "2",
+        "--folder",
+        str(tmp_path),
+        "--episodes",
+        "300",
+        "--seed",
+        "3",
+    ]
     monkeypatch.setattr(sys, "argv", ["evaluation.rate_limit", *command])
     assert rate_limit.main() == 0
     assert "best code found" in capsys.readouterr().out
@@ -79,22 +98,41 @@ def test_the_command_writes_a_curve_that_can_be_read(tmp_path, monkeypatch, caps
     assert {key: content[key] for key in expected} == expected
     assert content["versions"].keys() == {"python", "parley", "numpy", "scipy"}
     assert [word["bits"] for word in content["word_codes"]] == [0, 2, math.log2(12)]
+    assert [point["bits"] for point in content["curve"]] == [0, 2, 3.585]
     curve = load_curve(tmp_path / "rate_limit.json")
-    assert [(p.bits, p.num_messages) for p in curve] == [(0, 1), (2, 4), (3.585, 12)]
+    assert [point.num_messages for point in curve] == [1, 4, 12]
     assert [curve[0].upper_bound, curve[0].best_code, curve[2].best_code] == [0.2, 0.2, 1.0]
     assert curve[1].product_code <= curve[1].best_code <= curve[1].upper_bound <= 0.8
-    assert curve[1].best_code_test_se > 0
     assert (tmp_path / "rate_limit.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_codes_are_measured_in_the_test_split_too(tmp_path, monkeypatch):
+    world = divided_world((4, 4, 4))
+    monkeypatch.setattr(rate_limit, "objects_world", lambda: world)
+    run(RateLimitConfig(bits=(3.0,), episodes=200, effort=1, seed=5, folder=tmp_path), [])
+    (point,) = load_curve(tmp_path / "rate_limit.json")
+    law, rng = law_of((4, 4, 4), 5, 0.5), np.random.default_rng(5)
+    sample_game(world, law, 200, rng)
+    test = draw_candidates(world, law, "test", 200, rng)
+    product = measure(product_cells(law, point.product_groups), test)
+    assert (point.product_code_test, point.product_code_test_se) == product[1:]
+    assert point.best_code_test not in (point.best_code, point.product_code_test)
+
+
 def test_the_same_seed_gives_the_same_point_whatever_other_points_there_are(tmp_path, monkeypatch):
-    small = tiny_world((3, 4))
-    monkeypatch.setattr(rate_limit, "objects_world", lambda: small)
+    world = divided_world((4, 4, 4))
+    monkeypatch.setattr(rate_limit, "objects_world", lambda: world)
     config = partial(RateLimitConfig, episodes=200, effort=1, seed=5)
-    run(config(bits=(2.0,), folder=tmp_path / "one"), [])
-    run(config(bits=(1.0, 2.0), folder=tmp_path / "two"), [])
+    run(config(bits=(2.9,), folder=tmp_path / "one"), [])
+    run(config(bits=(1.0, 2.9), folder=tmp_path / "two"), [])
     one, two = (load_curve(tmp_path / name / "rate_limit.json") for name in ("one", "two"))
     assert one[0] == two[1]
+
+
+def test_points_are_read_in_the_order_of_their_bits(tmp_path):
+    path = tmp_path / "curve.json"
+    path.write_text(json.dumps({"curve": [{**asdict(POINT), "bits": bits} for bits in (2, 0, 1)]}))
+    assert load_curve(path) == [replace(POINT, bits=bits) for bits in (0, 1, 2)]
 
 
 POINT = RatePoint(
@@ -124,8 +162,26 @@ def test_a_file_without_a_curve_is_named(tmp_path, content):
         load_curve(path)
 
 
-def test_the_picture_shows_success_and_failure():
-    words = [WordPoint(num_words=0, groups=(1, 1), bits=0.0, success=0.2, success_se=0.0)]
-    picture = draw_rate_limit([POINT], words, 5)
-    assert picture.startswith(b"\x89PNG")
-    assert picture != draw_rate_limit([POINT], words, 4)
+def test_the_picture_shows_success_and_failure(monkeypatch):
+    figures = []
+
+    class Kept(Figure):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            figures.append(self)
+
+    monkeypatch.setattr(rate_chart, "Figure", Kept)
+    last = replace(POINT, bits=5.0, upper_bound=1.0, best_code=1.0, product_code=0.9, product_code_se=0.01)
+    word = WordPoint(num_words=0, groups=(1, 1), bits=0.0, success=0.2, success_se=0.0)
+    assert rate_chart.draw_rate_limit([POINT, last], [word], 5).startswith(b"\x89PNG")
+    panels = []
+    for axes in figures[0].axes:
+        curves = [bars.lines[0].get_xydata().tolist() for bars in axes.containers]
+        chance = [line.get_ydata()[0] for line in axes.lines if line.get_label() == "chance, 1/5"]
+        errors = axes.containers[2].lines[2][0].get_segments()[-1][:, 1].tolist()
+        panels.append((curves, chance, pytest.approx(sorted(errors))))
+    success = [[[1, 0.4], [5, 1]], [[1, 0.39], [5, 1]], [[1, 0.36], [5, 0.9]], [[0, 0.2]]]
+    failure = [[[1, 0.6]], [[1, 0.61]], [[1, 0.64], [5, 1 - 0.9]], [[0, 0.8]]]  # none of 0, which has no log
+    assert panels == [(success, [0.2], [0.88, 0.92]), (failure, [0.8], [0.08, 0.12])]
+    legend = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert (legend[0], legend[-1], len(legend)) == ("bound: no code does better", "chance, 1/5", 5)

@@ -53,7 +53,7 @@ def test_the_page_tells_the_figures_of_the_record(record):
     write_study(record)
     page = (record / "attempt_03.md").read_text()
     assert "| 1 | 21.0 [40.0, 60.0] |" in page
-    assert re.search(r"VQ 4 x 8 \| 12 \| 0 \| 97\.0 ", page)
+    assert re.search(r"VQ 4 x 8 \| 12 \| 0 \| 97\.0 \[40\.0, 60\.0\]", page)
     assert "98.0 [98.0, 98.0]" in page
     for picture in re.findall(r"\]\((attempt_03_\w+\.png)\)", page):
         assert (record / picture).read_bytes().startswith(b"\x89PNG")

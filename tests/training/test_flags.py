@@ -30,7 +30,7 @@ TRAINING = {
     "num_candidates": 6, "validate_every": 15, "validation_episodes": 16,
 }  # fmt: skip
 OBJECTIVES = {
-    "ce": 1.5, "help": 0.1, "contrast": 0.2, "swap_contrast": 0.3, "reconstruction": 0.4, "attributes": 0.6,
+    "ce": 1.5, "contrast": 0.2, "swap_contrast": 0.3, "reconstruction": 0.4, "attributes": 0.6,
     "state_reconstruction": 0.7, "info_nce": 0.8, "info_preserve": 0.9, "teacher_kl": 1.1, "reinforce": 1.2,
     "entropy": 1.3, "quantizer": 1.4, "among": "vocabulary",
 }  # fmt: skip
@@ -66,7 +66,7 @@ def test_every_flag_reaches_its_own_setting(channel):
     assert plain_settings(codec) == codec_values, "the table above must name every flag"
     seen = {**plain_settings(training), "folder": str(training.folder)}
     assert seen == TRAINING
-    assert plain_settings(training.objectives) == OBJECTIVES
+    assert plain_settings(training.objectives) == {"help": 0.0, **OBJECTIVES}
     assert plain_settings(training.models) == MODELS
 
 
@@ -79,7 +79,11 @@ def test_no_flag_is_set_unless_it_is_said(channel):
     assert training.models == TrainConfig().models
     settings = {**plain_settings(codec), **plain_settings(training), **plain_settings(training.objectives)}
     said = {**CODEC, **OF_CHANNEL[channel], **TRAINING, **OBJECTIVES}
-    assert [name for name, value in settings.items() if value == said[name]] == []
+    assert [name for name, value in settings.items() if value == said.get(name)] == []
+
+
+def test_the_help_loss_can_be_asked_for():
+    assert parse(["--help-loss", "0.1"])[2].objectives.help == 0.1
 
 
 @pytest.mark.parametrize("value", [True, False])
@@ -190,15 +194,19 @@ def test_where_a_run_is_kept_by_default(arguments, folder):
     assert parse(arguments)[2].folder.as_posix() == folder
 
 
-def test_help_names_the_presets_and_the_channels_that_can_be_trained(capsys):
-    for arguments in (["--help"], ["--preset", "attempt_02", "--help"]):
-        with pytest.raises(SystemExit) as stop:
-            parse(arguments)
-        assert stop.value.code in (0, None)
-        shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-        assert "attempt_02, attempt_03, reinforce" in shown
-        assert "latent, latent_fsq, latent_vq, symbols" in shown
-        assert "--shared-codebook" in shown if len(arguments) == 1 else "--codebook-size" not in shown
+@pytest.mark.parametrize(
+    ("channel", "own", "other"),
+    [("latent_vq", "--shared-codebook", "--levels"), ("latent_fsq", "--levels", "--shared-codebook")],
+)
+def test_help_names_presets_channels_and_the_flags_of_the_one_that_is_named(channel, own, other, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(["--channel", channel, "--help"])
+    assert stop.value.code in (0, None)
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "one of attempt_02, attempt_03, reinforce" in shown
+    assert "one of latent, latent_fsq, latent_vq, symbols" in shown
+    assert own in shown
+    assert other not in shown
 
 
 def test_the_command_line_is_what_is_parsed_by_main(monkeypatch, tmp_path):

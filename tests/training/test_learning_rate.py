@@ -47,7 +47,6 @@ def test_the_warm_up_does_not_wait_for_a_change():
     assert seen[8:12] == pytest.approx([0.5] * 4)
 
 
-@pytest.mark.xfail(strict=True, reason="the last change before the warm-up's end counts as past the peak")
 @pytest.mark.parametrize("warmup", [30, 90])
 def test_it_is_at_its_peak_after_the_warm_up_and_never_rises_again(warmup):
     seen = rates(config(steps=160, warmup_steps=warmup, learning_rate_every=100))

@@ -130,9 +130,9 @@ def test_swap_contrast_is_the_plain_double_loop(generator, num_contexts, per_con
     for row, target in enumerate(targets):
         context = row // per_context
         log_p = logits[context].log_softmax(-1)
-        for other in range(context * per_context, (context + 1) * per_context):
-            if other != row:
-                losses.append(max(0.0, float(1 - (log_p[row + 1, target] - log_p[other + 1, target]))))
+        others = set(range(context * per_context, (context + 1) * per_context)) - {row}
+        gaps = [float(log_p[row + 1, target] - log_p[other + 1, target]) for other in others]
+        losses += [max(0.0, 1 - gap) for gap in gaps]
     step = make_step(logits, targets, per_context=per_context)
     assert swap_contrast(step).item() == pytest.approx(sum(losses) / len(losses), rel=1e-4, abs=1e-6)
 

@@ -43,7 +43,6 @@ def test_shuffled_messages_are_never_of_the_same_context(num_contexts, per_conte
     assert Counter(message for _, message in heard) == Counter(range(1, len(heard) + 1)), "each is used once"
 
 
-@pytest.mark.xfail(strict=True, reason="one context alone hears its own messages, and contrast is 1 for ever")
 def test_one_context_alone_has_nobody_elses_message_to_hear():
     with pytest.raises(ValueError, match="batch_size"):
         blank(1, 2).heard_shuffled  # noqa: B018 - as above

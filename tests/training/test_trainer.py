@@ -146,10 +146,9 @@ def test_a_discrete_channel_is_kept_only_once_it_is_quantised(pair, tmp_path, ki
     assert (tmp_path / "channel.safetensors").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="it trains to the end, keeps nothing, and says where that is")
 def test_a_discrete_channel_that_would_never_be_quantised_is_refused(pair, tmp_path):
-    make_trainer(pair, tmp_path, continuous_share=1.0).run()
-    assert (tmp_path / "channel.safetensors").exists()
+    with pytest.raises(ValueError, match=r"continuous_share must leave .*'latent_vq'.*, got 1\.0 of 4 steps"):
+        make_trainer(pair, tmp_path, continuous_share=1.0)
 
 
 def test_quantising_begins_at_its_share_of_the_steps(pair, tmp_path):
