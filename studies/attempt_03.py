@@ -19,7 +19,7 @@ from rich.console import Console
 from agents.command_line import ExitCode, exit_with
 from channels.base import check_range
 from studies.plan import parts
-from studies.record import RECORD, gather_outcomes, update_record
+from studies.record import RECORD, gather_outcomes, restore_outcomes, update_record
 from studies.report import write_study
 from studies.runner import run_tasks
 
@@ -33,12 +33,14 @@ class StudyConfig:
         folder: where the trainings are kept.
         docs: where the file of record, the page and the pictures go.
         jobs: tasks side by side, each on one thread.
+        restore: take as done what the file of record holds, instead of running everything anew.
     """
 
     parts: tuple[str, ...] = ("all",)
     folder: Path = Path("runs/attempt_03")
     docs: Path = Path("docs/results")
     jobs: int = 2
+    restore: bool = False
 
     def __post_init__(self) -> None:
         check_range("jobs", self.jobs, 1, 256)
@@ -64,12 +66,15 @@ def main() -> int:
         prog="studies.attempt_03",
     )
     console = Console()
+    everything = [task for part in parts().values() for tasks in part for task in tasks]
+    if config.restore:
+        restored = restore_outcomes(config.docs / RECORD, everything, config.folder)
+        console.print(f"{restored} of {len(everything)} tasks are taken from {config.docs / RECORD}")
     rounds = [parts()[name] for name in config.chosen]
     for number in range(max(map(len, rounds), default=0)):
         tasks = [task for part in rounds if number < len(part) for task in part[number]]
         run_tasks(tasks, config.folder, config.jobs, console)
     if config.chosen:
-        everything = [task for part in parts().values() for tasks in part for task in tasks]
         update_record(config.docs / RECORD, gather_outcomes(everything, config.folder))
     write_study(config.docs)
     console.print(f"page: {config.docs / 'attempt_03.md'}")

@@ -124,18 +124,16 @@ def draw_receiver(outcomes: Sequence[Outcome]) -> bytes:
     figure = _figure(5.6, 4.6)
     axes = figure.add_subplot()
     variants = by_variant(outcomes, "receiver") | {"shipped": by_variant(outcomes, "repaired")["attempt_03"]}
-    axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="as good as text")
+    axes.plot([0.1, 1], [0.1, 1], color=GREY, lw=1, ls="--", label="as good as text")
     for place, (name, rows) in enumerate(variants.items()):
         text = rows[0]["text"]["rate"]
         values = rates(rows, "normal")
         axes.scatter([text] * len(values), values, color=BLUE, s=34, alpha=0.8, zorder=3,
                      label="latent_vq, one dot a seed" if place == 0 else None)  # fmt: skip
         label = name.replace("step-00", "step ")
-        axes.annotate(
-            label, (text, min(values)), (0, -13), textcoords="offset points", ha="center", fontsize=8
-        )
-    axes.set_xlim(0.15, 1.04)
-    axes.set_ylim(0.15, 1.04)
+        axes.annotate(label, (text, min(values)), (6, -11), textcoords="offset points", ha="left", fontsize=8)
+    axes.set_xlim(0.1, 1.12)
+    axes.set_ylim(0.1, 1.04)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel("the receiver's success with text")

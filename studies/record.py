@@ -25,6 +25,20 @@ def gather_outcomes(tasks: Iterable[Task], root: Path) -> list[Outcome]:
     return [json.loads(file.read_text()) for file in files if file.exists()]
 
 
+def restore_outcomes(path: Path, tasks: Iterable[Task], root: Path) -> int:
+    """Take as done the tasks that the file of record holds; returns how many were not done here before."""
+    kept = json.loads(path.read_text()) if path.exists() else []
+    recorded = {(outcome["part"], outcome["variant"], outcome["seed"]): outcome for outcome in kept}
+    restored = 0
+    for task in tasks:
+        outcome, file = recorded.get((task.part, task.variant, task.seed)), task.folder(root) / OUTCOME_FILE
+        if outcome is not None and not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, (json.dumps(outcome, indent=1) + "\n").encode())
+            restored += 1
+    return restored
+
+
 def update_record(path: Path, outcomes: Iterable[Outcome]) -> None:
     """Write outcomes into the file of record, one a line; those it has of other tasks stay."""
     kept = json.loads(path.read_text()) if path.exists() else []

@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-from studies.record import across_seeds, by_variant, gather_outcomes, read_record, update_record
+from studies.record import (
+    across_seeds,
+    by_variant,
+    gather_outcomes,
+    read_record,
+    restore_outcomes,
+    update_record,
+)
 from studies.tasks import Task
 
 
@@ -43,6 +50,20 @@ def test_new_outcomes_replace_their_own_and_others_stay(tmp_path):
     update_record(path, [outcome(seed=1, rate=0.9), outcome(variant="b")])
     rows = {(row["variant"], row["seed"]): row["conditions"]["normal"]["rate"] for row in read_record(path)}
     assert rows == {("a", 0): 0.5, ("a", 1): 0.9, ("b", 0): 0.5}
+
+
+def test_what_the_record_holds_is_restored_unless_it_is_there(tmp_path):
+    path, root = tmp_path / "record.json", tmp_path / "runs"
+    here, there, nowhere = (Noted(part="rate", variant=name, seed=0) for name in "abc")
+    here.run(root)
+    update_record(path, [outcome(variant="a", rate=0.9), outcome(variant="b", rate=0.8)])
+    assert restore_outcomes(path, [here, there, nowhere], root) == 1
+    found = {
+        row["variant"]: row["conditions"]["normal"]["rate"] for row in gather_outcomes([here, there], root)
+    }
+    assert found == {"a": 0.25, "b": 0.8}
+    assert not nowhere.folder(root).exists()
+    assert restore_outcomes(tmp_path / "none.json", [nowhere], root) == 0
 
 
 def test_an_empty_record_is_refused(tmp_path):
