@@ -152,6 +152,13 @@ def test_info_nce_by_hand():
     assert info_nce(step).item() == pytest.approx((-math.log(0.6 / 0.8) + math.log(2)) / 2, rel=1e-5)
 
 
+def test_info_nce_scores_by_probabilities_not_by_how_loud_an_answer_is():
+    torch.manual_seed(0)
+    logits, louder = torch.randn(3, 4, 5), torch.randn(3, 4, 1)
+    one, other = (info_nce(make_step(answers, [0, 1, 2])) for answers in (logits, logits + louder))
+    assert one.item() == pytest.approx(other.item(), rel=1e-5)
+
+
 @pytest.mark.parametrize(("rows", "bound"), [(3, 3), (8, 8), (11, 8)])
 def test_info_nce_of_messages_that_say_nothing_is_the_log_of_eight_at_most(rows, bound):
     step = make_step(torch.zeros(rows, rows + 1, 4), [0] * rows)
