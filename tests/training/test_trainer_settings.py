@@ -1,0 +1,85 @@
+"""Every setting of a training reaches what it sets."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from trainer_cases import make_trainer, only
+
+from channels.codec import CodecConfig
+from training.config import TrainConfig
+from training.progress import TrainingProgress
+
+
+@pytest.mark.parametrize("among", ["labels", "vocabulary"])
+def test_where_the_answer_is_looked_for(pocket_pair, tmp_path, among):
+    batch = make_trainer(pocket_pair, tmp_path, "latent", objectives=only(ce=1.0, among=among)).play()
+    assert batch.among == among
+
+
+@pytest.mark.parametrize(("objectives", "flows"), [(only(ce=1.0), True), (only(reinforce=1.0), False)])
+def test_gradient_flows_through_the_receiver_where_it_is_needed(pocket_pair, tmp_path, objectives, flows):
+    batch = make_trainer(pocket_pair, tmp_path, "symbols", objectives=objectives).play()
+    assert batch.differentiable is flows
+    assert batch.logits.requires_grad is flows
+
+
+@pytest.mark.parametrize(("first_only", "asked"), [(True, 2), (False, 4)])
+def test_two_slots_answer_for_the_first_two_tokens_or_for_all_four(pocket_pair, tmp_path, first_only, asked):
+    trainer = make_trainer(
+        pocket_pair, tmp_path, "latent", CodecConfig(k=2, codec_width=32), first_tokens_only=first_only
+    )
+    shares = trainer.play().tokens.shares
+    assert ((shares > 0).sum((1, 2)) == asked).all()
+
+
+def test_how_many_candidates_there_are(pocket_pair, tmp_path):
+    trainer = make_trainer(pocket_pair, tmp_path, "latent", num_candidates=3, messages_per_context=3)
+    assert trainer.play().logits.shape == (4 * 3, 3)
+    assert trainer.validation.context.num_candidates == 3
+    assert len(trainer.validation.targets) == 8
+
+
+@pytest.mark.parametrize("fixed", [0, 6])
+def test_the_seed_decides_which_episodes_are_played(pocket_pair, tmp_path, fixed):
+    drawn = [
+        make_trainer(pocket_pair, tmp_path, "latent", seed=seed, fixed_episodes=fixed).play().context.ids
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(drawn[0], drawn[1])
+    assert drawn[0].shape != drawn[2].shape or not torch.equal(drawn[0], drawn[2])
+
+
+def test_fixed_samples_come_back(pocket_pair, tmp_path):
+    trainer = make_trainer(pocket_pair, tmp_path, "latent", fixed_episodes=4, messages_per_context=1)
+    first, second = trainer.play(), trainer.play()
+    assert sorted(first.referents.tolist()) == sorted(second.referents.tolist())
+
+
+def test_validation_is_due_every_so_often_and_at_the_end(pocket_pair, tmp_path):
+    trainer = make_trainer(pocket_pair, tmp_path, "latent", steps=5, validate_every=3)
+    validated = []
+    trainer.validation.play = lambda channel: (
+        validated.append(trainer.step_number) or {"validation_success": 0.5}
+    )
+    trainer.run()
+    assert validated == [3, 5]
+
+
+def test_the_default_training_can_be_made():
+    assert TrainConfig().alignment_steps <= TrainConfig().steps
+
+
+@pytest.mark.parametrize("codes", [False, True])
+def test_the_bar_says_that_it_aligns_until_there_is_a_success_to_show(codes):
+    progress, shown = TrainingProgress(3, 0), []
+    progress._bar = SimpleNamespace(update=lambda task, completed, text: shown.append((completed, text)))
+    progress.update({"step": 1, "loss": 0.5})
+    progress.update({"step": 2, "loss": 0.25, "success": 0.5})
+    record = {"step": 3, "loss": np.float64(0.125), "success": 1.0, "validation_success": 0.75}
+    progress.update(record | ({"perplexity": 7.25} if codes else {}))
+    assert shown[0] == (1, "loss 0.500  aligning")
+    assert shown[1] == (2, "loss 0.250  success 50.0%")
+    in_use = "  codes 7.2" if codes else ""
+    assert shown[2] == (3, f"loss 0.125  success 100.0%  validation 75.0%{in_use}")
