@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.records import CONDITIONS, EpisodeRecord, RecordWriter, read_records
+from evaluation.episodes_file import drop_cut_line
+from evaluation.records import CONDITIONS, REORDERED, SILENCE, EpisodeRecord, RecordWriter, read_records
 
 GOOD = {"channel": "text", "condition": "normal", "episode_id": 0, "success": True}
 
@@ -30,7 +31,11 @@ RECORDS = st.fixed_dictionaries(
         "intended": INDICES,
         "bits": st.one_of(st.none(), st.floats(0, 1e9), st.integers(0, 100)),
         "message": st.one_of(st.none(), st.text(), st.lists(st.integers())),
+        "tokens": st.one_of(st.none(), st.integers(0, 2**53)),
+        "seconds": st.one_of(st.none(), st.floats(0, 1e9), st.integers(0, 100)),
         "probabilities": st.one_of(st.none(), st.just([0.1, 0.2, 0.3, 0.2, 0.2])),
+        "num_candidates": st.sampled_from([None, 5]),
+        "candidates": st.sampled_from([None, ["small red cube", "b", "c", "größe", ""]]),
         "trained": st.sampled_from([None, True, False]),
     }
 )
@@ -67,8 +72,8 @@ def test_reading_streams(tmp_path):
 
 
 def test_unknown_fields_are_left_out(tmp_path):
-    path = write_lines(tmp_path, {**GOOD, "seconds": 1.5, "tokens": [1, 2]})
-    assert list(read_records(path)) == [EpisodeRecord(**GOOD)]
+    path = write_lines(tmp_path, {**GOOD, "hours": 1.5, "seconds": 2, "words": [1, 2]})
+    assert list(read_records(path)) == [EpisodeRecord(**GOOD, seconds=2)]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +123,38 @@ def test_unknown_fields_are_left_out(tmp_path):
             {**GOOD, "condition": "swap", "intended": 1, "target": 1},
             "intended must differ from target under swap",
         ),
+        ({**GOOD, "tokens": 1.0}, "tokens must be an integer from 0 to 9007199254740992, got 1.0"),
+        ({**GOOD, "tokens": -1}, "tokens must be an integer from 0 to 9007199254740992, got -1"),
+        ({**GOOD, "tokens": True}, "tokens must be an integer from 0 to 9007199254740992, got True"),
+        ({**GOOD, "seconds": -0.5}, "seconds must be a number from 0 to 9007199254740992, got -0.5"),
+        ({**GOOD, "seconds": "1"}, "seconds must be a number from 0 to 9007199254740992, got '1'"),
+        (
+            '{"channel":"a","condition":"null","episode_id":0,"success":true,"seconds":1e999}',
+            "seconds must be a number from 0 to 9007199254740992, got inf",
+        ),
+        ({**GOOD, "num_candidates": 1}, "num_candidates must be an integer of at least 2, got 1"),
+        ({**GOOD, "num_candidates": 2.0}, "num_candidates must be an integer of at least 2, got 2.0"),
+        ({**GOOD, "candidates": "ab"}, "candidates must be a list of strings, got 'ab'"),
+        ({**GOOD, "candidates": ["a", 1]}, "candidates must be a list of strings, got ['a', 1]"),
+        ({**GOOD, "candidates": ["a"]}, "candidates must be a list of at least 2 strings, got ['a']"),
+        (
+            {**GOOD, "num_candidates": 3, "probabilities": [0.5, 0.5]},
+            "probabilities must be 3, the number of candidates, got 2",
+        ),
+        (
+            {**GOOD, "num_candidates": 3, "candidates": ["a", "b"]},
+            "candidates must be 3, the number of candidates, got 2",
+        ),
+        (
+            {**GOOD, "probabilities": [0.5, 0.5], "candidates": ["a", "b", "c"]},
+            "candidates must be 2, the number of candidates, got 3",
+        ),
+        ({**GOOD, "choice": 2, "num_candidates": 2}, "choice must be less than 2, the number of candidates"),
+        ({**GOOD, "target": 3, "candidates": ["a", "b"]}, "target must be less than 2"),
+        (
+            {**GOOD, "condition": "reordered"},
+            "condition reordered is of channel 'silence' alone, got it of channel 'text'",
+        ),
     ],
 )
 def test_a_malformed_line_is_named_by_its_number(tmp_path, line, message):
@@ -153,6 +190,41 @@ def test_an_unknown_condition_lists_the_valid_and_suggests_the_nearest(tmp_path)
         list(read_records(path))
     assert all(condition in str(caught.value) for condition in CONDITIONS)
     assert str(caught.value).endswith("did you mean 'shuffle'?")
+
+
+def test_silence_alone_plays_reordered_candidates(tmp_path):
+    record = {**GOOD, "channel": SILENCE, "condition": REORDERED}
+    assert next(read_records(write_lines(tmp_path, record))) == EpisodeRecord(**record)
+    assert REORDERED not in CONDITIONS
+    message = (
+        "one of normal, null, random, shuffle, swap, reordered, got 'reorder'; did you mean 'reordered'?"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        EpisodeRecord(**{**record, "condition": "reorder"})
+
+
+def test_a_batch_with_a_record_that_is_not_json_is_not_written_at_all(tmp_path):
+    path = tmp_path / "episodes.jsonl"
+    batch = [EpisodeRecord(**GOOD), EpisodeRecord(**{**GOOD, "episode_id": 1}, message={1})]
+    with RecordWriter(path) as writer, pytest.raises(ValueError, match="episode 1 is not JSON"):
+        writer.write(batch)
+    assert path.read_text() == ""
+
+
+def test_writing_goes_on_after_what_is_there(tmp_path):
+    path = write_lines(tmp_path, GOOD)
+    with RecordWriter(path, append=True) as writer:
+        writer.write([EpisodeRecord(**{**GOOD, "episode_id": 1})])
+    assert [record.episode_id for record in read_records(path)] == [0, 1]
+
+
+@pytest.mark.parametrize("length", [0, 1, 20, 65_535, 65_536, 200_000])
+def test_a_cut_last_line_is_dropped(tmp_path, length):
+    path = tmp_path / "episodes.jsonl"
+    for whole in (b"", b"a\n", b"a\nbc\n", b"x" * 70_000 + b"\n"):
+        path.write_bytes(whole + b"c" * length)
+        drop_cut_line(path)
+        assert path.read_bytes() == whole
 
 
 def test_a_far_condition_suggests_nothing():
