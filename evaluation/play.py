@@ -7,59 +7,25 @@ in batches; the candidates are read once and chosen from under every message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from agents.pair import Pair
-from agents.receiver import Context
-from channels.base import Channel, Message, check_range
-from channels.controls import CONDITIONS, Condition, Control, Sent, derangement
-from envs.episode import Episode, EpisodeConfig, EpisodeSampler
-from envs.referential_v0 import RECEIVER, SENDER, parallel_env
-from envs.world import Referents, World
-from evaluation.records import EpisodeRecord
+from agents.receiver import Context, Receiver
+from channels.base import Channel, Message, Prefix, Reception
+from channels.controls import CONDITIONS, Condition, Control, Sent
+from envs.world import Referents
+from evaluation.records import REORDERED, SILENCE, EpisodeRecord
+from evaluation.script import PlayConfig, Script, message_rng, rounds, write_script
+from evaluation.stopwatch import timed
+from evaluation.table import Table
 
-IGNORED_CHOICE = 0  # in the sender's phase the environment ignores what the receiver does
+__all__ = ["Contestant", "PlayConfig", "Turn", "num_batches", "play", "turns", "write_script"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class PlayConfig:
-    """Which episodes are played.
-
-    Args:
-        episodes: how many, from the test split, at least 2.
-        seed: of the episodes, the derangement, the swapped candidates and the random messages.
-        num_candidates: N.
-        resample_probability: chance that a candidate differs from the others' common base in an attribute;
-            the lower, the more confusable they are.
-        episodes_at_once: environments played side by side.
-    """
-
-    episodes: int = 400
-    seed: int = 0
-    num_candidates: int = 5
-    resample_probability: float = 0.5
-    episodes_at_once: int = 100
-
-    def __post_init__(self) -> None:
-        check_range("episodes", self.episodes, 2, 10_000_000)
-        check_range("seed", self.seed, 0, 2**31 - 1)
-        check_range("num_candidates", self.num_candidates, 2, 26)
-        check_range("resample_probability", self.resample_probability, 1e-3, 1)
-        check_range("episodes_at_once", self.episodes_at_once, 1)
-
-    @property
-    def candidates(self) -> EpisodeConfig:
-        """How the candidates are drawn: from the test split."""
-        return EpisodeConfig(
-            split="test",
-            num_candidates=self.num_candidates,
-            resample_probability=self.resample_probability,
-        )
+_DELIVERY: dict[str, Condition] = {**{name: name for name in CONDITIONS}, REORDERED: "normal"}
 
 
 class Contestant(NamedTuple):
@@ -70,118 +36,172 @@ class Contestant(NamedTuple):
     conditions: Sequence[Condition] = CONDITIONS
 
 
-class Script(NamedTuple):
-    """Episodes, and what stands in for each one's message under `shuffle` and `swap`."""
+class Turn(NamedTuple):
+    """Episodes that are played side by side, over one channel under one condition."""
 
-    episodes: list[Episode]
-    partners: np.ndarray  # (n,) the episode whose message is delivered under shuffle
-    foils: np.ndarray  # (n,) the candidate whose message is delivered under swap
-
-
-def write_script(world: World, config: PlayConfig) -> Script:
-    """Draw the test episodes, a derangement over them, and another candidate in each."""
-    rng = np.random.default_rng(config.seed)
-    sampler = EpisodeSampler(world, config.candidates)
-    episodes = [sampler.draw(rng) for _ in range(config.episodes)]
-    steps = rng.integers(1, config.num_candidates, size=config.episodes)
-    foils = (np.array([episode.target for episode in episodes]) + steps) % config.num_candidates
-    return Script(episodes, derangement(config.episodes, rng), foils)
+    channel: str
+    condition: str
+    rows: range
 
 
-def play(pair: Pair, contestants: dict[str, Contestant], config: PlayConfig) -> Iterator[list[EpisodeRecord]]:
-    """Play all channels and conditions, batch by batch.
+def play(
+    pair: Pair,
+    contestants: dict[str, Contestant],
+    config: PlayConfig,
+    *,
+    done: int = 0,
+    look_every: int | None = None,
+    settled: Callable[[], bool] | None = None,
+) -> Iterator[list[EpisodeRecord]]:
+    """Play all channels and conditions, batch by batch, in the order of `turns`.
 
     Args:
         pair: who plays.
         contestants: the channels, by the name under which they are recorded.
         config: which episodes.
+        done: so many records at the beginning were played before, and are not played again.
+        look_every: no round of episodes goes across a multiple of this.
+        settled: asked after every round, or after those that end at a multiple of `look_every`, when its
+            records have been taken; no more is played once it says True.
 
     Yields:
         The records of one batch of episodes under one condition of one channel.
     """
     script = write_script(pair.world, config)
-    rng = np.random.default_rng([config.seed, 1])
     tables = {name: Table(pair.world, contestant.channel, config) for name, contestant in contestants.items()}
-    for start in range(0, config.episodes, config.episodes_at_once):
-        rows = np.arange(start, min(start + config.episodes_at_once, config.episodes))
-        context: Context | None = None
-        for name, contestant in contestants.items():
-            table = tables[name]
-            candidates = table.deal([script.episodes[row] for row in rows])
-            context = pair.read(candidates) if context is None else context
-            sent = _send(pair, contestant.channel, script, rows)
-            for condition in conditions_of(contestant):
-                table.deal([script.episodes[row] for row in rows])
-                control = Control(contestant.channel, condition, rng)
-                outcomes = _choose(pair, context, table, control, sent)
-                yield [
-                    _record(name, contestant, condition, row, script, outcome)
-                    for row, outcome in zip(rows.tolist(), outcomes, strict=True)
-                ]
+    for rows in rounds(config, look_every):
+        played = _Round(pair, config, script, rows)
+        for name, condition in _plays(contestants):
+            if done >= len(rows):
+                done -= len(rows)
+                continue
+            yield played.turn(name, contestants[name], condition, tables[name])[done:]
+            done = 0
+        if settled is not None and not done and rows.stop % (look_every or 1) == 0 and settled():
+            return
 
 
-def conditions_of(contestant: Contestant) -> Sequence[Condition]:
-    """Those it is put to; for the mere absence of a message only the normal one."""
-    return contestant.conditions if contestant.channel.judged else CONDITIONS[:1]
+def turns(
+    contestants: dict[str, Contestant], config: PlayConfig, look_every: int | None = None
+) -> Iterator[Turn]:
+    """What `play` plays, in its order."""
+    for rows in rounds(config, look_every):
+        for name, condition in _plays(contestants):
+            yield Turn(name, condition, rows)
 
 
 def num_batches(contestants: dict[str, Contestant], config: PlayConfig) -> int:
-    """How many batches `play` yields."""
-    rounds = -(-config.episodes // config.episodes_at_once)
-    return rounds * sum(len(conditions_of(contestant)) for contestant in contestants.values())
+    """How many batches `play` yields at most."""
+    return sum(1 for _ in turns(contestants, config))
 
 
-class Outcome(NamedTuple):
+def conditions_of(name: str, contestant: Contestant) -> Sequence[str]:
+    """Those it is put to; for the mere absence of a message the normal one, and for silence another order."""
+    if contestant.channel.judged:
+        return contestant.conditions
+    return ("normal", REORDERED) if name == SILENCE else ("normal",)
+
+
+def _plays(contestants: dict[str, Contestant]) -> Iterator[tuple[str, str]]:
+    for name, contestant in contestants.items():
+        for condition in conditions_of(name, contestant):
+            yield name, condition
+
+
+class _Round:
+    """Some episodes under all conditions of all channels: they are read once, and each channel sends once."""
+
+    def __init__(self, pair: Pair, config: PlayConfig, script: Script, rows: range) -> None:
+        self._pair, self._config, self._script, self._rows = pair, config, script, rows
+        self._contexts: dict[bool, tuple[Context, float]] = {}
+        self._sent: dict[str, tuple[Sent, float]] = {}
+
+    def turn(self, name: str, contestant: Contestant, condition: str, table: Table) -> list[EpisodeRecord]:
+        """Play one channel under one condition.
+
+        The `seconds` of a record are an equal share of the batch's. Counted are receiving and choosing
+        under this condition; reading the candidates, which is done once, in full for every condition,
+        since no episode goes without; and sending, which is done once a channel (for each episode its
+        own, its partner's and its foil's message), spread over the channel's conditions. What a sender
+        remembers takes it no time; the environment is not counted.
+        """
+        candidates = table.deal([self._script.episode(row, condition) for row in self._rows])
+        context, reading = self._read(candidates, condition)
+        sent, sending = self._send(name, contestant.channel)
+        controls = [
+            Control(
+                contestant.channel,
+                _DELIVERY[condition],
+                message_rng(self._config, row, name, condition),
+            )
+            for row in self._rows
+        ]
+        messages = [
+            control.deliver(Sent(*([message] for message in one)))[0]
+            for control, *one in zip(controls, *sent, strict=True)
+        ]
+        outcomes, choosing = _choose(self._pair, context, table, controls[0], messages)
+        seconds = (reading + sending / len(conditions_of(name, contestant)) + choosing) / len(self._rows)
+        return [
+            self._record(name, contestant, condition, row, outcome, seconds)
+            for row, outcome in zip(self._rows, outcomes, strict=True)
+        ]
+
+    def _read(self, candidates: list[Referents], condition: str) -> tuple[Context, float]:
+        reordered = condition == REORDERED
+        if reordered not in self._contexts:
+            self._contexts[reordered] = timed(lambda: self._pair.read(candidates), self._pair.device)
+        return self._contexts[reordered]
+
+    def _send(self, name: str, channel: Channel) -> tuple[Sent, float]:
+        if name not in self._sent:
+            sent = timed(lambda: _send(self._pair, channel, self._script, self._rows), self._pair.device)
+            self._sent = {name: sent}  # the channel before has had its turns
+        return self._sent[name]
+
+    def _record(
+        self,
+        name: str,
+        contestant: Contestant,
+        condition: str,
+        row: int,
+        outcome: _Outcome,
+        seconds: float,
+    ) -> EpisodeRecord:
+        episode = self._script.episode(row, condition)
+        intended = {"normal": episode.target, "swap": int(self._script.foils[row])}.get(condition)
+        describe, shown = self._pair.world.describe, name == SILENCE and condition == "normal"
+        return EpisodeRecord(
+            channel=name,
+            condition=condition,
+            episode_id=row,
+            success=outcome.reward == 1.0,
+            choice=outcome.choice,
+            target=episode.target,
+            intended=intended if contestant.channel.judged else None,
+            bits=outcome.bits,
+            tokens=outcome.tokens,
+            seconds=round(seconds, 6),
+            message=_as_json(outcome.message),
+            probabilities=outcome.probabilities,
+            num_candidates=len(episode.candidates),
+            candidates=[describe(candidate) for candidate in episode.candidates] if shown else None,
+            trained=contestant.trained,
+        )
+
+
+class _Outcome(NamedTuple):
     """What came of one episode."""
 
     message: Message
     bits: float
+    tokens: int
     probabilities: list[float]
     choice: int
     reward: float
 
 
-class Table:
-    """Environments side by side, for one channel.
-
-    Args:
-        world: what is played about.
-        channel: whose message space the sender acts in.
-        config: how many at once, with how many candidates.
-    """
-
-    def __init__(self, world: World, channel: Channel, config: PlayConfig) -> None:
-        size = min(config.episodes, config.episodes_at_once)
-        self._all = [
-            parallel_env(world=world, config=config.candidates, message_space=channel.message_space)
-            for _ in range(size)
-        ]
-        self._playing = self._all
-
-    def deal(self, episodes: Sequence[Episode]) -> list[Referents]:
-        """Begin the episodes; returns the candidates (N, A) that each receiver sees."""
-        self._playing = self._all[: len(episodes)]
-        return [
-            environment.reset(options={"episodes": [episode]})[0][RECEIVER]["candidates"]
-            for environment, episode in zip(self._playing, episodes, strict=True)
-        ]
-
-    def speak(self, messages: Sequence[Message]) -> list[Message]:
-        """Let the senders act; returns the messages that the receivers observe."""
-        return [
-            environment.step({SENDER: message, RECEIVER: IGNORED_CHOICE})[0][RECEIVER]["message"]
-            for environment, message in zip(self._playing, messages, strict=True)
-        ]
-
-    def choose(self, messages: Sequence[Message], choices: Sequence[int]) -> list[float]:
-        """Let the receivers act; returns their rewards."""
-        return [
-            environment.step({SENDER: message, RECEIVER: choice})[1][RECEIVER]
-            for environment, message, choice in zip(self._playing, messages, choices, strict=True)
-        ]
-
-
-def _send(pair: Pair, channel: Channel, script: Script, rows: np.ndarray) -> Sent:
+def _send(pair: Pair, channel: Channel, script: Script, rows: range) -> Sent:
     """The messages about each episode's target, its partner's target and its foil."""
     own = [script.episodes[row].referent for row in rows]
     partners = [script.episodes[script.partners[row]].referent for row in rows]
@@ -191,36 +211,30 @@ def _send(pair: Pair, channel: Channel, script: Script, rows: np.ndarray) -> Sen
 
 
 @torch.no_grad()
-def _choose(pair: Pair, context: Context, table: Table, control: Control, sent: Sent) -> list[Outcome]:
-    """One batch of episodes under one condition, from the messages to the rewards."""
-    messages = control.deliver(sent)
+def _choose(
+    pair: Pair, context: Context, table: Table, control: Control, messages: list[Message]
+) -> tuple[list[_Outcome], float]:
+    """One batch of episodes under one condition, from the messages to the rewards, and the seconds."""
     observed = table.speak(messages)
-    logits = pair.receiver.choose(context, control.receive(observed))
+
+    def choose() -> tuple[Reception, torch.Tensor]:
+        reception = control.receive(observed)
+        return reception, pair.receiver.choose(context, reception)
+
+    (reception, logits), seconds = timed(choose, pair.device)
     choices = logits.argmax(-1).tolist()
     rewards = table.choose(messages, choices)
     bits = [control.channel.message_bits(message) for message in messages]
+    tokens = _num_positions(pair.receiver, reception)
     probabilities = [[round(p, 6) for p in row] for row in logits.softmax(-1).tolist()]
-    return list(map(Outcome, messages, bits, probabilities, choices, rewards))
+    return list(map(_Outcome, messages, bits, tokens, probabilities, choices, rewards)), seconds
 
 
-def _record(
-    name: str, contestant: Contestant, condition: Condition, row: int, script: Script, outcome: Outcome
-) -> EpisodeRecord:
-    target = script.episodes[row].target
-    intended = {"normal": target, "swap": int(script.foils[row])}.get(condition)
-    return EpisodeRecord(
-        channel=name,
-        condition=condition,
-        episode_id=row,
-        success=outcome.reward == 1.0,
-        choice=outcome.choice,
-        target=target,
-        intended=intended if contestant.channel.judged else None,
-        bits=outcome.bits,
-        message=_as_json(outcome.message),
-        probabilities=outcome.probabilities,
-        trained=contestant.trained,
-    )
+def _num_positions(receiver: Receiver, reception: Reception) -> list[int]:
+    """Positions of each receiver's input that a reception takes: prefix vectors, or tokens of text."""
+    if isinstance(reception, Prefix):
+        return [reception.vectors.shape[1]] * len(reception.vectors)
+    return [len(tokens) for tokens in receiver.message_tokens(reception.texts)]
 
 
 def _as_json(message: Any) -> Any:

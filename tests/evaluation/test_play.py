@@ -1,6 +1,7 @@
 """Playing: the same episodes for all, the environment as the wire, controls that do what they say."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from channels.base import Prefix
 from channels.controls import CONDITIONS
 from envs.episode import EpisodeConfig
 from envs.referential_v0 import RECEIVER, SENDER, env
-from envs.world import objects_world
+from evaluation import stopwatch
 from evaluation.contestants import chosen_channels, enter
-from evaluation.play import Contestant, PlayConfig, num_batches, play, write_script
+from evaluation.play import Contestant, PlayConfig, Turn, num_batches, play, turns, write_script
+from evaluation.records import REORDERED
 
-WORLD = objects_world()
+CONFIG = PlayConfig(episodes=40, episodes_at_once=16)
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +25,29 @@ def pair(pocket_pair):
 
 
 @pytest.fixture(scope="module")
-def records(pair):
-    contestants = {name: enter(name, pair, None) for name in chosen_channels(["all"])}
-    batches = play(pair, contestants, PlayConfig(episodes=40, episodes_at_once=16))
-    return [record for batch in batches for record in batch]
+def contestants(pair):
+    return {name: enter(name, pair, None) for name in chosen_channels(["all"])}
+
+
+@pytest.fixture(scope="module")
+def records(pair, contestants):
+    return [record for batch in play(pair, contestants, CONFIG) for record in batch]
+
+
+def untimed(records):
+    return [replace(record, seconds=None) for record in records]
+
+
+def of(records, channel, condition="normal"):
+    return [record for record in records if (record.channel, record.condition) == (channel, condition)]
 
 
 def test_every_channel_and_condition_plays_the_same_episodes(records):
     played = {}
     for record in records:
         played.setdefault((record.channel, record.condition), []).append((record.episode_id, record.target))
+    reordered = played.pop(("silence", REORDERED))
+    assert [number for number, _ in reordered] == list(range(40))
     assert {channel for channel, _ in played} >= {"text", "silence", "latent", "latent_vq"}
     assert all(episodes == played["silence", "normal"] for episodes in played.values())
     assert [number for number, _ in played["silence", "normal"]] == list(range(40))
@@ -41,25 +56,133 @@ def test_every_channel_and_condition_plays_the_same_episodes(records):
     }
 
 
-def test_the_script_holds_test_episodes_another_candidate_and_a_derangement():
-    script = write_script(WORLD, PlayConfig(episodes=200))
-    assert all(WORLD.in_split(episode.candidates, "test").all() for episode in script.episodes)
-    targets = np.array([episode.target for episode in script.episodes])
-    assert (script.foils != targets).all()
-    assert set(script.foils) == set(range(5))
-    assert (script.partners != np.arange(200)).all()
-    assert sorted(script.partners) == list(range(200))
+def test_silence_alone_reads_the_candidates_in_another_order(pair, records):
+    script = write_script(pair.world, CONFIG)
+    assert {record.channel for record in records if record.condition == REORDERED} == {"silence"}
+    other = of(records, "silence", REORDERED)
+    laid_out = [script.episode(row, REORDERED) for row in range(40)]
+    assert [record.target for record in other] == [episode.target for episode in laid_out]
+    channel = enter("silence", pair, None).channel
+    context = pair.read([episode.candidates for episode in laid_out])
+    direct = pair.receiver.choose(context, channel.receive([0] * 40)).softmax(-1)
+    for record, expected in zip(other, direct.tolist(), strict=True):
+        assert record.probabilities == pytest.approx(expected, abs=1e-4)
+    first = of(records, "silence")
+    assert any(a.probabilities != b.probabilities for a, b in zip(first, other, strict=True))
 
 
-def test_candidates_are_the_more_alike_the_less_is_drawn_anew():
-    """An attribute is drawn anew in a candidate with this chance, so two candidates share the others."""
-    differing = []
-    for chance in (0.15, 0.5, 1.0):
-        script = write_script(WORLD, PlayConfig(episodes=60, resample_probability=chance))
-        candidates = np.stack([episode.candidates for episode in script.episodes])
-        differing.append((candidates[:, 1:] != candidates[:, :1]).mean())
-    assert differing[0] + 0.1 < differing[1] < differing[2] - 0.1
-    assert PlayConfig().candidates == EpisodeConfig(split="test", num_candidates=5, resample_probability=0.5)
+def test_another_channel_without_a_message_plays_the_normal_condition_alone(pair):
+    silence = enter("silence", pair, None)
+    [batch] = play(pair, {"hush": silence}, PlayConfig(episodes=4))
+    assert {record.condition for record in batch} == {"normal"}
+
+
+def test_what_the_receiver_saw_is_recorded_once_an_episode(pair, records):
+    script = write_script(pair.world, CONFIG)
+    for record in records:
+        assert record.num_candidates == 5
+        shown = (record.channel, record.condition) == ("silence", "normal")
+        candidates = script.episodes[record.episode_id].candidates
+        assert record.candidates == ([pair.world.describe(c) for c in candidates] if shown else None)
+
+
+def test_tokens_are_the_positions_that_a_message_takes(pair, records):
+    assert {record.tokens for record in records if record.channel == "silence"} == {0}
+    assert {record.tokens for record in records if record.channel == "latent_vq"} == {4}
+    for record in records:
+        if record.channel == "text":
+            [row] = pair.receiver.message_tokens([record.message])
+            assert record.tokens == (4 if record.condition == "null" else len(row))
+
+
+def test_seconds_hold_all_of_the_reading_a_share_of_the_sending_and_the_choosing(pair, monkeypatch):
+    """With a clock on which the sender's work takes 100, reading 10 and choosing 1 of its seconds."""
+    spent, elapsed = [0], {"send": 100, "read": 10, "choose": 1}
+    monkeypatch.setattr(stopwatch, "perf_counter", lambda: spent[0])
+
+    def slow(place, name):
+        inner = getattr(place, name)
+
+        def work(*arguments):
+            spent[0] += elapsed[name]
+            return inner(*arguments)
+
+        monkeypatch.setattr(place, name, work)
+
+    channel = enter("text", pair, None).channel
+    slow(channel, "send")
+    slow(pair, "read")
+    slow(pair.receiver, "choose")
+    contestants = {
+        "a": Contestant(channel, None, ("normal", "null")),
+        "silence": enter("silence", pair, None),
+    }
+    played = [r for batch in play(pair, contestants, PlayConfig(episodes=4)) for r in batch]
+    seconds = {(r.channel, r.condition): r.seconds for r in played}
+    assert seconds == {
+        ("a", "normal"): (10 + 300 / 2 + 1) / 4,
+        ("a", "null"): (10 + 300 / 2 + 1) / 4,
+        ("silence", "normal"): (10 + 1) / 4,
+        ("silence", REORDERED): (10 + 1) / 4,
+    }
+
+
+def test_a_run_that_goes_on_plays_what_is_missing_and_nothing_else(pair, contestants):
+    few = {name: contestants[name] for name in ("silence", "latent_vq")}
+    config = PlayConfig(episodes=5, episodes_at_once=3)
+    whole = untimed(record for batch in play(pair, few, config) for record in batch)
+    keys = [(channel, condition, row) for channel, condition, rows in turns(few, config) for row in rows]
+    assert keys == [(r.channel, r.condition, r.episode_id) for r in whole]
+    assert len(whole) == 5 * 7
+    for done in (1, 6, 20, 21, 30, 35):
+        rest = untimed(record for batch in play(pair, few, config, done=done) for record in batch)
+        assert rest == whole[done:]
+
+
+def test_nothing_is_read_or_sent_for_what_was_played_before(pair, monkeypatch):
+    reads = []
+    read = pair.read
+    monkeypatch.setattr(pair, "read", lambda candidates: reads.append(len(candidates)) or read(candidates))
+    contestants = {"text": enter("text", pair, None)}
+    list(play(pair, contestants, PlayConfig(episodes=7, episodes_at_once=2), done=4 * 5))
+    assert reads == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("look_every", "done", "asked_at", "stop_at", "played"),
+    [
+        (None, 0, [4, 8, 10], None, 10),
+        (None, 0, [4, 8], 8, 8),
+        (5, 0, [5, 10], None, 10),
+        (5, 0, [5], 5, 5),
+        (5, 9, [5], 5, 5),  # 4 episodes twice, then the fifth under one of two conditions
+        (5, 10, [5], 5, 5),  # all that was played before is asked about once
+        (5, 11, [10], None, 10),
+    ],
+)
+def test_play_ends_when_it_is_settled(pair, look_every, done, asked_at, stop_at, played):
+    contestants = {"text": Contestant(enter("text", pair, None).channel, None, ("normal", "swap"))}
+    taken, asked = [done], []
+
+    def settled():
+        assert taken[0] % 2 == 0, "asked between rounds only"
+        asked.append(taken[0] // 2)
+        return taken[0] // 2 == stop_at
+
+    config = PlayConfig(episodes=10, episodes_at_once=4)
+    for batch in play(pair, contestants, config, done=done, look_every=look_every, settled=settled):
+        taken[0] += len(batch)
+    assert asked == asked_at
+    assert taken[0] == 2 * played
+
+
+def test_turns_are_rounds_of_all_conditions(pair):
+    contestants = {name: enter(name, pair, None) for name in ("silence", "text")}
+    config = PlayConfig(episodes=5, episodes_at_once=4)
+    listed = list(turns(contestants, config, look_every=3))
+    assert listed[:2] == [Turn("silence", "normal", range(3)), Turn("silence", REORDERED, range(3))]
+    assert listed[2:7] == [Turn("text", condition, range(3)) for condition in CONDITIONS]
+    assert listed[7] == Turn("silence", "normal", range(3, 5))
 
 
 def test_confusable_candidates_are_played_by_the_environment_too(pair):
@@ -68,13 +191,6 @@ def test_confusable_candidates_are_played_by_the_environment_too(pair):
     assert {len(record.probabilities) for batch in batches for record in batch} == {4}
     targets = [episode.target for episode in write_script(pair.world, config).episodes]
     assert [record.target for record in batches[0]] == targets
-
-
-def test_another_seed_is_another_script_and_the_same_seed_the_same():
-    one, same, other = (write_script(WORLD, PlayConfig(episodes=20, seed=seed)) for seed in (0, 0, 1))
-    first = [episode.candidates.tolist() for episode in one.episodes]
-    assert first == [episode.candidates.tolist() for episode in same.episodes]
-    assert first != [episode.candidates.tolist() for episode in other.episodes]
 
 
 def test_text_names_the_target_and_its_swap_the_foil(records):
@@ -90,19 +206,19 @@ def test_shuffle_delivers_the_partner_s_message(pair, records):
     def messages(condition):
         return {r.episode_id: r.message for r in records if (r.channel, r.condition) == ("text", condition)}
 
-    partners = write_script(pair.world, PlayConfig(episodes=40)).partners
+    partners = write_script(pair.world, CONFIG).partners
     normal, shuffled = messages("normal"), messages("shuffle")
     assert all(shuffled[i] == normal[int(partners[i])] for i in range(40))
 
 
 def test_records_do_not_depend_on_how_many_are_played_at_once(pair, records):
     contestants = {name: enter(name, pair, None) for name in ("silence", "text", "latent_vq")}
-    config = PlayConfig(episodes=40, episodes_at_once=40)
+    config = replace(CONFIG, episodes_at_once=40)
     again = {
         (r.channel, r.condition, r.episode_id): r for batch in play(pair, contestants, config) for r in batch
     }
     for record in records:
-        if record.condition != "random" and record.channel in contestants:
+        if record.channel in contestants:
             other = again[record.channel, record.condition, record.episode_id]
             assert record.message == other.message
             assert record.probabilities == pytest.approx(other.probabilities, abs=1e-4)
@@ -111,7 +227,7 @@ def test_records_do_not_depend_on_how_many_are_played_at_once(pair, records):
 def test_progress_knows_how_many_batches_there_are(pair):
     contestants = {name: enter(name, pair, None) for name in ("silence", "text")}
     config = PlayConfig(episodes=5, episodes_at_once=2)
-    assert len(list(play(pair, contestants, config))) == num_batches(contestants, config) == 3 * 6
+    assert len(list(play(pair, contestants, config))) == num_batches(contestants, config) == 3 * 7
 
 
 def test_untrained_channels_are_named_so(records):
@@ -134,7 +250,7 @@ def test_bits_are_charged_for_what_crossed(records):
 
 def test_the_turn_based_environment_gives_the_same_result(pair, records):
     """One episode at a time, through the AEC interface, as anybody would play it."""
-    script = write_script(pair.world, PlayConfig(episodes=40))
+    script = write_script(pair.world, CONFIG)
     channel = enter("text", pair, None).channel
     game = env(world=pair.world, config=EpisodeConfig(split="test"), message_space=channel.message_space)
     expected = {r.episode_id: r for r in records if (r.channel, r.condition) == ("text", "normal")}
@@ -175,22 +291,6 @@ def test_null_is_content_free_whatever_is_said(pair):
     reception = channel.null_reception(3)
     assert isinstance(reception, Prefix)
     assert torch.equal(reception.vectors, torch.zeros(3, 4, 128))
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"episodes": 1}, "episodes must be from 2 to"),
-        ({"seed": -1}, "seed must be from 0 to"),
-        ({"num_candidates": 1}, "num_candidates must be from 2 to 26, got 1"),
-        ({"resample_probability": 0.0}, "resample_probability must be from 0.001 to 1, got 0.0"),
-        ({"resample_probability": 1.1}, "resample_probability must be from 0.001 to 1, got 1.1"),
-        ({"episodes_at_once": 0}, "episodes_at_once must be at least 1, got 0"),
-    ],
-)
-def test_bad_settings_are_refused(settings, words):
-    with pytest.raises(ValueError, match=words):
-        PlayConfig(**settings)
 
 
 def test_a_contestant_that_raises_ends_the_run_and_is_not_skipped(pair):
