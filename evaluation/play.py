@@ -127,6 +127,8 @@ class _Round:
         """
         candidates = table.deal([self._script.episode(row, condition) for row in self._rows])
         context, reading = self._read(candidates, condition)
+        if contestant.channel.at_start:
+            reading = 0.0  # the receiver reads anew, after the prefix, when it chooses
         sent, sending = self._send(name, contestant.channel)
         controls = [
             Control(

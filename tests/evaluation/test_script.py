@@ -14,6 +14,7 @@ from evaluation.records import CONDITIONS, REORDERED
 from evaluation.script import PlayConfig, message_rng, rounds, write_script
 
 WORLD = objects_world()
+ORDERS = [[4, 2, 1, 0, 3], [1, 3, 2, 0, 4]]  # the first two of seed 0, as they were first drawn
 
 
 def digest(script):
@@ -67,6 +68,7 @@ def test_another_seed_is_another_script_and_the_same_seed_the_same():
     assert first != [episode.candidates.tolist() for episode in other.episodes]
     assert np.array_equal(one.orders, same.orders)
     assert not np.array_equal(one.orders, other.orders)
+    assert one.orders[:2].tolist() == ORDERS
 
 
 def test_reordered_shows_the_same_candidates_in_the_other_order():

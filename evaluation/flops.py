@@ -1,0 +1,66 @@
+"""What one episode costs the receiver, in floating-point operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from agents.pair import Pair
+from channels.base import Channel
+from envs.episode import Episode, EpisodeSampler
+from envs.world import World
+from evaluation.script import PlayConfig
+
+COUNTED_EPISODES = 8
+Shape = Sequence[int]
+
+
+def counted_episodes(world: World, config: PlayConfig) -> list[Episode]:
+    """The episodes on which is counted: the first 8 of those that are played, or all of fewer."""
+    rng, sampler = np.random.default_rng(config.seed), EpisodeSampler(world, config.candidates)
+    return [sampler.draw(rng) for _ in range(min(config.episodes, COUNTED_EPISODES))]
+
+
+@torch.no_grad()
+def receiver_flops(pair: Pair, channel: Channel, episodes: Sequence[Episode]) -> float:
+    """Floating-point operations of the receiver, mean of some episodes under the condition normal.
+
+    Counted are the matrix products of reading the candidates and of choosing, for one episode at a time and
+    so without padding; a multiplication and its addition are two. Not counted are the channel's decoder,
+    the embedding look-up, norms and activations. Attention is counted in full, though half of it is masked.
+    The formulas are those of torch's FlopCounterMode; for attention on the CPU, whose kernel it leaves out,
+    the one that it has for the other kernels.
+
+    Args:
+        pair: who speaks and listens.
+        channel: in eval mode.
+        episodes: at least one.
+
+    Raises:
+        ValueError: if there is no episode.
+    """
+    if not episodes:
+        raise ValueError("episodes must be at least 1, got 0")
+    total = 0
+    for episode in episodes:
+        utterance = pair.sender.speak(episode.referent[None], channel.reading)
+        reception = channel.receive(channel.send(utterance))
+        with _counter() as counter:
+            context = pair.read([episode.candidates], cached=not channel.at_start)
+            pair.receiver.choose(context, reception)
+        total += counter.get_total_flops()
+    return total / len(episodes)
+
+
+def _counter() -> FlopCounterMode:
+    on_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    return FlopCounterMode(display=False, custom_mapping={on_cpu: _attention_flops})
+
+
+def _attention_flops(query: Shape, key: Shape, value: Shape, *_: object, **__: object) -> int:
+    """Scores, and the values that they weigh, of shapes (B, heads, T, head width)."""
+    batch, heads, asking, width = query
+    return 2 * batch * heads * asking * key[2] * (width + value[3])
