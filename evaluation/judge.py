@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,28 @@ from evaluation.files import write_whole
 from evaluation.records import EpisodeRecord, read_records
 from evaluation.report import write_report
 from evaluation.results import Results, build_results
+from evaluation.tally import Tally
 from evaluation.verdict import EXIT_CODES
 
 __all__ = ["EXIT_CODES", "judge", "judge_file", "versions", "write_run"]
 
 
 def judge(
-    records: Iterable[EpisodeRecord],
+    records: Iterable[EpisodeRecord] | Tally,
     provenance: Mapping[str, Any],
     diagnostics: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    gates: Sequence[int] = (1,),
+    sequential: bool = False,
 ) -> Results:
-    """Judge records with the frozen thresholds of Gate 1.
+    """Judge records with the frozen thresholds of the gates.
 
     Args:
-        records: at least one, in any order; read once.
+        records: at least one, in any order, read once; or what was gathered of them.
         provenance: what is known of their origin, see docs/results_schema.md.
         diagnostics: by channel, what was measured on the channel itself.
+        gates: those that decide the verdict, of 1, 2 and 3.
+        sequential: whether the number of episodes was left open.
 
     Returns:
         The content of results.json; EXIT_CODES[results["verdict"]] is the exit code.
@@ -36,16 +42,25 @@ def judge(
     Raises:
         ValueError: if the records contradict each other.
     """
-    return build_results(records, provenance, diagnostics=diagnostics)
+    return build_results(records, provenance, diagnostics=diagnostics, gates=gates, sequential=sequential)
 
 
-def judge_file(path: str | Path, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Results:
+def judge_file(
+    path: str | Path,
+    folder: str | Path,
+    provenance: Mapping[str, Any] | None = None,
+    *,
+    gates: Sequence[int] = (1,),
+    sequential: bool = False,
+) -> Results:
     """Judge an episodes file and write the run to a folder.
 
     Args:
         path: the JSON-lines file.
-        folder: where results.json, report.md and success.png go; made if need be.
+        folder: where results.json and the reports go; made if need be.
         provenance: added to the file's name and hash and the versions.
+        gates: those that decide the verdict, of 1, 2 and 3.
+        sequential: whether the number of episodes was left open.
 
     Returns:
         The content of results.json.
@@ -62,17 +77,25 @@ def judge_file(path: str | Path, folder: str | Path, provenance: Mapping[str, An
         "episodes": {"file": path.name, "sha256": sha256},
         "versions": versions("numpy", "scipy"),
     }
-    results = judge(read_records(path), {**origin, **(provenance or {})})
-    write_run(results, folder)
+    origin |= provenance or {}
+    results = judge(read_records(path), origin, gates=gates, sequential=sequential)
+    write_run(results, folder, path)
     return results
 
 
-def write_run(results: Results, folder: str | Path) -> None:
-    """Write results.json first, then report.md and success.png; each file appears whole or not at all.
+def write_run(
+    results: Results,
+    folder: str | Path,
+    episodes: Path | None = None,
+    pictures: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write results.json first, then the reports; each file appears whole or not at all.
 
     Args:
         results: as from judge.
         folder: where to; made if need be.
+        episodes: the file that was judged, from which the report shows some episodes.
+        pictures: PNG files by name, written beside the reports and shown in them.
 
     Raises:
         OSError: if the folder cannot be written.
@@ -81,7 +104,10 @@ def write_run(results: Results, folder: str | Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results, indent=2, allow_nan=False) + "\n"
     write_whole(folder / "results.json", text.encode())
-    write_report(results, folder)
+    for name, picture in (pictures or {}).items():
+        write_whole(folder / name, picture)
+    gallery = gather_gallery(episodes, results) if episodes else []
+    write_report(results, folder, gallery, pictures)
 
 
 def versions(*distributions: str) -> dict[str, str]:

@@ -3,112 +3,200 @@
 Every key is described in docs/results_schema.md.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from evaluation.criteria import Gate1Thresholds, Rule, gate1, original_rule
-from evaluation.records import EpisodeRecord
-from evaluation.statistics import Proportion, wilson
-from evaluation.subset import communication_matters
+from evaluation.crossed import bits_crossed
+from evaluation.gates.comparisons import Comparison, compare_conditions, indistinguishable
+from evaluation.gates.criterion import Rule, Thresholds
+from evaluation.gates.further import gate2, gate3
+from evaluation.gates.inference import Inference
+from evaluation.gates.validity import channel_checks, run_checks
+from evaluation.gates.version_1 import original_rule, version_1
+from evaluation.gates.version_2 import version_2
+from evaluation.records import CONDITIONS, EpisodeRecord
+from evaluation.statistics import Proportion
+from evaluation.subset import conditioned, cross_fitted
 from evaluation.tally import Arm, ChannelTally, Tally, gather
-from evaluation.verdict import Judged, notes, overall_verdict, plain_sentence
+from evaluation.verdict import GATES, Judged, notes, overall_verdict, plain_sentence
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+NOT_SMALL = 0.05
 Results = dict[str, Any]
 
 
 def build_results(
-    records: Iterable[EpisodeRecord],
+    records: Iterable[EpisodeRecord] | Tally,
     provenance: Mapping[str, Any],
-    thresholds: Gate1Thresholds | None = None,
+    thresholds: Thresholds | None = None,
     diagnostics: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    gates: Sequence[int] = (1,),
+    sequential: bool = False,
 ) -> Results:
     """Judge recorded episodes.
 
     Args:
-        records: at least one, in any order; read once.
+        records: at least one, in any order, read once; or what was gathered of them.
         provenance: seeds, versions, hashes and the like, kept under the key `provenance`; `num_candidates` in
-            it gives the chance line where the records do not.
-        thresholds: the constants of Gate 1, by default the frozen ones.
+            it gives the chance line where the records do not, and `episodes`, if a number, is how many each
+            condition was to play.
+        thresholds: the constants of the gates, by default the frozen ones.
         diagnostics: by channel, what was measured on the channel itself; kept under the key `diagnostics`
             beside what the records say.
+        gates: those that decide the verdict, of 1, 2 and 3.
+        sequential: whether n was left open, so that every interval is to be valid at every n.
 
     Returns:
         The content of results.json, strict JSON: what is unknown or undefined is None.
 
     Raises:
-        ValueError: if the records contradict each other or the provenance, or a channel that is diagnosed has
-            no records.
+        ValueError: if the records contradict each other or the provenance, a gate is unknown, or a channel that
+            is diagnosed has no records.
     """
-    thresholds = thresholds or Gate1Thresholds()
-    tally = gather(records)
+    if not gates or not set(gates) <= set(GATES):
+        raise ValueError(f"gates must be some of {', '.join(map(str, GATES))}, got {list(gates)}")
+    inference = Inference(thresholds=thresholds or Thresholds(), sequential=sequential)
+    tally = records if isinstance(records, Tally) else gather(records)
     measured = _measured(diagnostics or {}, tally)
     num_candidates = _num_candidates(tally, provenance)
-    judged = {
-        name: Judged(
-            channel, gate1(channel, tally.p0, thresholds), original_rule(channel, tally.p0, thresholds)
-        )
-        for name, channel in tally.channels.items()
-    }
-    confidence = thresholds.confidence
+    checks = run_checks(tally, num_candidates, _asked(provenance, sequential), inference)
+    everyone = judge_channels(tally, num_candidates, inference)
+    judged = {name: everyone[name] for name in tally.judged}
+    same = {name: p for name in judged if (p := _alike(tally.channels[name], inference)) is not None}
     return {
         "schema_version": SCHEMA_VERSION,
-        "verdict": overall_verdict(judged),
-        "sentence": plain_sentence(judged, tally.p0),
+        "verdict": overall_verdict(judged, checks, gates),
+        "gates": sorted(set(gates)),
+        "sequential": sequential,
+        "settled": all(Rule(criteria=entry.said(gates)).passed is not None for entry in judged.values()),
+        "sentence": plain_sentence(judged, checks, gates, tally.p0, same),
         "notes": notes(tally),
         "num_candidates": num_candidates,
         "chance": None if num_candidates is None else 1 / num_candidates,
-        "p0": _proportion(_rate(tally.p0, confidence)),
-        "channels": {name: _channel(entry, confidence) for name, entry in judged.items()},
+        "p0": _rate(tally.p0, inference),
+        "validity": _rule(checks),
+        "channels": {name: _channel(entry, num_candidates, inference) for name, entry in everyone.items()},
         "communication_matters": {
-            name: _proportion(communication_matters(tally, channel, confidence))
-            for name, channel in tally.channels.items()
+            name: _subsets(tally, channel, inference) for name, channel in tally.channels.items()
         },
         "diagnostics": {
-            name: {"nll": {condition: arm.mean_nll for condition, arm in channel.arms.items()}}
+            name: {"nll": {condition: channel.arms[condition].mean_nll for condition in _played(channel)}}
             | measured.get(name, {})
             for name, channel in tally.channels.items()
         },
-        "thresholds": asdict(thresholds),
+        "thresholds": asdict(inference.thresholds),
         "provenance": _strict(provenance),
     }
 
 
-def _channel(judged: Judged, confidence: float) -> Results:
-    channel = judged.channel
-    normal = channel.arms.get("normal")
+def judge_channels(tally: Tally, num_candidates: int | None, inference: Inference) -> dict[str, Judged]:
+    """All that is said of every channel.
+
+    Args:
+        tally: the run.
+        num_candidates: N, None if it is not known.
+        inference: the arithmetic.
+
+    Returns:
+        By name, in the order of the tally.
+    """
+    comparisons = compare_conditions(tally, inference)
+    thresholds = inference.thresholds
     return {
-        "status": channel.status,
-        "bits": normal.mean_bits if normal else None,
-        "conditions": {name: _proportion(_rate(arm, confidence)) for name, arm in channel.arms.items()},
-        "gate1": {
-            "passed": _said(channel, judged.gate1),
-            "criteria": [asdict(item) for item in judged.gate1.criteria],
-            "original_rule": {
-                "passed": _said(channel, judged.original_rule),
-                "criteria": [asdict(item) for item in judged.original_rule.criteria],
-            },
-        },
-        "swap_consistency": _proportion(_followed(channel.arms.get("swap"), confidence)),
+        name: Judged(
+            channel=channel,
+            gate1=version_2(channel, tally, num_candidates, comparisons[name], inference),
+            gate2=gate2(channel, tally.text, inference),
+            gate3=gate3(channel),
+            version_1=version_1(channel, tally.p0, thresholds),
+            original_rule=original_rule(channel, tally.p0, thresholds),
+            checks=channel_checks(channel, num_candidates, comparisons[name], inference),
+            comparisons=comparisons[name],
+        )
+        for name, channel in tally.channels.items()
     }
 
 
-def _said(channel: ChannelTally, rule: Rule) -> bool | None:
-    """What a rule says of a channel: nothing of an untrained one, nor of silence, which is P0 itself."""
+def _channel(judged: Judged, num_candidates: int | None, inference: Inference) -> Results:
+    channel = judged.channel
+    normal = channel.arms.get("normal")
+    crossed = bits_crossed(normal, num_candidates, inference.thresholds.confidence)
     asked = channel.status != "untrained" and channel.name != "silence"
-    return rule.passed if asked else None
+    return {
+        "status": channel.status,
+        "bits": normal.mean_bits if normal else None,
+        "tokens": normal.mean_tokens if normal else None,
+        "seconds": normal.mean_seconds if normal else None,
+        "conditions": {name: _rate(channel.arms[name], inference) for name in _played(channel)},
+        "validity": _rule(judged.checks, asked=asked),
+        "gate1": {
+            "version": 2,
+            **_rule(judged.gate1, asked=asked),
+            "version_1": _rule(judged.version_1, asked=asked),
+            "original_rule": _rule(judged.original_rule, asked=asked),
+        },
+        "gate2": _rule(judged.gate2, asked=asked),
+        "gate3": _rule(judged.gate3, asked=asked),
+        "swap_consistency": _followed(channel.arms.get("swap"), inference),
+        "differences": {name: _difference(found) for name, found in judged.comparisons.items()},
+        "information": None if crossed is None else _strict(asdict(crossed)),
+    }
 
 
-def _rate(arm: Arm | None, confidence: float) -> Proportion | None:
-    return None if arm is None else wilson(arm.successes, arm.n, confidence=confidence)
+def _rule(rule: Rule, *, asked: bool = True) -> Results:
+    """A rule's answer and its criteria; of an untrained channel, and of silence, nothing is said."""
+    return {
+        "passed": rule.passed if asked else None,
+        "criteria": [asdict(item) for item in rule.criteria],
+    }
 
 
-def _followed(swap: Arm | None, confidence: float) -> Proportion | None:
-    if swap is None or not swap.followable:
+def _difference(comparison: Comparison) -> Results:
+    return {
+        "n": comparison.num_pairs,
+        "only_normal": comparison.only_normal,
+        "only_control": comparison.only_control,
+        "difference": comparison.difference.estimate,
+        "ci_low": comparison.difference.ci_low,
+        "ci_high": comparison.difference.ci_high,
+        "p": comparison.p_value,
+        "corrected_p": comparison.corrected_p,
+    }
+
+
+def _subsets(tally: Tally, channel: ChannelTally, inference: Inference) -> Results:
+    confidence = inference.thresholds.confidence
+    fitted = cross_fitted(tally, channel, confidence)
+    return {
+        "conditioned": _proportion(conditioned(tally, channel, confidence)),
+        "cross_fitted": _proportion(fitted.normal if fitted else None),
+        "cross_fitted_silence": _proportion(fitted.silence if fitted else None),
+    }
+
+
+def _played(channel: ChannelTally) -> list[str]:
+    return [condition for condition in CONDITIONS if condition in channel.arms]
+
+
+def _alike(channel: ChannelTally, inference: Inference) -> float | None:
+    """The smallest p between two conditions of a channel, if it is not small."""
+    p = indistinguishable(channel, inference)
+    return p if p is not None and p >= NOT_SMALL else None
+
+
+def _rate(arm: Arm | None, inference: Inference) -> Results | None:
+    return None if arm is None else _proportion(inference.interval(arm.successes, arm.n))
+
+
+def _followed(swap: Arm | None, inference: Inference) -> Results | None:
+    if swap is None or not swap.followable.any():
         return None
-    return wilson(swap.followed, swap.followable, confidence=confidence)
+    return _proportion(inference.interval(swap.followed, int(swap.followable.sum())))
 
 
 def _proportion(proportion: Proportion | None) -> Results | None:
@@ -125,6 +213,13 @@ def _measured(diagnostics: Mapping[str, Mapping[str, Any]], tally: Tally) -> dic
             f"got {', '.join(sorted(unknown))}"
         )
     return {name: _strict(found) for name, found in diagnostics.items()}
+
+
+def _asked(provenance: Mapping[str, Any], sequential: bool) -> int | None:
+    """How many episodes each condition was to play: not known, or at most so many, if it was left open."""
+    episodes = provenance.get("episodes")
+    known = isinstance(episodes, int) and not isinstance(episodes, bool)
+    return episodes if known and not sequential else None
 
 
 def _num_candidates(tally: Tally, provenance: Mapping[str, Any]) -> int | None:

@@ -1,24 +1,45 @@
-"""Communication-matters: does the message help where silence fails?
+"""Communication-matters: does the message help where silence fails? Two ways, and only one compares.
 
-The subset is conditioned on silence failing, so silence scores 0 there by construction and the rate compares
-with no other figure: it says how many lost episodes the message saves, and is not evidence for the gate.
+Conditioned, as the failed experiment had it: selection and comparison use the same draw of silence, so that
+silence scores 0 there by construction. Cross-fitted: episodes are selected by silence's failure with the
+candidates in another order, and scored, silence too, in the order that everyone plays.
 """
 
-from evaluation.statistics import Proportion, wilson
-from evaluation.tally import ChannelTally, Tally, pair
+from __future__ import annotations
 
-CAVEAT = (
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.statistics import Proportion, wilson
+from evaluation.tally import Arm, ChannelTally, Tally, pair
+
+CONDITIONED = (
     "Conditioned: these are the episodes in which silence fails, so silence scores 0 here by construction. "
     "Even a receiver that guesses afresh succeeds in some of them. Read it as how many lost episodes the "
     "message saves; the gate does not use it."
 )
+CROSS_FITTED = (
+    "Cross-fitted: the episodes in which silence fails with the candidates in another order, scored in the order "
+    "that every condition plays. Silence is scored on the same episodes, so that the two compare."
+)
 
 
-def communication_matters(tally: Tally, channel: ChannelTally, confidence: float) -> Proportion | None:
+@dataclass(frozen=True, kw_only=True)
+class CrossFitted:
+    """Success in the episodes in which silence fails with the candidates in another order.
+
+    Args:
+        normal: success of the channel.
+        silence: success of silence in the same episodes.
+    """
+
+    normal: Proportion
+    silence: Proportion
+
+
+def conditioned(tally: Tally, channel: ChannelTally, confidence: float) -> Proportion | None:
     """Success of a channel in the episodes in which silence fails (conditioned on that failure).
-
-    Selection and comparison use the same draw of silence: the subset where null or silence failed has null or
-    silence at 0 by construction, whatever the message is worth.
 
     Args:
         tally: the run, with silence.
@@ -33,7 +54,35 @@ def communication_matters(tally: Tally, channel: ChannelTally, confidence: float
     if normal is None or tally.p0 is None:
         return None
     with_message, without = pair(normal, tally.p0)
-    where_silence_fails = with_message[~without]
-    if not len(where_silence_fails):
+    return _rate(with_message[~without], confidence)
+
+
+def cross_fitted(tally: Tally, channel: ChannelTally, confidence: float) -> CrossFitted | None:
+    """Success of a channel and of silence where silence fails with the candidates in another order.
+
+    Args:
+        tally: the run, with silence in both orders.
+        channel: a channel of it.
+        confidence: nominal coverage of the intervals.
+
+    Returns:
+        Both on the same episodes; None if an arm was not played or no episode is selected.
+    """
+    normal = channel.arms.get("normal")
+    if normal is None or tally.p0 is None or tally.reordered is None:
         return None
-    return wilson(int(where_silence_fails.sum()), len(where_silence_fails), confidence=confidence)
+    failed = tally.reordered.episode_ids[~tally.reordered.success]
+    played = np.intersect1d(normal.episode_ids, tally.p0.episode_ids)
+    selected = np.intersect1d(failed, played)
+    with_message, without = (_within(arm, selected, confidence) for arm in (normal, tally.p0))
+    if with_message is None or without is None:
+        return None
+    return CrossFitted(normal=with_message, silence=without)
+
+
+def _within(arm: Arm, episode_ids: np.ndarray, confidence: float) -> Proportion | None:
+    return _rate(arm.success[np.isin(arm.episode_ids, episode_ids)], confidence)
+
+
+def _rate(success: np.ndarray, confidence: float) -> Proportion | None:
+    return wilson(int(success.sum()), len(success), confidence=confidence) if len(success) else None

@@ -1,56 +1,27 @@
-"""Records gathered into compact arrays: some 26 bytes an episode, whatever a record holds.
+"""Records gathered into compact arrays: some 60 bytes an episode, whatever a record holds.
 
 Everything downstream reads a Tally. Arms are sorted by episode and channels by name, so that the order in
 which records arrive cannot change a result.
 """
 
-from array import array
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.likelihood import target_nll
-from evaluation.records import CONDITIONS, SILENCE, EpisodeRecord
+from evaluation.open_arm import UNKNOWN, Arm, OpenArm
+from evaluation.records import CONDITIONS, REORDERED, SILENCE, EpisodeRecord
+
+__all__ = ["UNKNOWN", "Arm", "ChannelTally", "OpenTally", "Pairs", "Tally", "gather", "pair"]
 
 BoolArray = npt.NDArray[np.bool_]
 TEXT = "text"
 REFERENCES = (TEXT, SILENCE)
 """Channels with nothing to train: the ceiling and the floor that others are read against."""
-_UNKNOWN = -1
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Arm:
-    """The episodes of one channel under one condition, sorted by episode_id.
-
-    Args:
-        episode_ids: (n,) distinct.
-        success: (n,) whether the receiver picked the target.
-        mean_bits: bits charged per message, None if a record does not say.
-        mean_nll: nats by which the target surprises the receiver, None if a record does not say.
-        followed: picks of the candidate that the delivered message names.
-        followable: episodes that say both what was picked and what the message names.
-    """
-
-    episode_ids: npt.NDArray[np.int64]
-    success: BoolArray
-    mean_bits: float | None
-    mean_nll: float | None
-    followed: int
-    followable: int
-
-    @property
-    def n(self) -> int:
-        """Number of episodes, at least 1."""
-        return len(self.episode_ids)
-
-    @property
-    def successes(self) -> int:
-        """Number of episodes in which the receiver picked the target."""
-        return int(self.success.sum())
 
 
 class Pairs(NamedTuple):
@@ -86,7 +57,7 @@ class Tally:
 
     Args:
         channels: by name.
-        num_candidates: N, the length of the records' probabilities; None if no record has any.
+        num_candidates: N, as the records say; None if none does.
     """
 
     channels: dict[str, ChannelTally]
@@ -95,8 +66,75 @@ class Tally:
     @property
     def p0(self) -> Arm | None:
         """Silence, measured: the episodes without any message. None if they were not played."""
-        silence = self.channels.get(SILENCE)
-        return silence.arms.get("normal") if silence else None
+        return self._of(SILENCE, "normal")
+
+    @property
+    def reordered(self) -> Arm | None:
+        """Silence on the same episodes with their candidates in another order; None if not played."""
+        return self._of(SILENCE, REORDERED)
+
+    @property
+    def text(self) -> Arm | None:
+        """The text channel's normal arm, None if it was not played."""
+        return self._of(TEXT, "normal")
+
+    @property
+    def judged(self) -> dict[str, ChannelTally]:
+        """The trained channels, which alone decide a verdict."""
+        return {name: channel for name, channel in self.channels.items() if channel.status == "trained"}
+
+    def _of(self, channel: str, condition: str) -> Arm | None:
+        found = self.channels.get(channel)
+        return found.arms.get(condition) if found else None
+
+
+class OpenTally:
+    """A tally while records still arrive; it can be closed as often as wanted, and goes on."""
+
+    def __init__(self) -> None:
+        self._arms: dict[str, dict[str, OpenArm]] = {}
+        self._trained: dict[str, bool | None] = {}
+        self._num_candidates: int | None = None
+
+    def add(self, record: EpisodeRecord) -> None:
+        """Count one record, which is then let go.
+
+        Raises:
+            ValueError: if the records of a channel disagree on `trained`, or any two on N.
+        """
+        first = self._trained.setdefault(record.channel, record.trained)
+        if record.trained is not first:
+            raise ValueError(
+                f"trained must be the same in all records of channel {record.channel!r}, "
+                f"got {first} and {record.trained} (episode_id {record.episode_id})"
+            )
+        self._num_candidates = _same_candidates(record, self._num_candidates)
+        arms = self._arms.setdefault(record.channel, {})
+        if record.condition not in arms:
+            arms[record.condition] = OpenArm()
+        arms[record.condition].add(record)
+
+    def close(self) -> Tally:
+        """What was counted so far.
+
+        Raises:
+            ValueError: if there is no record, or an episode twice for the same channel and condition.
+        """
+        if not self._arms:
+            raise ValueError("records: at least 1 episode is needed, got 0")
+        channels = {
+            name: ChannelTally(
+                name=name,
+                trained=self._trained[name],
+                arms={
+                    condition: arms[condition].close(f"channel {name!r}, condition {condition!r}")
+                    for condition in (*CONDITIONS, REORDERED)
+                    if condition in arms
+                },
+            )
+            for name, arms in sorted(self._arms.items(), key=lambda item: _rank(item[0]))
+        }
+        return Tally(channels=channels, num_candidates=self._num_candidates)
 
 
 def gather(records: Iterable[EpisodeRecord]) -> Tally:
@@ -112,108 +150,36 @@ def gather(records: Iterable[EpisodeRecord]) -> Tally:
         ValueError: if there is no record, if an episode is recorded twice for the same channel and condition,
             or if the records of a channel disagree on `trained`, or any two on the number of candidates.
     """
-    arms: dict[str, dict[str, _OpenArm]] = {}
-    trained: dict[str, bool | None] = {}
-    num_candidates: int | None = None
+    tally = OpenTally()
     for record in records:
-        _check_same_trained(record, trained.setdefault(record.channel, record.trained))
-        num_candidates = _same_candidates(record, num_candidates)
-        arms.setdefault(record.channel, {}).setdefault(record.condition, _OpenArm()).add(record)
-    if not arms:
-        raise ValueError("records: at least 1 episode is needed, got 0")
-    channels = {
-        name: ChannelTally(
-            name=name,
-            trained=trained[name],
-            arms={
-                condition: arms[name][condition].close(f"channel {name!r}, condition {condition!r}")
-                for condition in CONDITIONS
-                if condition in arms[name]
-            },
-        )
-        for name in sorted(arms, key=_rank)
-    }
-    return Tally(channels=channels, num_candidates=num_candidates)
+        tally.add(record)
+    return tally.close()
 
 
-def pair(first: Arm, second: Arm) -> Pairs:
-    """Line up two arms on the episodes that both played.
-
-    Args:
-        first: an arm.
-        second: another arm.
-
-    Returns:
-        Two arrays of equal length: the number of shared episodes, which may be 0.
-    """
+def shared(first: Arm, second: Arm) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Where the episodes that both arms played stand in each, in the same order."""
     _, left, right = np.intersect1d(
         first.episode_ids, second.episode_ids, assume_unique=True, return_indices=True
     )
+    return left, right
+
+
+def pair(first: Arm, second: Arm) -> Pairs:
+    """Line up the success of two arms on the episodes that both played; there may be none."""
+    left, right = shared(first, second)
     return Pairs(first.success[left], second.success[right])
 
 
-class _OpenArm:
-    """An arm while records still arrive."""
-
-    def __init__(self) -> None:
-        self.episode_ids = array("q")
-        self.success = array("b")
-        self.bits = array("d")
-        self.nll = array("d")
-        self.follows = array("b")
-
-    def add(self, record: EpisodeRecord) -> None:
-        self.episode_ids.append(record.episode_id)
-        self.success.append(record.success)
-        self.bits.append(_number(record.bits))
-        self.nll.append(_number(target_nll(record)))
-        known = record.choice is not None and record.intended is not None
-        self.follows.append(record.choice == record.intended if known else _UNKNOWN)
-
-    def close(self, name: str) -> Arm:
-        episode_ids = np.frombuffer(self.episode_ids, dtype=np.int64)
-        order = np.argsort(episode_ids, kind="stable")
-        episode_ids = episode_ids[order]
-        twice = episode_ids[1:][episode_ids[1:] == episode_ids[:-1]]
-        if len(twice):
-            raise ValueError(f"records: episode_id {twice[0]} is there twice for {name}")
-        follows = np.frombuffer(self.follows, dtype=np.int8)
-        return Arm(
-            episode_ids=episode_ids,
-            success=np.frombuffer(self.success, dtype=np.int8)[order].astype(np.bool_),
-            mean_bits=_mean(self.bits, order),
-            mean_nll=_mean(self.nll, order),
-            followed=int((follows == 1).sum()),
-            followable=int((follows != _UNKNOWN).sum()),
-        )
-
-
-def _number(value: float | int | None) -> float:
-    return float("nan") if value is None else value
-
-
-def _mean(numbers: Sequence[float], order: npt.NDArray[np.int64]) -> float | None:
-    mean = float(np.mean(np.asarray(numbers)[order]))
-    return None if np.isnan(mean) else mean
-
-
-def _check_same_trained(record: EpisodeRecord, first: bool | None) -> None:
-    if record.trained is not first:
-        raise ValueError(
-            f"trained must be the same in all records of channel {record.channel!r}, "
-            f"got {first} and {record.trained} (episode_id {record.episode_id})"
-        )
-
-
 def _same_candidates(record: EpisodeRecord, num_candidates: int | None) -> int | None:
-    if record.probabilities is None:
-        return num_candidates
-    if num_candidates is not None and len(record.probabilities) != num_candidates:
+    said = record.num_candidates or (len(record.probabilities) if record.probabilities else None)
+    if said is None or num_candidates is None:
+        return num_candidates if said is None else said
+    if said != num_candidates:
         raise ValueError(
             f"probabilities must be as many in all records, got {num_candidates} and "
-            f"{len(record.probabilities)} (channel {record.channel!r}, episode_id {record.episode_id})"
+            f"{said} (channel {record.channel!r}, episode_id {record.episode_id})"
         )
-    return len(record.probabilities)
+    return said
 
 
 def _rank(name: str) -> tuple[bool, bool, str]:

@@ -1,62 +1,98 @@
 """From the criteria of every channel to one verdict, and to one sentence that needs no statistics."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from evaluation.criteria import Rule
+from evaluation.gates.comparisons import Comparison
+from evaluation.gates.criterion import Criterion, Rule
+from evaluation.records import CONDITIONS
 from evaluation.tally import Arm, ChannelTally, Tally
 
-Verdict = Literal["pass", "fail", "inconclusive"]
-EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "inconclusive": 4}
+Verdict = Literal["pass", "fail", "inconclusive", "invalid"]
+EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "inconclusive": 4, "invalid": 5}
+GATES = (1, 2, 3)
 
 
 class Judged(NamedTuple):
-    """A channel beside what Gate 1 says of it."""
+    """A channel beside all that is said of it."""
 
     channel: ChannelTally
     gate1: Rule
+    gate2: Rule
+    gate3: Rule
+    version_1: Rule
     original_rule: Rule
+    checks: Rule
+    comparisons: Mapping[str, Comparison]
+
+    def said(self, gates: Sequence[int]) -> tuple[Criterion, ...]:
+        """The criteria of the first two gates as far as they are asked."""
+        asked = [rule for gate, rule in ((1, self.gate1), (2, self.gate2)) if gate in gates]
+        return tuple(criterion for rule in asked for criterion in rule.criteria)
+
+    def faults(self, gates: Sequence[int]) -> tuple[Criterion, ...]:
+        """Checks that failed, and costs that are not reported if Gate 3 is asked."""
+        rules = [self.checks, *([self.gate3] if 3 in gates else [])]
+        return tuple(item for rule in rules for item in rule.criteria if item.passed is False)
 
 
-def overall_verdict(judged: Mapping[str, Judged]) -> Verdict:
-    """Gate 1's verdict on a run; only trained channels decide.
+def overall_verdict(judged: Mapping[str, Judged], checks: Rule, gates: Sequence[int]) -> Verdict:
+    """The verdict on a run; only trained channels decide.
 
     Args:
-        judged: the channels by name.
+        judged: the trained channels by name.
+        checks: of the whole run.
+        gates: those that decide, of 1, 2 and 3.
 
     Returns:
-        "fail" if a trained channel fails, else "inconclusive" if one cannot be told or there is none, else
-        "pass".
+        "invalid" if a check fails, else "fail" if a trained channel fails, else "inconclusive" if one cannot be
+        told or there is none, else "pass".
     """
-    said = [entry.gate1.passed for entry in judged.values() if entry.channel.status == "trained"]
+    if judged and (checks.passed is False or any(entry.faults(gates) for entry in judged.values())):
+        return "invalid"
+    said = {Rule(criteria=entry.said(gates)).passed for entry in judged.values()}
     if False in said:
         return "fail"
     return "inconclusive" if None in said or not said else "pass"
 
 
-def plain_sentence(judged: Mapping[str, Judged], p0: Arm | None) -> str:
-    """The verdict in one sentence for a reader who knows no statistics.
+def plain_sentence(
+    judged: Mapping[str, Judged],
+    checks: Rule,
+    gates: Sequence[int],
+    p0: Arm | None,
+    same: Mapping[str, float],
+) -> str:
+    """The verdict in one or two sentences for a reader who knows no statistics.
 
     Args:
-        judged: the channels by name.
+        judged: the trained channels by name.
+        checks: of the whole run.
+        gates: those that decide.
         p0: silence, None if it was not played.
+        same: channels whose conditions cannot be told apart, with the smallest p.
 
     Returns:
-        One sentence that starts with the verdict.
+        Sentences of which the first starts with the verdict.
     """
-    trained = {name: entry for name, entry in judged.items() if entry.channel.status == "trained"}
-    if not trained:
+    if not judged:
         return "Inconclusive: no trained channel was played, so there is nothing to judge."
-    verdict = overall_verdict(judged)
+    verdict = overall_verdict(judged, checks, gates)
+    if verdict == "invalid":
+        return (
+            f"Invalid: the figures do not show what they were meant to show: {_fault(judged, checks, gates)}."
+        )
     if verdict == "pass":
-        assert p0 is not None, "a pass needs silence"
-        return _pass_sentence(trained, p0)
+        return _pass_sentence(judged, p0, gates)
     if verdict == "fail":
-        failed = _reasons(trained, passed=False)
-        return f"Fail: it is not shown that {_names(failed)} {_carry(failed)} meaning: {_join(failed)}."
-    unsure = _reasons(trained, passed=None)
+        failed = _reasons(judged, gates, passed=False)
+        sentence = f"Fail: it is not shown that {_names(failed)} {_carry(failed)} meaning: {_join(failed)}."
+        return " ".join([sentence, *(_same(judged[name], p) for name, p in same.items() if name in failed)])
+    unsure = _reasons(judged, gates, passed=None)
     return (
         f"Inconclusive: nothing failed, but it cannot be told whether {_names(unsure)} {_carry(unsure)} "
         f"meaning: {_join(unsure)}."
@@ -97,26 +133,47 @@ def _size(arm: Arm) -> int:
     return arm.n
 
 
-def _pass_sentence(trained: Mapping[str, Judged], p0: Arm) -> str:
-    rates = [entry.channel.arms["normal"] for entry in trained.values()]
-    shares = _list([f"{arm.successes / arm.n:.1%}" for arm in rates])
-    wrong = [entry.channel.arms["swap"] for entry in trained.values()]
-    swapped = _list([f"{arm.successes / arm.n:.1%}" for arm in wrong])
+def _pass_sentence(judged: Mapping[str, Judged], p0: Arm | None, gates: Sequence[int]) -> str:
+    arms = [entry.channel.arms for entry in judged.values()]
+    if 1 not in gates or p0 is None:
+        return f"Pass: {_names(judged)} {'meets' if len(judged) == 1 else 'meet'} what was asked."
+    shares = _list([f"{arm['normal'].successes / arm['normal'].n:.1%}" for arm in arms])
+    followed = _list([f"{arm['swap'].followed / arm['swap'].n:.1%}" for arm in arms])
     return (
-        f"Pass: {_names(trained)} {_carry(trained)} meaning: with the message the receiver finds the target "
+        f"Pass: {_names(judged)} {_carry(judged)} meaning: with the message the receiver finds the target "
         f"in {shares} of episodes, without any in {p0.successes / p0.n:.1%}, and with a message about "
-        f"another candidate in {swapped}."
+        f"another candidate it picks that one in {followed}."
     )
 
 
-def _reasons(trained: Mapping[str, Judged], *, passed: bool | None) -> dict[str, str]:
-    """The first reason of each channel whose gate says `passed`, without its capital and full stop."""
-    first = {
-        name: next(item.reason for item in entry.gate1.criteria if item.passed is passed)
-        for name, entry in trained.items()
-        if entry.gate1.passed is passed
+def _fault(judged: Mapping[str, Judged], checks: Rule, gates: Sequence[int]) -> str:
+    """The first fault, of the run or of a channel, without its capital and full stop."""
+    of_run = [item for item in checks.criteria if item.passed is False]
+    if of_run:
+        return _clause(of_run[0].reason)
+    faults = {name: entry.faults(gates) for name, entry in judged.items()}
+    return _join({name: _clause(found[0].reason) for name, found in faults.items() if found})
+
+
+def _same(judged: Judged, p: float) -> str:
+    played = [name for name in CONDITIONS[:-1] if name in judged.channel.arms]
+    return (
+        f"The {_count(len(played))} conditions {_list(played)} of {judged.channel.name} cannot be told apart "
+        f"(smallest corrected p = {p:.2g})."
+    )
+
+
+def _reasons(judged: Mapping[str, Judged], gates: Sequence[int], *, passed: bool | None) -> dict[str, str]:
+    """The first reason of each channel of which `passed` is said, without its capital and full stop."""
+    return {
+        name: next(_clause(item.reason) for item in entry.said(gates) if item.passed is passed)
+        for name, entry in judged.items()
+        if Rule(criteria=entry.said(gates)).passed is passed
     }
-    return {name: reason[0].lower() + reason[1:].removesuffix(".") for name, reason in first.items()}
+
+
+def _clause(reason: str) -> str:
+    return reason[0].lower() + reason[1:].removesuffix(".")
 
 
 def _join(reasons: Mapping[str, str]) -> str:
@@ -131,6 +188,10 @@ def _names(channels: Mapping[str, object]) -> str:
 
 def _carry(channels: Mapping[str, object]) -> str:
     return "carries" if len(channels) == 1 else "carry"
+
+
+def _count(number: int) -> str:
+    return {2: "two", 3: "three", 4: "four"}.get(number, str(number))
 
 
 def _list(items: list[str]) -> str:

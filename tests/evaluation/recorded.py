@@ -5,18 +5,34 @@ from collections.abc import Iterator
 from evaluation.records import EpisodeRecord
 
 
+NUM_CANDIDATES = 5
+
+
 def arm(
     channel: str, condition: str, successes: int, n: int, *, first_wins: int = 0, **extra: object
 ) -> Iterator[EpisodeRecord]:
-    """n records of which `successes` succeed: episodes first_wins, first_wins + 1, ... (modulo n)."""
+    """n records of which `successes` succeed: episodes first_wins, first_wins + 1, ... (modulo n).
+
+    Targets go round the candidates; a receiver that misses picks the next one, which is also the one that a
+    swapped message names.
+    """
     winners = {(first_wins + index) % n for index in range(successes)}
     for episode_id in range(n):
+        target = episode_id % NUM_CANDIDATES
+        other = (target + 1) % NUM_CANDIDATES
+        success = episode_id in winners
+        complete = {
+            "choice": target if success else other,
+            "target": target,
+            "intended": {"normal": target, "swap": other}.get(condition) if channel != "silence" else None,
+            "num_candidates": NUM_CANDIDATES,
+        }
         yield EpisodeRecord(
             channel=channel,
             condition=condition,
             episode_id=episode_id,
-            success=episode_id in winners,
-            **extra,  # type: ignore[arg-type]
+            success=success,
+            **(complete | extra),  # type: ignore[arg-type]
         )
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import random
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded import arm, attempt_02, perfect, run
 
-from evaluation.criteria import Gate1Thresholds
+from evaluation.gates.criterion import Thresholds
 from evaluation.records import EpisodeRecord
 from evaluation.results import build_results
 
@@ -28,12 +29,14 @@ def build(records, **provenance):
 
 
 def test_a_perfect_channel_passes():
-    results = build(perfect(50))
+    results = build(perfect(400))
     assert results["verdict"] == "pass"
+    assert results["settled"] is True
     assert results["channels"]["latent_vq"]["gate1"]["passed"] is True
+    assert results["channels"]["latent_vq"]["gate1"]["version_1"]["passed"] is True
     assert results["sentence"] == (
         "Pass: latent_vq carries meaning: with the message the receiver finds the target in 100.0% of "
-        "episodes, without any in 20.0%, and with a message about another candidate in 0.0%."
+        "episodes, without any in 20.0%, and with a message about another candidate it picks that one in 100.0%."
     )
 
 
@@ -57,7 +60,8 @@ def test_the_failed_experiment_fails_with_exactly_its_published_intervals():
     assert results["verdict"] == "fail"
     assert results["sentence"] == (
         "Fail: it is not shown that latent carries meaning: normal succeeds in 22.0% of 50 episodes; its "
-        "true rate may be as low as 12.8%, below the 30.0% asked."
+        "true rate may be as low as 12.8%, below the 30.0% asked. The four conditions normal, null, random and "
+        "shuffle of latent cannot be told apart (smallest corrected p = 0.38)."
     )
 
 
@@ -68,7 +72,9 @@ def without(records, channel, condition):
 @pytest.mark.parametrize(
     ("records", "verdict", "word"),
     [
-        (perfect(10), "inconclusive", "too few episodes"),
+        (perfect(1), "inconclusive", "too few episodes"),
+        (perfect(100), "pass", "latent_vq carries"),
+        (perfect(50), "inconclusive", "silence succeeds in 20.0% of 50 episodes: neither shown"),
         (without(perfect(100), "latent_vq", "swap"), "inconclusive", "condition swap was not played"),
         (without(perfect(100), "silence", "normal"), "inconclusive", "silence (P0) was not played"),
         (without(attempt_02(), "latent", "null"), "fail", "30.0% asked"),
@@ -82,6 +88,9 @@ def without(records, channel, condition):
             "fail",
             "a and b carry",
         ),
+        (run(400, p0=200, normal=400, null=80, random=80, shuffle=80, swap=0), "invalid", "without a message"),
+        (run(400, p0=80, normal=400, null=160, random=80, shuffle=80, swap=0), "invalid", "null succeeds in 40.0%"),
+        (run(400, p0=80, normal=160, null=80, random=80, shuffle=80, swap=160), "invalid", "under swap success"),
     ],
 )
 def test_verdict(records, verdict, word):
@@ -186,6 +195,7 @@ def test_communication_matters_counts_normal_where_silence_fails():
     silence = arm("silence", "normal", 10, 50)
     normal = arm("latent", "normal", 11, 50, first_wins=8)
     found = build([*silence, *normal])["communication_matters"]
+    found = {name: subsets["conditioned"] for name, subsets in found.items()}
     assert (found["latent"]["n"], found["latent"]["successes"]) == (40, 9)
     assert found["silence"]["successes"] == 0
 
@@ -193,21 +203,21 @@ def test_communication_matters_counts_normal_where_silence_fails():
 def test_communication_matters_of_the_failed_experiment():
     # PRIOR_ART.md section 1: 3 of 38, 7.9%
     records = [*arm("silence", "normal", 12, 50), *arm("latent", "normal", 11, 50, first_wins=4)]
-    found = build(records)["communication_matters"]["latent"]
+    found = build(records)["communication_matters"]["latent"]["conditioned"]
     assert (found["n"], found["successes"], round(100 * found["rate"], 1)) == (38, 3, 7.9)
 
 
 def test_communication_matters_is_null_where_it_is_undefined():
-    assert build(run(5, normal=1))["communication_matters"]["latent_vq"] is None
-    assert build(run(5, normal=1, p0=5))["communication_matters"]["latent_vq"] is None
-    assert build(run(5, null=1, p0=1))["communication_matters"]["latent_vq"] is None
+    assert build(run(5, normal=1))["communication_matters"]["latent_vq"]["conditioned"] is None
+    assert build(run(5, normal=1, p0=5))["communication_matters"]["latent_vq"]["conditioned"] is None
+    assert build(run(5, null=1, p0=1))["communication_matters"]["latent_vq"]["conditioned"] is None
 
 
 def test_what_was_not_played_is_absent_or_null():
     results = build(run(50, normal=30))
     assert list(results["channels"]["latent_vq"]["conditions"]) == ["normal"]
     assert results["p0"] is None
-    assert results["chance"] is None
+    assert build(arm("a", "normal", 1, 2, num_candidates=None))["chance"] is None
 
 
 def test_num_candidates_comes_from_records_or_provenance():
@@ -235,10 +245,10 @@ def test_conditions_on_other_episodes_are_noted():
 
 
 def test_thresholds_are_those_that_judged():
-    strict = Gate1Thresholds(min_ci_low=0.9, confidence=0.99)
+    strict = Thresholds(min_ci_low=0.9, confidence=0.99)
     results = build_results(run(100, normal=90), {}, strict)
     assert results["verdict"] == "fail"
-    assert results["thresholds"] == {"min_ci_low": 0.9, "confidence": 0.99, "mcnemar_alpha": 0.01}
+    assert results["thresholds"] == asdict(strict)
     # Wilson at 99%: z = 2.5758, (90 + z*z/2 - z*sqrt(9 + z*z/4)) / (100 + z*z)
     assert round(results["channels"]["latent_vq"]["conditions"]["normal"]["ci_low"], 3) == 0.796
 
@@ -251,13 +261,16 @@ def test_strict_json_with_every_documented_key():
     top, channel = documented("# results.json"), documented("## `channels.<name>`")
     assert set(results) == top
     for entry in results["channels"].values():
-        gate = {f"gate1.{key}" for key in entry["gate1"]}
-        assert (set(entry) - {"gate1"}) | gate == channel
-    assert results["schema_version"] == 1
+        assert set(entry) == channel
+        assert set(entry["gate1"]) == {"version", "passed", "criteria", "version_1", "original_rule"}
+    assert documented("## `communication_matters.<name>`") == set(results["communication_matters"]["silence"])
+    assert results["schema_version"] == 2
     latent = results["channels"]["latent_vq"]
     assert list(latent["conditions"]) == ["normal", "null", "random", "shuffle", "swap"]
     assert set(latent["conditions"]["swap"]) == {"n", "successes", "rate", "ci_low", "ci_high"}
-    criteria = [*latent["gate1"]["criteria"], *latent["gate1"]["original_rule"]["criteria"]]
+    gate = latent["gate1"]
+    rules = [gate, gate["version_1"], gate["original_rule"], latent["gate2"], latent["gate3"]]
+    criteria = [item for rule in [*rules, latent["validity"], results["validity"]] for item in rule["criteria"]]
     assert all(set(c) == {"name", "statistic", "threshold", "passed", "reason"} for c in criteria)
     assert {c["name"] for c in criteria} == documented("## A criterion")
 

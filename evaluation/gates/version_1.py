@@ -1,78 +1,22 @@
-"""Gate 1: does the message carry meaning? A pure function of the records, in words in GATE1.md.
+"""Gate 1, version 1, and the rule of the failed experiment: reported beside version 2, they decide nothing.
 
-Each criterion says True, False, or None where it cannot be told: a condition is missing, or the episodes are
-so few that even the most favourable outcome could not pass.
+A criterion says None where it cannot be told: a condition is missing, or the episodes are so few that
+even the most favourable outcome could not pass. In words: GATE1.md.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
 import numpy as np
 
+from evaluation.gates.criterion import Criterion, Rule, Thresholds, apart, not_played, unknown
 from evaluation.statistics import PairedTest, Proportion, mcnemar_exact, wilson
 from evaluation.tally import Arm, ChannelTally, Pairs, pair
 
 CONTROLS_AT_P0 = ("null", "random", "shuffle")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Gate1Thresholds:
-    """The constants of Gate 1, frozen before any result.
-
-    Args:
-        min_ci_low: least lower end of the interval of normal.
-        confidence: nominal coverage of every interval.
-        mcnemar_alpha: the exact McNemar p-value of normal against shuffle must be below it.
-
-    Raises:
-        ValueError: if a threshold is not between 0 and 1.
-    """
-
-    min_ci_low: float = 0.30
-    confidence: float = 0.95
-    mcnemar_alpha: float = 0.01
-
-    def __post_init__(self) -> None:
-        for name in ("min_ci_low", "confidence", "mcnemar_alpha"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Criterion:
-    """What one criterion says.
-
-    Args:
-        name: the same in every run.
-        statistic: the measured number, None if a condition is missing.
-        threshold: what it is compared with, None if that had to be measured and was not.
-        passed: True, False, or None for "cannot be told".
-        reason: one plain sentence.
-    """
-
-    name: str
-    statistic: float | None
-    threshold: float | None
-    passed: bool | None
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """Criteria and what follows from all of them: any False fails, else any None leaves it open."""
-
-    criteria: tuple[Criterion, ...]
-
-    @property
-    def passed(self) -> bool | None:
-        """True, False, or None for "cannot be told"."""
-        said = {criterion.passed for criterion in self.criteria}
-        if False in said:
-            return False
-        return None if None in said else True
-
-
-def gate1(channel: ChannelTally, p0: Arm | None, thresholds: Gate1Thresholds) -> Rule:
-    """Gate 1 for one channel.
+def version_1(channel: ChannelTally, p0: Arm | None, thresholds: Thresholds) -> Rule:
+    """Version 1 of Gate 1 for one channel.
 
     Args:
         channel: the channel's arms.
@@ -97,7 +41,7 @@ def gate1(channel: ChannelTally, p0: Arm | None, thresholds: Gate1Thresholds) ->
     )
 
 
-def original_rule(channel: ChannelTally, p0: Arm | None, thresholds: Gate1Thresholds) -> Rule:
+def original_rule(channel: ChannelTally, p0: Arm | None, thresholds: Thresholds) -> Rule:
     """The rule of the failed experiment, word for word, for information: it decides nothing here.
 
     CI_low(normal) >= .30; CI_high(shuffle) < CI_low(P0). A plain shuffle goes to exactly 1/N and never below,
@@ -120,12 +64,12 @@ def original_rule(channel: ChannelTally, p0: Arm | None, thresholds: Gate1Thresh
     )
 
 
-def _normal_above_floor(normal: Arm | None, thresholds: Gate1Thresholds) -> Criterion:
+def _normal_above_floor(normal: Arm | None, thresholds: Thresholds) -> Criterion:
     name, floor = "normal_above_floor", thresholds.min_ci_low
     if normal is None:
-        return _missing(name, floor, "normal")
+        return not_played(name, floor, "normal")
     measured = _wilson(normal, thresholds)
-    low, asked = _apart(measured.ci_low, floor)
+    low, asked = apart(measured.ci_low, floor)
     best = wilson(normal.n, normal.n, confidence=thresholds.confidence).ci_low
     if best < floor:
         passed = None
@@ -145,21 +89,21 @@ def _normal_above_floor(normal: Arm | None, thresholds: Gate1Thresholds) -> Crit
 def _control_at_p0(condition: str, control: Proportion | None, silence: Proportion | None) -> Criterion:
     name = f"{condition}_at_p0"
     if control is None or silence is None:
-        return _missing(name, 0.0, condition if control is None else "silence")
+        return not_played(name, 0.0, condition if control is None else "silence")
     gap = control.gap(silence)
     where = "overlaps" if gap <= 0 else "lies above" if control.rate > silence.rate else "lies below"
     reason = f"The interval of {condition}, {_span(control)}, {where} that of silence, {_span(silence)}."
     return Criterion(name=name, statistic=gap, threshold=0.0, passed=gap <= 0, reason=reason)
 
 
-def _normal_beats_shuffle(normal: Arm | None, shuffle: Arm | None, thresholds: Gate1Thresholds) -> Criterion:
+def _normal_beats_shuffle(normal: Arm | None, shuffle: Arm | None, thresholds: Thresholds) -> Criterion:
     name, alpha = "normal_beats_shuffle", thresholds.mcnemar_alpha
     if normal is None or shuffle is None:
-        return _missing(name, alpha, "normal" if normal is None else "shuffle")
+        return not_played(name, alpha, "normal" if normal is None else "shuffle")
     pairs = pair(normal, shuffle)
     if not len(pairs.first):
         reason = "Normal and shuffle share no episode."
-        return Criterion(name=name, statistic=None, threshold=alpha, passed=None, reason=reason)
+        return unknown(name, alpha, reason)
     test = _mcnemar(pairs)
     most = int((~pairs.second).sum())
     best = mcnemar_exact(only_first=most, only_second=0, num_pairs=test.num_pairs).p_value
@@ -180,15 +124,15 @@ def _normal_beats_shuffle(normal: Arm | None, shuffle: Arm | None, thresholds: G
 
 
 def _below_p0(
-    condition: str, arm: Arm | None, silence: Proportion | None, thresholds: Gate1Thresholds
+    condition: str, arm: Arm | None, silence: Proportion | None, thresholds: Thresholds
 ) -> Criterion:
     name = f"{condition}_below_p0"
     if arm is None or silence is None:
-        return _missing(
+        return not_played(
             name, None if silence is None else silence.ci_low, condition if arm is None else "silence"
         )
     measured = _wilson(arm, thresholds)
-    high, low = _apart(measured.ci_high, silence.ci_low)
+    high, low = apart(measured.ci_high, silence.ci_low)
     best = wilson(0, arm.n, confidence=thresholds.confidence).ci_high
     if best >= silence.ci_low:
         passed = None
@@ -207,11 +151,11 @@ def _below_p0(
     )
 
 
-def _wilson(arm: Arm, thresholds: Gate1Thresholds) -> Proportion:
+def _wilson(arm: Arm, thresholds: Thresholds) -> Proportion:
     return wilson(arm.successes, arm.n, confidence=thresholds.confidence)
 
 
-def _interval(arm: Arm | None, thresholds: Gate1Thresholds) -> Proportion | None:
+def _interval(arm: Arm | None, thresholds: Thresholds) -> Proportion | None:
     return None if arm is None else _wilson(arm, thresholds)
 
 
@@ -223,20 +167,5 @@ def _mcnemar(pairs: Pairs) -> PairedTest:
     )
 
 
-def _missing(name: str, threshold: float | None, condition: str) -> Criterion:
-    what = "Silence (P0)" if condition == "silence" else f"Condition {condition}"
-    reason = f"{what} was not played."
-    return Criterion(name=name, statistic=None, threshold=threshold, passed=None, reason=reason)
-
-
 def _span(proportion: Proportion) -> str:
     return f"{proportion.ci_low:.1%} to {proportion.ci_high:.1%}"
-
-
-def _apart(value: float, other: float) -> tuple[str, str]:
-    """Two shares in percent, with as many decimals as it takes to see which is the larger."""
-    for decimals in (1, 2, 3, 4, 6, 9):
-        first, second = f"{value:.{decimals}%}", f"{other:.{decimals}%}"
-        if first != second or value == other:
-            break
-    return first, second

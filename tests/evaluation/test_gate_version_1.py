@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded import arm, attempt_02, perfect, run
 
-from evaluation.criteria import Gate1Thresholds, gate1, original_rule
+from evaluation.gates.criterion import Thresholds
+from evaluation.gates.version_1 import original_rule, version_1
 from evaluation.tally import gather
 
 NAMES = [
@@ -20,12 +21,12 @@ NAMES = [
 ]
 
 
-def judge(records, channel="latent_vq", rule=gate1):
+def judge(records, channel="latent_vq", rule=version_1):
     tally = gather(records)
-    return rule(tally.channels[channel], tally.p0, Gate1Thresholds())
+    return rule(tally.channels[channel], tally.p0, Thresholds())
 
 
-def said(records, channel="latent_vq", rule=gate1):
+def said(records, channel="latent_vq", rule=version_1):
     return {item.name: item.passed for item in judge(records, channel, rule).criteria}
 
 
@@ -186,17 +187,17 @@ def test_the_original_rule_refuses_an_honest_channel():
 )
 def test_thresholds_lie_between_zero_and_one(name, value):
     with pytest.raises(ValueError, match=f"{name} must be between 0 and 1, got {value}"):
-        Gate1Thresholds(**{name: value})
+        Thresholds(**{name: value})
 
 
 def test_thresholds_are_those_of_the_issue():
-    assert Gate1Thresholds() == Gate1Thresholds(min_ci_low=0.30, confidence=0.95, mcnemar_alpha=0.01)
+    assert (Thresholds().min_ci_low, Thresholds().confidence, Thresholds().mcnemar_alpha) == (0.30, 0.95, 0.01)
 
 
 def test_a_reason_shows_enough_decimals_to_tell_two_numbers_apart():
-    just_below = Gate1Thresholds(min_ci_low=0.869479)
+    just_below = Thresholds(min_ci_low=0.869479)
     tally = gather(run(400, normal=361))
-    criterion = gate1(tally.channels["latent_vq"], None, just_below).criteria[0]
+    criterion = version_1(tally.channels["latent_vq"], None, just_below).criteria[0]
     numbers = [word for word in criterion.reason.split() if word.strip(",").endswith("%")]
     assert criterion.passed is (criterion.statistic >= 0.869479)
     assert numbers[1] != numbers[2]

@@ -1,0 +1,126 @@
+"""Normal against each control, episode by episode, for every trained channel of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evaluation.gates.inference import Inference
+from evaluation.statistics import Difference, holm, paired_difference
+from evaluation.tally import ChannelTally, Pairs, Tally, pair
+
+CONTROLS = ("null", "random", "shuffle", "swap")
+CORRECTED = CONTROLS[:3]
+"""Those over which the gate corrects; swap has a criterion of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Normal against one control on the episodes that both played.
+
+    Args:
+        num_pairs: those episodes, at least 1.
+        only_normal: in which only normal succeeds.
+        only_control: in which only the control succeeds.
+        difference: normal less control, with Newcombe's interval.
+        p_value: two-sided.
+        corrected_p: the same, corrected by Holm over the trained channels and controls of the run; None for
+            channels and controls that are not of that family.
+        least_p: the p-value of the best that normal could have done beside this control.
+    """
+
+    num_pairs: int
+    only_normal: int
+    only_control: int
+    difference: Difference
+    p_value: float
+    corrected_p: float | None
+    least_p: float
+
+    @property
+    def normal_is_higher(self) -> bool:
+        """Whether normal succeeds in more of the shared episodes."""
+        return self.only_normal > self.only_control
+
+
+Comparisons = Mapping[str, Mapping[str, Comparison]]
+
+
+def compare_conditions(tally: Tally, inference: Inference) -> Comparisons:
+    """Compare every channel's normal with each of its controls.
+
+    Args:
+        tally: the run.
+        inference: the arithmetic.
+
+    Returns:
+        By channel and control; what was not played or shares no episode is absent.
+    """
+    pairs = {
+        (name, control): pair(channel.arms["normal"], channel.arms[control])
+        for name, channel in tally.channels.items()
+        for control in CONTROLS
+        if "normal" in channel.arms and control in channel.arms
+    }
+    pairs = {key: found for key, found in pairs.items() if len(found.first)}
+    p_values = {key: _p_of(found, inference) for key, found in pairs.items()}
+    family = {key: p for key, p in p_values.items() if key[0] in tally.judged and key[1] in CORRECTED}
+    corrected = holm(family)
+    return {
+        name: {
+            control: _compare(found, p_values[channel, control], corrected.get((channel, control)), inference)
+            for (channel, control), found in pairs.items()
+            if channel == name
+        }
+        for name in tally.channels
+    }
+
+
+def indistinguishable(channel: ChannelTally, inference: Inference) -> float | None:
+    """The smallest p, corrected by Holm, over all pairs of conditions but swap.
+
+    Args:
+        channel: one channel.
+        inference: the arithmetic.
+
+    Returns:
+        The p-value: if it is not small, the conditions cannot be told apart. None with fewer than two.
+    """
+    played = [channel.arms[name] for name in ("normal", *CORRECTED) if name in channel.arms]
+    pairs = {
+        (first, second): pair(played[first], played[second])
+        for first in range(len(played))
+        for second in range(first)
+    }
+    p_values = {key: _p_of(found, inference) for key, found in pairs.items() if len(found.first)}
+    return min(holm(p_values).values()) if p_values else None
+
+
+def _p_of(pairs: Pairs, inference: Inference) -> float:
+    only_first, only_second = (
+        int((pairs.first & ~pairs.second).sum()),
+        int((pairs.second & ~pairs.first).sum()),
+    )
+    return inference.paired_p(only_first, only_second, len(pairs.first))
+
+
+def _compare(pairs: Pairs, p_value: float, corrected_p: float | None, inference: Inference) -> Comparison:
+    normal, control = pairs
+    only_normal, only_control = int((normal & ~control).sum()), int((control & ~normal).sum())
+    both, neither = int((normal & control).sum()), int((~normal & ~control).sum())
+    most = int((~control).sum())
+    return Comparison(
+        num_pairs=len(normal),
+        only_normal=only_normal,
+        only_control=only_control,
+        difference=paired_difference(
+            both=both,
+            only_first=only_normal,
+            only_second=only_control,
+            neither=neither,
+            confidence=inference.thresholds.confidence,
+        ),
+        p_value=p_value,
+        corrected_p=corrected_p,
+        least_p=inference.paired_p(most, 0, len(normal)),
+    )

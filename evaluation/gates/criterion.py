@@ -1,0 +1,89 @@
+"""What every gate is made of: the frozen constants, criteria that say yes, no or cannot tell, and rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """The constants of the gates, frozen before any result; GATE1.md says what each is for.
+
+    Args:
+        min_ci_low: the floor, least lower end of the interval of normal and of swap-consistency.
+        confidence: nominal coverage of every interval.
+        mcnemar_alpha: p-values of normal against a control must be below it.
+        equivalence_alpha: level of each of the two one-sided tests that show a control at chance.
+        differs_alpha: a control not shown at chance has left it if its two-sided p is below this.
+        retention: least share of the text channel's success, for Gate 2.
+
+    Raises:
+        ValueError: if a threshold is not between 0 and 1.
+    """
+
+    min_ci_low: float = 0.30
+    confidence: float = 0.95
+    mcnemar_alpha: float = 0.01
+    equivalence_alpha: float = 0.05
+    differs_alpha: float = 0.001
+    retention: float = 0.5
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 < value < 1:
+                raise ValueError(f"{field.name} must be between 0 and 1, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criterion:
+    """What one criterion says.
+
+    Args:
+        name: the same in every run.
+        statistic: the measured number, None if a condition is missing.
+        threshold: what it is compared with, None if that had to be measured and was not.
+        passed: True, False, or None for "cannot be told".
+        reason: one plain sentence.
+    """
+
+    name: str
+    statistic: float | None
+    threshold: float | None
+    passed: bool | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Criteria and what follows from all of them: any False fails, else any None leaves it open."""
+
+    criteria: tuple[Criterion, ...]
+
+    @property
+    def passed(self) -> bool | None:
+        """True, False, or None for "cannot be told"."""
+        said = {criterion.passed for criterion in self.criteria}
+        if False in said:
+            return False
+        return None if None in said else True
+
+
+def unknown(name: str, threshold: float | None, reason: str) -> Criterion:
+    """A criterion that cannot be told, and why."""
+    return Criterion(name=name, statistic=None, threshold=threshold, passed=None, reason=reason)
+
+
+def not_played(name: str, threshold: float | None, condition: str) -> Criterion:
+    """A criterion that cannot be told because a condition, or silence, was not played."""
+    what = "Silence (P0)" if condition == "silence" else f"Condition {condition}"
+    return unknown(name, threshold, f"{what} was not played.")
+
+
+def apart(value: float, other: float) -> tuple[str, str]:
+    """Two shares in percent, with as many decimals as it takes to see which is the larger."""
+    for decimals in (1, 2, 3, 4, 6, 9):
+        first, second = f"{value:.{decimals}%}", f"{other:.{decimals}%}"
+        if first != second or value == other:
+            break
+    return first, second

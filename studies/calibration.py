@@ -1,0 +1,140 @@
+"""The calibration of Gate 1: how often does it pass what it must refuse, and refuse what it must pass?
+
+    python -m studies.calibration --experiments 2000 --jobs 2
+
+Simulates experiments whose truth is known, judges each by both versions of the rule, puts the failures of
+the original experiment to the instrument, and writes calibration.json, calibration.md and a picture.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import tyro
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.console import Console
+from rich.progress import track
+
+from agents.command_line import ExitCode, exit_with
+from channels.base import check_range
+from evaluation.files import write_whole
+from evaluation.records import RecordWriter
+from evaluation.results import build_results
+from studies import calibration_plan as plan
+from studies.calibration_chart import draw_calibration
+from studies.failures import FAILURES, Caught, judge_failure, original_records
+
+RECORD, PAGE, PICTURE = "calibration.json", "calibration.md", "calibration.png"
+ORIGINAL = "original_experiment.jsonl"
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationConfig:
+    """What is simulated.
+
+    Args:
+        experiments: of every truth and number of episodes.
+        seed: of the simulation.
+        jobs: processes side by side.
+        docs: where the file of record, the page and the picture go.
+        page_only: write the page again from the file of record.
+    """
+
+    experiments: int = 2000
+    seed: int = 0
+    jobs: int = 2
+    docs: Path = Path("docs/results")
+    page_only: bool = False
+
+    def __post_init__(self) -> None:
+        check_range("experiments", self.experiments, 1, 10_000_000)
+        check_range("seed", self.seed, 0, 2**31 - 1)
+        check_range("jobs", self.jobs, 1, 256)
+
+
+def run_cells(config: CalibrationConfig, console: Console) -> list[dict[str, Any]]:
+    """Simulate every cell, several at a time; the result does not depend on how many."""
+    cells = plan.cells(config.experiments, config.seed)
+    with ProcessPoolExecutor(config.jobs, mp_context=get_context("spawn")) as pool:
+        done = pool.map(plan.Cell.run, cells)
+        return list(track(done, "simulating", total=len(cells), console=console, transient=True))
+
+
+def write_page(rows: Rows, folder: Path) -> None:
+    """Write the page and its picture beside the file of record."""
+    write_whole(folder / PICTURE, draw_calibration(rows))
+    with RecordWriter(folder / ORIGINAL) as writer:
+        writer.write(original_records())
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown of our own figures
+    )
+    environment.filters.update(share=_share, caught=_caught)
+    page = environment.get_template("calibration.md.jinja").render(
+        false=[row for row in rows if row["truth"] in plan.FALSE],
+        true=[row for row in rows if row["truth"] not in plan.FALSE],
+        truths={"false": list(plan.FALSE), "true": [name for name in plan.TRUTHS if name not in plan.FALSE]},
+        cell=lambda truth, n, open_ended: next(
+            row for row in rows if (row["truth"], row["n"], row["until_decided"]) == (truth, n, open_ended)
+        ),
+        episodes=plan.EPISODES,
+        look_every=plan.LOOK_EVERY,
+        experiments=rows[0]["experiments"],
+        seed=rows[0]["seed"],
+        most=plan.MOST_FALSE_PASSES,
+        least=plan.LEAST_PASSES,
+        worst=max(_passes(row, "version_2") for row in rows if row["truth"] in plan.FALSE),
+        caught=[judge_failure(failure) for failure in FAILURES if failure.records],
+        original=build_results(original_records(), {})["sentence"],
+        held=[failure for failure in FAILURES if not failure.records],
+    )
+    write_whole(folder / PAGE, page.encode())
+
+
+def _passes(row: Mapping[str, Any], version: str) -> float:
+    passes: int = row[version].get("pass", 0)
+    return passes / float(row["experiments"])
+
+
+def _share(row: Mapping[str, Any], version: str, verdict: str = "pass") -> str:
+    """A share of experiments in percent, with the decimals that so many experiments can give."""
+    return f"{100 * row[version].get(verdict, 0) / row['experiments']:.1f}"
+
+
+def _caught(found: Caught) -> str:
+    return ", ".join(f"`{name}`" for name in found.by) if found.verdict != "refused" else found.by[0]
+
+
+def main() -> int:
+    """Entry point of `python -m studies.calibration`."""
+    config = tyro.cli(
+        CalibrationConfig,
+        args=sys.argv[1:],
+        description=__doc__,
+        config=(tyro.conf.OmitArgPrefixes,),
+        prog="studies.calibration",
+    )
+    console = Console()
+    config.docs.mkdir(parents=True, exist_ok=True)
+    if not config.page_only:
+        lines = ",\n".join(map(json.dumps, run_cells(config, console)))
+        write_whole(config.docs / RECORD, f"[\n{lines}\n]\n".encode())
+    write_page(json.loads((config.docs / RECORD).read_text()), config.docs)
+    console.print(f"page: {config.docs / PAGE}")
+    return ExitCode.PASS
+
+
+if __name__ == "__main__":
+    exit_with(main)

@@ -1,0 +1,234 @@
+"""Version 2 of Gate 1, and Gates 2 and 3, at their boundaries and on channels that try to cheat."""
+
+from dataclasses import replace
+
+import pytest
+from recorded import arm, perfect, run
+
+from evaluation.gates.criterion import Thresholds
+from evaluation.gates.inference import Inference
+from evaluation.results import build_results
+
+CRITERIA = [
+    "normal_above_floor",
+    "silence_at_chance",
+    "null_at_chance",
+    "random_at_chance",
+    "shuffle_at_chance",
+    "normal_beats_null",
+    "normal_beats_random",
+    "normal_beats_shuffle",
+    "swap_followed",
+]
+HONEST = {"p0": 80, "normal": 240, "null": 80, "random": 80, "shuffle": 80, "swap": 40}
+
+
+def judged(records, channel="latent_vq", gate="gate1", **options):
+    return build_results(records, {}, **options)["channels"][channel][gate]
+
+
+def said(records, **options):
+    return {item["name"]: item["passed"] for item in judged(records, **options)["criteria"]}
+
+
+def honest(**changed):
+    return run(400, **{**HONEST, **changed})
+
+
+def test_an_honest_channel_passes_every_criterion():
+    gate = judged(honest())
+    assert [item["name"] for item in gate["criteria"]] == CRITERIA
+    assert gate["passed"] is True
+    assert gate["version"] == 2
+
+
+def test_half_understood_passes_where_version_1_refuses():
+    """GATE1.md: a channel understood in half of the episodes succeeds in 12.5% under swap, give or take."""
+    gate = judged(honest(normal=200, swap=51))
+    assert gate["passed"] is True
+    assert gate["version_1"]["passed"] is False
+
+
+@pytest.mark.parametrize(("normal", "passed"), [(137, False), (138, True)])
+def test_floor_at_four_hundred_episodes(normal, passed):
+    assert said(honest(normal=normal))["normal_above_floor"] is passed
+
+
+@pytest.mark.parametrize("control", ["p0", "null", "random", "shuffle"])
+@pytest.mark.parametrize(
+    ("successes", "passed"), [(27, False), (50, False), (51, True), (104, True), (105, None), (130, False)]
+)
+def test_a_control_at_chance_at_its_boundaries(control, successes, passed):
+    # GATE1.md, How many episodes: 51 to 104 of 400; beyond, p < .001 says that it has left chance
+    name = "silence" if control == "p0" else control
+    assert said(honest(**{control: successes}))[f"{name}_at_chance"] is passed
+
+
+def test_a_control_says_what_is_shown():
+    reasons = {
+        count: judged(honest(null=count))["criteria"][2]["reason"] for count in (80, 105, 160)
+    }
+    assert reasons[80] == "Null succeeds in 20.0% of 400 episodes: shown to be within 10 points of chance, 20.0%."
+    assert "neither shown to be within 10 points of chance, 20.0%, nor to have left it" in reasons[105]
+    assert reasons[160].endswith("it has left chance, 20.0%.")
+
+
+def test_without_the_number_of_candidates_chance_is_unknown():
+    records = [replace(record, num_candidates=None) for record in honest()]
+    answers = said(records)
+    assert {name for name, passed in answers.items() if passed is None} == set(CRITERIA[1:5])
+    assert "among how many candidates" in judged(records)["criteria"][1]["reason"]
+
+
+def test_a_chance_above_the_floor_cannot_be_asked():
+    records = [replace(record, num_candidates=2, choice=None, target=None, intended=None) for record in honest()]
+    (_, silence, *_) = judged(records)["criteria"]
+    assert silence["passed"] is None
+    assert silence["reason"] == "Chance is 50.0%, not below the floor of 30.0%: the gate cannot be asked."
+
+
+@pytest.mark.parametrize("control", ["null", "random", "shuffle"])
+def test_normal_must_beat_every_control(control):
+    assert said(honest(**{control: 240}))[f"normal_beats_{control}"] is False
+    assert said(honest(**{control: 300}))[f"normal_beats_{control}"] is False
+
+
+def test_p_values_are_corrected_over_channels_and_controls():
+    """Nested successes: 8 discordant pairs give .0078; of three hypotheses that is .0234."""
+    records = run(100, normal=20, null=12, random=12, shuffle=12)
+    found = build_results(records, {})["channels"]["latent_vq"]["differences"]["null"]
+    assert (found["p"], found["corrected_p"]) == (pytest.approx(0.0078125), pytest.approx(0.0234375))
+    two = [*records, *run(100, channel="other", normal=20, null=12, random=12, shuffle=12)]
+    found = build_results(two, {})["channels"]["other"]["differences"]["null"]
+    assert found["corrected_p"] == pytest.approx(6 * 0.0078125)
+    untrained = [replace(record, trained=False) for record in run(100, channel="new", normal=20, null=12)]
+    found = build_results([*records, *untrained], {})["channels"]
+    assert found["new"]["differences"]["null"]["corrected_p"] is None
+    assert found["latent_vq"]["differences"]["null"]["corrected_p"] == pytest.approx(0.0234375)
+
+
+@pytest.mark.parametrize(("followed", "passed"), [(137, False), (138, True)])
+def test_the_swapped_message_is_followed(followed, passed):
+    def swap(record):
+        wrong = (record.target + 2) % 5
+        return replace(record, choice=record.intended if record.episode_id < followed else wrong)
+
+    records = [swap(r) if r.condition == "swap" else r for r in honest(swap=0)]
+    assert said(records)["swap_followed"] is passed
+
+
+def test_a_crater_by_harm_is_not_following():
+    """Success falls to 0 under swap because wrong messages do harm: nobody picks what they name."""
+    records = [
+        replace(r, choice=(r.target + 2) % 5) if r.condition == "swap" else r for r in honest(swap=0)
+    ]
+    gate = judged(records)
+    assert gate["version_1"]["passed"] is True
+    assert {item["name"] for item in gate["criteria"] if item["passed"] is False} == {"swap_followed"}
+
+
+@pytest.mark.parametrize("lift", [20, 40, 80, 160])
+def test_a_priming_channel_that_lifts_every_condition_alike_never_passes(lift):
+    count = 80 + lift
+    results = build_results(honest(normal=count, null=count, random=count, shuffle=count, swap=count), {})
+    assert results["verdict"] in ("fail", "invalid")
+    assert results["channels"]["latent_vq"]["gate1"]["passed"] is False
+
+
+@pytest.mark.parametrize("missing", ["normal", "null", "random", "shuffle", "swap", "p0"])
+def test_a_missing_condition_cannot_be_told(missing):
+    gate = judged(honest(**{missing: None}))
+    unsure = {item["name"] for item in gate["criteria"] if item["passed"] is None}
+    name = "silence" if missing == "p0" else missing
+    assert unsure == {item for item in CRITERIA if name in item}
+    assert all("was not played" in i["reason"] for i in gate["criteria"] if i["passed"] is None)
+    assert gate["passed"] is None
+
+
+def test_records_that_do_not_say_what_was_picked_cannot_show_following():
+    records = [replace(record, choice=None) for record in honest()]
+    assert said(records)["swap_followed"] is None
+    assert "do not say what was picked" in judged(records)["criteria"][-1]["reason"]
+
+
+def test_too_few_episodes_cannot_be_told():
+    reason = judged(perfect(1))["criteria"][0]["reason"]
+    assert reason.startswith("Too few episodes: even after 1 of 1 the true rate may be as low as 20.7%")
+    few = run(20, normal=20, null=15, random=15, shuffle=15)
+    assert said(few)["normal_beats_null"] is None
+    assert "Too few episodes in which null fails" in judged(few)["criteria"][5]["reason"]
+
+
+@pytest.mark.parametrize(("normal", "passed"), [(217, False), (218, True)])
+def test_gate_2_asks_for_half_of_text(normal, passed):
+    records = [*honest(normal=normal), *arm("text", "normal", 396, 400)]
+    gate = judged(records, gate="gate2")
+    assert gate["passed"] is passed
+    assert gate["criteria"][0]["threshold"] == pytest.approx(0.495)
+    assert judged(records)["passed"] is True
+
+
+def test_gate_2_needs_text():
+    gate = judged(honest(), gate="gate2")
+    assert gate["passed"] is None
+    assert gate["criteria"][0]["reason"] == "The text channel was not played."
+
+
+@pytest.mark.parametrize("missing", ["bits", "tokens", "seconds"])
+def test_gate_3_asks_every_record_for_its_costs(missing):
+    costs = {"bits": 24, "tokens": 4, "seconds": 0.5}
+    records = [replace(r, **costs) for r in honest()]
+    assert judged(records, gate="gate3")["passed"] is True
+    assert build_results(records, {}, gates=(1, 3))["verdict"] == "pass"
+    records[7] = replace(records[7], **{missing: None})
+    gate = judged(records, gate="gate3")
+    assert [i["name"] for i in gate["criteria"] if not i["passed"]] == [f"reports_{missing}"]
+    assert build_results(records, {})["verdict"] == "pass"
+    results = build_results(records, {}, gates=(1, 3))
+    assert results["verdict"] == "invalid"
+    assert f"not every record says its {missing}" in results["sentence"]
+
+
+def test_the_gates_that_decide():
+    records = [*honest(normal=180), *arm("text", "normal", 400, 400)]
+    assert build_results(records, {})["verdict"] == "pass"
+    assert build_results(records, {}, gates=(1, 2))["verdict"] == "fail"
+    assert build_results(records, {}, gates=(2,))["verdict"] == "fail"
+    for gates in ((), (4,), (1, 0)):
+        with pytest.raises(ValueError, match="gates must be some of 1, 2, 3, got"):
+            build_results(records, {}, gates=gates)
+
+
+def sequential(records):
+    results = build_results(records, {}, sequential=True)
+    gate = results["channels"]["latent_vq"]["gate1"]
+    return results, {item["name"]: item["passed"] for item in gate["criteria"]}
+
+
+def test_in_sequence_a_criterion_says_no_only_where_it_is_shown():
+    _, answers = sequential(honest(normal=130, null=110))
+    assert answers["normal_above_floor"] is None, "the sequence reaches over the floor"
+    assert answers["null_at_chance"] is None
+    _, answers = sequential(honest(normal=80, null=200))
+    assert answers["normal_above_floor"] is False
+    assert answers["null_at_chance"] is False
+    assert answers["normal_beats_null"] is None, "no difference shown is no difference disproved"
+
+
+def test_in_sequence_a_clear_channel_is_settled():
+    results, answers = sequential(honest(normal=360, swap=10))
+    assert set(answers.values()) == {True}
+    assert (results["verdict"], results["settled"], results["sequential"]) == ("pass", True, True)
+    results, _ = sequential(run(100, p0=20, normal=90, null=20, random=20, shuffle=20, swap=2))
+    assert (results["verdict"], results["settled"]) == ("inconclusive", False)
+
+
+def test_in_sequence_intervals_are_wider_than_with_n_fixed():
+    fixed = build_results(honest(), {})["channels"]["latent_vq"]["conditions"]["normal"]
+    open_ended = sequential(honest())[0]["channels"]["latent_vq"]["conditions"]["normal"]
+    assert open_ended["ci_low"] < fixed["ci_low"] < fixed["ci_high"] < open_ended["ci_high"]
+
+
+def test_paired_p_without_a_difference_is_one():
+    for open_ended in (False, True):
+        assert Inference(thresholds=Thresholds(), sequential=open_ended).paired_p(0, 0, 10) == 1.0
