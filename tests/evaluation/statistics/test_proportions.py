@@ -1,10 +1,14 @@
-"""Intervals and tests against numbers published elsewhere."""
+"""Intervals of one rate against numbers published elsewhere."""
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
-from evaluation.statistics import mcnemar_exact, wilson
+from evaluation.statistics import clopper_pearson, wilson
 
 # R. G. Newcombe, Statistics in Medicine 17 (1998) 857-872, Table I, method 3.
 NEWCOMBE = [
@@ -20,9 +24,15 @@ ATTEMPT_02 = [(11, 12.8, 35.2), (12, 14.3, 37.4), (14, 17.5, 41.7), (16, 20.8, 4
 # PRIOR_ART.md section 3: smallest successes for CI_low >= .30.
 SMALLEST = [(50, 22), (100, 39), (200, 73), (400, 138)]
 
-# (only first, only second, pairs, p), as printed by R's exact2x2::mcnemar.exact: A. Agresti's approval
-# ratings, and the vignette "Exact McNemar's Test and Matching Confidence Intervals" (M. P. Fay).
-EXACT2X2 = [(86, 150, 1600, 3.716e-05), (2, 9, 44, 0.06543)]
+# (successes, n, confidence, low, high), from R 4.2.2's binom.test.
+BINOM_TEST = [
+    (11, 50, 0.95, 0.115265826038, 0.359611888566),
+    (0, 20, 0.95, 0.0, 0.168433470983),
+    (20, 20, 0.95, 0.831566529017, 1.0),
+    (81, 263, 0.99, 0.236837358166, 0.38625832567),
+]
+
+INTERVALS = pytest.mark.parametrize("interval", [wilson, clopper_pearson])
 
 
 @pytest.mark.parametrize(("successes", "n", "low", "high"), NEWCOMBE)
@@ -43,17 +53,34 @@ def test_smallest_success_above_the_floor(n, smallest):
     assert wilson(smallest - 1, n).ci_low < 0.30 <= wilson(smallest, n).ci_low
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize(("successes", "n", "confidence", "low", "high"), BINOM_TEST)
+def test_clopper_pearson_agrees_with_r(successes, n, confidence, low, high):
+    found = clopper_pearson(successes, n, confidence=confidence)
+    assert (found.ci_low, found.ci_high) == pytest.approx((low, high), abs=1e-11)
+    assert (found.rate, found.confidence) == (successes / n, confidence)
+
+
+def test_clopper_pearson_covers_at_least_as_often_as_it_says():
+    counts = np.arange(31)
+    intervals = [clopper_pearson(int(count), 30) for count in counts]
+    for rate in np.linspace(0.01, 0.99, 99):
+        covers = [found.ci_low <= rate <= found.ci_high for found in intervals]
+        assert binom.pmf(counts, 30, rate)[covers].sum() >= 0.95
+
+
+@INTERVALS
+@settings(max_examples=40)
 @given(n=st.integers(1, 300), share=st.floats(0, 1))
-def test_wilson_holds_its_rate_and_mirrors(n, share):
+def test_an_interval_holds_its_rate_and_mirrors(interval, n, share):
     successes = round(share * n)
-    found, mirrored = wilson(successes, n), wilson(n - successes, n)
+    found, mirrored = interval(successes, n), interval(n - successes, n)
     assert 0 <= found.ci_low <= found.rate <= found.ci_high <= 1
     assert found.ci_low == pytest.approx(1 - mirrored.ci_high, abs=1e-12)
 
 
-def test_more_confidence_is_a_wider_interval():
-    narrow, wide = wilson(20, 50, confidence=0.9), wilson(20, 50, confidence=0.99)
+@INTERVALS
+def test_more_confidence_is_a_wider_interval(interval):
+    narrow, wide = interval(20, 50, confidence=0.9), interval(20, 50, confidence=0.99)
     assert wide.ci_low < narrow.ci_low < narrow.ci_high < wide.ci_high
 
 
@@ -63,6 +90,7 @@ def test_gap_is_the_space_between_two_intervals():
     assert low.gap(middle) < 0
 
 
+@INTERVALS
 @pytest.mark.parametrize(
     ("successes", "n", "confidence", "message"),
     [
@@ -71,35 +99,9 @@ def test_gap_is_the_space_between_two_intervals():
         (-1, 2, 0.95, "successes must be from 0 to n = 2, got -1"),
         (1, 2, 1.0, "confidence must be between 0 and 1, got 1.0"),
         (1, 2, 0.0, "confidence must be between 0 and 1, got 0.0"),
+        (1, 2, math.nan, "confidence must be between 0 and 1, got nan"),
     ],
 )
-def test_an_undefined_interval_raises(successes, n, confidence, message):
+def test_an_undefined_interval_raises(interval, successes, n, confidence, message):
     with pytest.raises(ValueError, match=message):
-        wilson(successes, n, confidence=confidence)
-
-
-@pytest.mark.parametrize(("only_first", "only_second", "num_pairs", "p_value"), EXACT2X2)
-def test_mcnemar_agrees_with_exact2x2(only_first, only_second, num_pairs, p_value):
-    found = mcnemar_exact(only_first=only_first, only_second=only_second, num_pairs=num_pairs)
-    assert found.p_value == pytest.approx(p_value, rel=5e-4)
-    mirrored = mcnemar_exact(only_first=only_second, only_second=only_first, num_pairs=num_pairs)
-    assert mirrored.p_value == found.p_value
-
-
-def test_mcnemar_of_no_discordant_pair_is_one():
-    # R's Exact::mcnemar.2x2: min(1, 2 * pbinom(0, 0, 0.5)) = 1.
-    assert mcnemar_exact(only_first=0, only_second=0, num_pairs=50).p_value == 1.0
-
-
-@pytest.mark.parametrize(
-    ("counts", "message"),
-    [
-        ((0, 0, 0), "num_pairs must be at least 1, got 0"),
-        ((3, 3, 5), "sum to at most num_pairs = 5, got 3 and 3"),
-        ((-1, 3, 5), "got -1 and 3"),
-    ],
-)
-def test_an_undefined_mcnemar_raises(counts, message):
-    only_first, only_second, num_pairs = counts
-    with pytest.raises(ValueError, match=message):
-        mcnemar_exact(only_first=only_first, only_second=only_second, num_pairs=num_pairs)
+        interval(successes, n, confidence=confidence)

@@ -1,0 +1,124 @@
+"""How many episodes does Gate 1's floor need, or what chance does a channel have with those there are?
+
+    python -m evaluation.power --true-rate 0.4 --power 0.95
+    python -m evaluation.power --true-rate 0.4 --episodes 50
+
+Computes the exact chance that the lower end of Wilson's interval reaches the floor. Plays nothing and needs
+no model. Exit codes: 0 done, 2 usage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from agents.command_line import ExitCode, exit_with
+from evaluation import cells
+from evaluation.statistics import episodes_needed, fewest_episodes, gate_power, least_successes
+
+USUAL_POWER = 0.95
+USUAL_NUMBERS = (50, 100, 200, 400, 800)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerConfig:
+    """What is asked.
+
+    Args:
+        true_rate: the share of episodes in which the channel would succeed, if there were no end of them.
+        power: the chance to pass that is asked for, 0.95 if nothing is said.
+        floor: what the lower end of the interval must reach.
+        confidence: nominal coverage of the interval.
+        episodes: ask for the chance to pass with so many episodes, rather than for the number needed.
+    """
+
+    true_rate: float
+    power: float | None = None
+    floor: float = 0.30
+    confidence: float = 0.95
+    episodes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.power is not None and self.episodes is not None:
+            raise ValueError(
+                f"power must not be given with episodes, which asks what the power is, "
+                f"got {self.power} and {self.episodes}"
+            )
+
+
+def run(config: PowerConfig) -> int:
+    """Answer in a sentence, with a table below."""
+    console = Console()
+    if config.episodes is None:
+        n = _say_number(config, console)
+    else:
+        n = config.episodes
+        _say_power(config, n, console)
+    console.print(_table(config, n))
+    return ExitCode.PASS
+
+
+def _say_number(config: PowerConfig, console: Console) -> int:
+    """Print how many episodes are needed, and return it."""
+    power = USUAL_POWER if config.power is None else config.power
+    n = episodes_needed(config.true_rate, power, config.floor, config.confidence)
+    fewest = fewest_episodes(config.true_rate, power, config.floor, config.confidence)
+    least = least_successes(n, config.floor, config.confidence)
+    console.print(
+        f"{_episodes(n)}: with so many or more, a channel whose true success is {config.true_rate:.6g} "
+        f"reaches the floor of {config.floor:.6g} with a chance of at least {power:.6g}. "
+        f"With {_episodes(n)} it must succeed in at least {least}.",
+        soft_wrap=True,
+    )
+    if fewest < n:
+        console.print(
+            f"The smallest number with that chance is {fewest}, but some number between falls short of it: "
+            f"one more episode can ask for one more success.",
+            soft_wrap=True,
+        )
+    return n
+
+
+def _say_power(config: PowerConfig, n: int, console: Console) -> None:
+    """Print the chance to pass with n episodes."""
+    chance = gate_power(config.true_rate, n, config.floor, config.confidence)
+    least = least_successes(n, config.floor, config.confidence)
+    needed = "no number of successes is enough" if least is None else f"it must succeed in at least {least}"
+    console.print(
+        f"{_episodes(n)}: a channel whose true success is {config.true_rate:.6g} reaches the floor of "
+        f"{config.floor:.6g} with a chance of {cells.percent(chance)}; {needed}.",
+        soft_wrap=True,
+    )
+
+
+def _table(config: PowerConfig, n: int) -> Table:
+    """The chance to pass at the usual numbers of episodes and at n."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for header in ("episodes", "least successes", "chance to pass"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for number in sorted({*USUAL_NUMBERS, n}):
+        least = least_successes(number, config.floor, config.confidence)
+        chance = gate_power(config.true_rate, number, config.floor, config.confidence)
+        style = "bold" if number == n else ""
+        table.add_row(
+            str(number), "none" if least is None else str(least), cells.percent(chance), style=style
+        )
+    return table
+
+
+def _episodes(n: int) -> str:
+    return f"{n} episode{'' if n == 1 else 's'}"
+
+
+def main() -> int:
+    """Entry point of `python -m evaluation.power`."""
+    config = tyro.cli(PowerConfig, description=__doc__, prog="evaluation.power")
+    return run(config)
+
+
+if __name__ == "__main__":
+    exit_with(main)

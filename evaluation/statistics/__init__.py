@@ -1,0 +1,42 @@
+"""The statistics that the gates and studies read, one idea a module."""
+
+from evaluation.statistics.clusters import ClusteredProportion, clustered
+from evaluation.statistics.equivalence import Equivalence, acceptance, equivalence
+from evaluation.statistics.information import (
+    Information,
+    confusion_information,
+    crossed_at_least,
+    fano_bound,
+)
+from evaluation.statistics.multiple import holm
+from evaluation.statistics.paired import Difference, PairedTest, difference, mcnemar_exact, paired_difference
+from evaluation.statistics.proportions import Proportion, clopper_pearson, wilson
+from evaluation.statistics.sample_size import episodes_needed, fewest_episodes, gate_power, least_successes
+from evaluation.statistics.sequence import confidence_sequence, sequential_p
+
+__all__ = [
+    "ClusteredProportion",
+    "Difference",
+    "Equivalence",
+    "Information",
+    "PairedTest",
+    "Proportion",
+    "acceptance",
+    "clopper_pearson",
+    "clustered",
+    "confidence_sequence",
+    "confusion_information",
+    "crossed_at_least",
+    "difference",
+    "episodes_needed",
+    "equivalence",
+    "fano_bound",
+    "fewest_episodes",
+    "gate_power",
+    "holm",
+    "least_successes",
+    "mcnemar_exact",
+    "paired_difference",
+    "sequential_p",
+    "wilson",
+]
