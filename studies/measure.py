@@ -36,7 +36,7 @@ def measure(pair: Pair, channel: Channel, config: PlayConfig, *, with_text: bool
         "resample_probability": config.resample_probability,
         "conditions": {name: _brief(row) for name, row in found["conditions"].items()},
         "swap_consistency": _brief(found["swap_consistency"]),
-        "gate1": found["gate1"]["passed"],
+        "gate1": found["gate1"]["version_1"]["passed"],  # the rule under which the study was planned
         "p0": _brief(results["p0"]),
         "text": _brief(text["conditions"]["normal"]) if text else None,
         "diagnostics": results["diagnostics"][channel.name]
