@@ -1,18 +1,18 @@
 """Put channels through Gate 1: does the message carry meaning?
 
     python -m evaluation.gate1 --channels all
+    python -m evaluation.gate1 --channels all --resume
     python -m evaluation.gate1 --from-episodes episodes.jsonl
 
 Plays every channel under every condition on the same test episodes, judges the records by the
-rule in evaluation/GATE1.md, and writes episodes.jsonl, results.json, report.md, success.png and, for
-every trained channel of codes, atlas-CHANNEL.png.
-Exit codes: 0 pass, 1 fail, 2 usage, 3 could not run, 4 inconclusive.
+rule in evaluation/GATE1.md, and writes run.json (what is played), episodes.jsonl, results.json, the
+reports and their pictures. What is in the folder of an earlier, finished run is replaced.
+Exit codes: 0 pass, 1 fail, 2 usage, 3 could not run, 4 inconclusive, 5 invalid.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from typing import Any
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import track
 
 from agents.command_line import RunError, exit_with
 from agents.pair import ModelConfig, Pair
@@ -28,13 +27,25 @@ from envs.world import objects_world
 from evaluation.atlas import atlas_file, draw_atlas, panels_of
 from evaluation.contestants import chosen_channels, enter, find_checkpoint, given_checkpoints
 from evaluation.diagnostics import diagnose, diagnosed_referents, speak_of
-from evaluation.files import write_whole
+from evaluation.flops import counted_episodes, receiver_flops
 from evaluation.judge import EXIT_CODES, judge, judge_file, write_run
-from evaluation.play import Contestant, PlayConfig, num_batches, play
+from evaluation.play import Contestant, PlayConfig, num_plays, play, write_script
+from evaluation.progress import playing_progress
 from evaluation.provenance import describe
-from evaluation.records import EpisodeRecord, RecordWriter
+from evaluation.records import RecordWriter
 from evaluation.report import print_table
 from evaluation.results import Results
+from evaluation.run_folder import (
+    EPISODES_FILE,
+    check_folder,
+    define,
+    prepare_folder,
+    records_so_far,
+    was_sequential,
+)
+from evaluation.tally import OpenTally
+from evaluation.until_decided import LOOK_EVERY, UntilDecided
+from evaluation.verdict import GATES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +55,10 @@ class Gate1Config:
     Args:
         channels: names, or all.
         checkpoint: checkpoint files or run folders; by default the newest that fits, under `runs`.
+        gate: which gates decide the verdict, such as 1,2,3; all are reported.
+        until_decided: stop as soon as the verdict of every trained channel is settled, by intervals that are
+            valid at every n; it is looked every 50 episodes, and `episodes` is the most that is played.
+        resume: continue what the folder holds, instead of refusing an unfinished run.
         from_episodes: judge these recorded episodes again, without any model.
         folder: where the results go; by default runs/gate1, and runs/gate1-judged-again for recorded
             episodes, so that judging them never replaces what was written when they were played.
@@ -54,11 +69,33 @@ class Gate1Config:
 
     channels: tuple[str, ...] = ("all",)
     checkpoint: tuple[Path, ...] = ()
+    gate: tuple[str, ...] = ("1",)
+    until_decided: bool = False
+    resume: bool = False
     from_episodes: Path | None = None
     folder: Path | None = None
     runs: Path = Path("runs")
     play: PlayConfig = field(default_factory=PlayConfig)
     models: ModelConfig = field(default_factory=ModelConfig)
+
+    def __post_init__(self) -> None:
+        if self.resume and self.from_episodes is not None:
+            raise ValueError(
+                f"resume must not go with from_episodes, which plays nothing, got {self.from_episodes}"
+            )
+        asked = self._asked()
+        if not asked or not asked <= {str(gate) for gate in GATES}:
+            raise ValueError(
+                f"gate must be some of {', '.join(map(str, GATES))}, got {','.join(self.gate)!r}"
+            )
+
+    @property
+    def gates(self) -> tuple[int, ...]:
+        """The gates that decide, in ascending order."""
+        return tuple(gate for gate in GATES if str(gate) in self._asked())
+
+    def _asked(self) -> set[str]:
+        return {part.strip() for given in self.gate for part in given.split(",") if part.strip()}
 
 
 def run(config: Gate1Config, arguments: list[str]) -> int:
@@ -66,7 +103,8 @@ def run(config: Gate1Config, arguments: list[str]) -> int:
     console = Console()
     if config.from_episodes is not None:
         folder = config.folder or Path("runs/gate1-judged-again")
-        results = judge_file(config.from_episodes, folder)
+        sequential = config.until_decided or was_sequential(config.from_episodes)
+        results = judge_file(config.from_episodes, folder, gates=config.gates, sequential=sequential)
     else:
         folder = config.folder or Path("runs/gate1")
         results = play_and_judge(config, folder, arguments, console)
@@ -79,29 +117,81 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
     """Play all channels; the episodes are on disk as they are played."""
     names = chosen_channels(config.channels)
     given = given_checkpoints(config.checkpoint, names)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_folder(folder, config.resume)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded, and the sender reads"):
         pair = Pair.load(config.models, objects_world())
         files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
         contestants = {name: enter(name, pair, files[name]) for name in names}
-    with console.status("the channels are diagnosed"):
-        diagnostics, pictures = examine(pair, contestants)
     used = {name: file for name, file in files.items() if file}
     provenance = describe("evaluation.gate1", arguments, config.play, pair, used)
-    with RecordWriter(folder / "episodes.jsonl") as writer:
-        try:
-            records = _played(pair, contestants, config.play, writer, console)
-            results = judge(records, provenance, diagnostics)
-        except KeyboardInterrupt:
-            raise RunError(
-                f"interrupted; the episodes played so far are kept in {folder / 'episodes.jsonl'} "
-                f"and can be judged with --from-episodes"
-            ) from None
-    write_run(results, folder)
-    for file, picture in pictures.items():
-        write_whole(folder / file, picture)
+    look_every = None
+    if config.until_decided:
+        look_every = LOOK_EVERY
+        provenance |= {"sequential": True, "look_every": look_every}
+    prepare_folder(folder, define(provenance, config.play, contestants, look_every), config.resume)
+    with console.status("the channels are diagnosed"):
+        diagnostics, pictures = examine(pair, contestants)
+        for name, flops in count_flops(pair, contestants, config.play).items():
+            diagnostics.setdefault(name, {})["receiver_flops"] = flops
+    tally = OpenTally()
+    settled = UntilDecided(tally, provenance, config.gates) if config.until_decided else None
+    try:
+        play_all(pair, contestants, config.play, folder / EPISODES_FILE, tally, settled, console)
+    except KeyboardInterrupt:
+        raise RunError(
+            f"interrupted; the episodes played so far are kept in {folder / EPISODES_FILE}: add --resume to "
+            f"the same command to go on; as they are they can be judged with --from-episodes"
+        ) from None
+    results = judge(
+        tally.close(), provenance, diagnostics, gates=config.gates, sequential=config.until_decided
+    )
+    write_run(results, folder, folder / EPISODES_FILE, pictures)
     return results
+
+
+def play_all(
+    pair: Pair,
+    contestants: dict[str, Contestant],
+    config: PlayConfig,
+    path: Path,
+    tally: OpenTally,
+    settled: UntilDecided | None,
+    console: Console,
+) -> None:
+    """Play what is not in the file yet; each batch is in the file before the next one is played.
+
+    Args:
+        pair: who plays.
+        contestants: the channels, by name.
+        config: which episodes.
+        path: the episodes file; what it holds is read and checked, and written after.
+        tally: to which all records are added.
+        settled: asked every LOOK_EVERY episodes whether that is enough.
+        console: where progress is shown.
+
+    Raises:
+        ValueError: if the file is not of this run.
+    """
+    look_every = None if settled is None else LOOK_EVERY
+    script, done = write_script(pair.world, config), 0
+    for record in records_so_far(path, contestants, config, script, look_every):
+        tally.add(record)
+        done += 1
+    with RecordWriter(path, append=True) as writer, playing_progress(console) as progress:
+        task = progress.add_task("", total=num_plays(contestants, config), completed=done)
+        batches = play(pair, contestants, config, done=done, look_every=look_every, settled=settled)
+        for batch in batches:
+            writer.write(batch)
+            for record in batch:
+                tally.add(record)
+            progress.advance(task, len(batch))
+
+
+def count_flops(pair: Pair, contestants: dict[str, Contestant], config: PlayConfig) -> dict[str, float]:
+    """What an episode over each channel costs the receiver, by name."""
+    episodes = counted_episodes(pair.world, config)
+    return {name: receiver_flops(pair, entry.channel, episodes) for name, entry in contestants.items()}
 
 
 def examine(
@@ -129,17 +219,6 @@ def examine(
             title = f"{name}: what its codes stand for"
             pictures[file] = draw_atlas(panels, spoken.codebook_size, title)
     return diagnostics, pictures
-
-
-def _played(
-    pair: Pair, contestants: dict[str, Contestant], config: PlayConfig, writer: RecordWriter, console: Console
-) -> Iterator[EpisodeRecord]:
-    """The records, each written before it is judged."""
-    total = num_batches(contestants, config)
-    batches = play(pair, contestants, config)
-    for batch in track(batches, "playing", total=total, console=console, transient=True):
-        writer.write(batch)
-        yield from batch
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ from evaluation.script import PlayConfig, Script, message_rng, rounds, write_scr
 from evaluation.stopwatch import timed
 from evaluation.table import Table
 
-__all__ = ["Contestant", "PlayConfig", "Turn", "num_batches", "play", "turns", "write_script"]
+__all__ = ["Contestant", "PlayConfig", "Turn", "num_batches", "num_plays", "play", "turns", "write_script"]
 
 _DELIVERY: dict[str, Condition] = {**{name: name for name in CONDITIONS}, REORDERED: "normal"}
 
@@ -93,6 +93,11 @@ def turns(
 def num_batches(contestants: dict[str, Contestant], config: PlayConfig) -> int:
     """How many batches `play` yields at most."""
     return sum(1 for _ in turns(contestants, config))
+
+
+def num_plays(contestants: dict[str, Contestant], config: PlayConfig) -> int:
+    """How many records `play` yields at most: one an episode, channel and condition."""
+    return config.episodes * sum(1 for _ in _plays(contestants))
 
 
 def conditions_of(name: str, contestant: Contestant) -> Sequence[str]:

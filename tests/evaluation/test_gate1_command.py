@@ -14,6 +14,7 @@ from evaluation import gate1
 from evaluation.contestants import chosen_channels, given_checkpoints
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once")
+JUDGED = {"results.json", "report.md", "report.html", "junit.xml", "success.png"}
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,9 @@ def checkpoint(tmp_path_factory, pocket_pair):
 
 @pytest.fixture(autouse=True)
 def few_referents_are_diagnosed(monkeypatch):
-    """What a channel says of all of them takes seconds a command."""
+    """What a channel says of all of them takes seconds a command; so does counting many episodes' flops."""
     monkeypatch.setattr("evaluation.diagnostics.MOST_REFERENTS", 40)
+    monkeypatch.setattr("evaluation.flops.COUNTED_EPISODES", 1)
 
 
 def command(*arguments):
@@ -64,13 +66,14 @@ def test_a_codec_that_never_learned_fails(checkpoint, tmp_path, capsys):
     assert len(provenance["sha256"]) == 64
     assert provenance["training"] == {"seed": 0}
     assert results["provenance"]["seeds"] == {"evaluation": 0}
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "results.json", "report.md", "success.png", "episodes.jsonl", "atlas-latent_vq.png"
-    }  # fmt: skip
+    played = {"run.json", "episodes.jsonl", "atlas-latent_vq.png"}
+    assert {path.name for path in tmp_path.iterdir()} == JUDGED | played
     diagnosed = results["diagnostics"]
     assert diagnosed["latent_vq"]["num_referents"] == diagnosed["text"]["num_referents"] == 40
     assert diagnosed["latent_vq"]["nll"].keys() == results["channels"]["latent_vq"]["conditions"].keys()
-    assert diagnosed["silence"].keys() == {"nll"}
+    assert diagnosed["silence"].keys() == {"nll", "receiver_flops"}
+    flops = {name: found["receiver_flops"] for name, found in diagnosed.items()}
+    assert 1e6 < flops["silence"] < flops["text"] <= flops["latent_vq"] < 1e9
     assert "](atlas-latent_vq.png)" in (tmp_path / "report.md").read_text()
     shown = capsys.readouterr().out
     assert results["sentence"].split()[0] in shown
@@ -97,7 +100,7 @@ def test_recorded_episodes_give_the_same_judgement_without_a_model(checkpoint, t
     assert one["verdict"] == other["verdict"]
     for name, found in other["diagnostics"].items():
         assert found == {"nll": one["diagnostics"][name]["nll"]}, "the rest needs the channel itself"
-    assert {path.name for path in again.iterdir()} == {"results.json", "report.md", "success.png"}
+    assert {path.name for path in again.iterdir()} == JUDGED
 
 
 def test_judging_again_does_not_replace_what_was_written_when_playing(tmp_path, monkeypatch):
@@ -161,22 +164,6 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
     arguments = ("--channels", "text", "--folder", str(tmp_path / "file" / "out"), "--device", "cpu")
     assert command(*arguments) == ExitCode.COULD_NOT_RUN
     assert "file" in capsys.readouterr().err
-
-
-def test_ctrl_c_keeps_the_episodes_that_were_played(tmp_path, capsys, monkeypatch):
-    played = gate1.play
-
-    def interrupted(*arguments):
-        for number, batch in enumerate(played(*arguments)):
-            if number == 2:
-                raise KeyboardInterrupt
-            yield batch
-
-    monkeypatch.setattr(gate1, "play", interrupted)
-    arguments = ("--channels", "text", "--episodes", "10", "--folder", str(tmp_path), "--device", "cpu")
-    assert command(*arguments) == ExitCode.COULD_NOT_RUN
-    assert "can be judged with --from-episodes" in " ".join(capsys.readouterr().err.split())
-    assert len((tmp_path / "episodes.jsonl").read_text().splitlines()) == 20
 
 
 def test_silence_always_plays_and_all_means_all():

@@ -1,0 +1,38 @@
+"""Stopping a run as soon as its judgement is settled, however many episodes that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from evaluation.judge import judge
+from evaluation.results import Results
+from evaluation.tally import OpenTally
+
+LOOK_EVERY = 50
+"""Episodes between two looks. How many are played at once is a matter of speed and changes nothing in it."""
+
+
+class UntilDecided:
+    """Asks the judge whether what was gathered so far settles the judgement, with intervals valid at every n.
+
+    Args:
+        tally: to which the records are added as they are played.
+        provenance: of the run.
+        gates: those that decide.
+        ask: the judge, called as `evaluation.judge.judge` is.
+    """
+
+    def __init__(
+        self,
+        tally: OpenTally,
+        provenance: Mapping[str, Any],
+        gates: Sequence[int],
+        ask: Callable[..., Results] = judge,
+    ) -> None:
+        self._tally, self._provenance, self._gates, self._ask = tally, provenance, gates, ask
+
+    def __call__(self) -> bool:
+        """Whether no further episode can change what is said of any trained channel."""
+        results = self._ask(self._tally.close(), self._provenance, gates=self._gates, sequential=True)
+        return bool(results["settled"])
