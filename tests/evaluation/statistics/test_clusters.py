@@ -67,7 +67,7 @@ def test_the_order_and_the_names_of_clusters_do_not_matter():
 
 def test_coverage_where_contexts_are_shared():
     # each of 40 contexts has a rate of its own, Beta(2, 3), and 10 episodes: Wilson's interval holds the mean
-    # in four of five draws
+    # in three of four draws
     rng = np.random.default_rng(0)
     draws = rng.binomial(10, rng.beta(2, 3, size=(150, 40)))
     held, plain = 0, 0

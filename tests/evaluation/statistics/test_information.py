@@ -94,10 +94,18 @@ def test_the_jackknife_leaves_out_one_episode_at_a_time(table):
 
 
 def test_no_error_seen_is_no_certainty():
-    # as exact as can be told from 400 episodes: with 1% of errors, none is seen in 1.8% of cases
+    # between the rule of three, at most 3 / n errors, and Wilson's upper end for none, about z^2 / n
     found = confusion_information(np.diag([100, 100, 100, 100]))
     assert found.bits == found.ci_high == 2.0
-    assert fano_bound(0.988, 4) < found.ci_low < fano_bound(0.985, 4) + 0.05
+    assert fano_bound(1 - 3.84 / 400, 4) < found.ci_low < fano_bound(1 - 3 / 400, 4)
+
+
+def test_an_estimate_below_0_does_not_lower_the_upper_end():
+    table = np.full((2, 2), 100)
+    assert _jackknife(table.astype(float))[0] < -0.001
+    found = confusion_information(table)
+    assert found.bits == 0
+    assert found.ci_high >= norm.ppf(0.975) ** 2 / 400
 
 
 def test_a_receiver_that_never_varies_is_no_certainty_either():

@@ -73,10 +73,10 @@ def test_the_paired_difference_agrees_with_contingencytables(both, first, second
 
 
 def test_a_negative_correlation_is_not_corrected():
-    # by hand from Newcombe's formula: rates 15/40 and 15/40, Wilson's ends 0.24216 and 0.52966,
-    # phi = (2 * 12 - 13 * 13) / (15 * 25) = -0.386667, the distances 0.132837 and 0.154659
+    # by hand from Newcombe's formula: rates 15/40 and 15/40, Wilson's ends 0.242230 and 0.529676,
+    # phi = (2 * 12 - 13 * 13) / (15 * 25) = -0.386667, the distances 0.132770 and 0.154676
     found = paired_difference(both=2, only_first=13, only_second=13, neither=12)
-    assert found.ci_high == -found.ci_low == pytest.approx(0.2396, abs=1e-4)
+    assert found.ci_high == -found.ci_low == pytest.approx(0.239654, abs=2e-6)
 
 
 def test_a_small_positive_correlation_counts_as_none():
