@@ -65,10 +65,11 @@ def test_a_control_at_chance_at_its_boundaries(control, successes, passed):
 
 
 def test_a_control_says_what_is_shown():
-    reasons = {
-        count: judged(honest(null=count))["criteria"][2]["reason"] for count in (80, 105, 160)
-    }
-    assert reasons[80] == "Null succeeds in 20.0% of 400 episodes: shown to be within 10 points of chance, 20.0%."
+    reasons = {count: judged(honest(null=count))["criteria"][2]["reason"] for count in (80, 105, 160)}
+    assert (
+        reasons[80]
+        == "Null succeeds in 20.0% of 400 episodes: shown to be within 10 points of chance, 20.0%."
+    )
     assert "neither shown to be within 10 points of chance, 20.0%, nor to have left it" in reasons[105]
     assert reasons[160].endswith("it has left chance, 20.0%.")
 
@@ -81,7 +82,9 @@ def test_without_the_number_of_candidates_chance_is_unknown():
 
 
 def test_a_chance_above_the_floor_cannot_be_asked():
-    records = [replace(record, num_candidates=2, choice=None, target=None, intended=None) for record in honest()]
+    records = [
+        replace(record, num_candidates=2, choice=None, target=None, intended=None) for record in honest()
+    ]
     (_, silence, *_) = judged(records)["criteria"]
     assert silence["passed"] is None
     assert silence["reason"] == "Chance is 50.0%, not below the floor of 30.0%: the gate cannot be asked."
@@ -119,9 +122,7 @@ def test_the_swapped_message_is_followed(followed, passed):
 
 def test_a_crater_by_harm_is_not_following():
     """Success falls to 0 under swap because wrong messages do harm: nobody picks what they name."""
-    records = [
-        replace(r, choice=(r.target + 2) % 5) if r.condition == "swap" else r for r in honest(swap=0)
-    ]
+    records = [replace(r, choice=(r.target + 2) % 5) if r.condition == "swap" else r for r in honest(swap=0)]
     gate = judged(records)
     assert gate["version_1"]["passed"] is True
     assert {item["name"] for item in gate["criteria"] if item["passed"] is False} == {"swap_followed"}

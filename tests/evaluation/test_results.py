@@ -88,9 +88,21 @@ def without(records, channel, condition):
             "fail",
             "a and b carry",
         ),
-        (run(400, p0=200, normal=400, null=80, random=80, shuffle=80, swap=0), "invalid", "without a message"),
-        (run(400, p0=80, normal=400, null=160, random=80, shuffle=80, swap=0), "invalid", "null succeeds in 40.0%"),
-        (run(400, p0=80, normal=160, null=80, random=80, shuffle=80, swap=160), "invalid", "under swap success"),
+        (
+            run(400, p0=200, normal=400, null=80, random=80, shuffle=80, swap=0),
+            "invalid",
+            "without a message",
+        ),
+        (
+            run(400, p0=80, normal=400, null=160, random=80, shuffle=80, swap=0),
+            "invalid",
+            "null succeeds in 40.0%",
+        ),
+        (
+            run(400, p0=80, normal=160, null=80, random=80, shuffle=80, swap=160),
+            "invalid",
+            "under swap success",
+        ),
     ],
 )
 def test_verdict(records, verdict, word):
@@ -270,7 +282,9 @@ def test_strict_json_with_every_documented_key():
     assert set(latent["conditions"]["swap"]) == {"n", "successes", "rate", "ci_low", "ci_high"}
     gate = latent["gate1"]
     rules = [gate, gate["version_1"], gate["original_rule"], latent["gate2"], latent["gate3"]]
-    criteria = [item for rule in [*rules, latent["validity"], results["validity"]] for item in rule["criteria"]]
+    criteria = [
+        item for rule in [*rules, latent["validity"], results["validity"]] for item in rule["criteria"]
+    ]
     assert all(set(c) == {"name", "statistic", "threshold", "passed", "reason"} for c in criteria)
     assert {c["name"] for c in criteria} == documented("## A criterion")
 

@@ -69,7 +69,10 @@ def test_targets_must_agree(sound):
         for r in sound
     ]
     assert failing(other) == {"environment_loaded"}
-    assert "targets differ from those of simulated, normal in 1 episodes" in checks(other)["environment_loaded"]["reason"]
+    assert (
+        "targets differ from those of simulated, normal in 1 episodes"
+        in checks(other)["environment_loaded"]["reason"]
+    )
 
 
 def test_a_pick_is_the_most_probable(sound):
@@ -132,7 +135,9 @@ def test_a_prefix_that_never_arrives(sound):
 @pytest.mark.parametrize("condition", ["null", "random"])
 def test_null_and_random_stay_at_chance(sound, condition):
     def right(r):
-        return replace(r, choice=r.target, success=True, probabilities=[float(i == r.target) for i in range(5)])
+        return replace(
+            r, choice=r.target, success=True, probabilities=[float(i == r.target) for i in range(5)]
+        )
 
     records = [right(r) if r.condition == condition else r for r in sound]
     assert failing(records) == {"controls_with_p0"}

@@ -1,0 +1,136 @@
+"""The simulation keeps its promises, the failures are caught, and the page is made of what was simulated."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.records import CONDITIONS
+from evaluation.results import build_results
+from evaluation.tally import gather
+from studies.calibration import CalibrationConfig, write_page
+from studies.calibration_plan import EPISODES, TRUTHS, Cell, cells
+from studies.failures import FAILURES, judge_failure, original_records
+from studies.simulated import Truth, records_of, simulate, tally_of
+
+MANY = 20_000
+ROOT = Path(__file__).parents[2]
+
+
+def rates(truth, seed=0):
+    played = simulate(truth, MANY, np.random.default_rng(seed))
+    found = {name: float((picks == played.target).mean()) for name, picks in played.picks.items()}
+    followed = float((played.picks["swap"] == played.foil).mean())
+    return found, followed, float((played.silence == played.target).mean())
+
+
+@pytest.mark.parametrize("success", [0.25, 0.5, 0.95])
+def test_a_simulated_channel_has_its_true_success(success):
+    found, followed, silence = rates(Truth.of_success(success))
+    assert found["normal"] == pytest.approx(success, abs=0.01)
+    assert followed == pytest.approx(success, abs=0.01)
+    assert found["swap"] == pytest.approx((1 - success) / 4, abs=0.01)
+    for rate in (found["null"], found["random"], found["shuffle"], silence):
+        assert rate == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_priming_channel_lifts_its_conditions_alike():
+    found, followed, silence = rates(Truth.of_priming(0.2))
+    assert all(found[condition] == pytest.approx(0.4, abs=0.011) for condition in CONDITIONS)
+    assert followed == pytest.approx(0.15, abs=0.01)
+    assert silence == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_truth_below_chance_is_refused():
+    with pytest.raises(ValueError, match=r"rate must be from chance, 0\.2, to 1, got 0\.1"):
+        Truth.of_success(0.1)
+
+
+def test_the_short_way_and_the_records_agree():
+    played = simulate(Truth.of_success(0.6), 60, np.random.default_rng(3))
+    short, long = tally_of(played, 5), gather(records_of(played, 5))
+    for name, channel in long.channels.items():
+        for condition, arm in channel.arms.items():
+            other = short.channels[name].arms[condition]
+            for field in ("episode_ids", "success", "choice", "target", "intended"):
+                assert (getattr(arm, field) == getattr(other, field)).all(), (name, condition, field)
+
+
+def test_a_cell_is_the_same_however_it_is_run():
+    cell = Cell(truth="true success 90%", n=100, until_decided=False, experiments=5, seed=1)
+    assert cell.run() == cell.run()
+    assert sum(cell.run()["version_2"].values()) == 5
+
+
+def test_stopping_early_plays_fewer_episodes():
+    cell = Cell(truth="true success 95%", n=400, until_decided=True, experiments=4, seed=0)
+    found = cell.run()
+    assert 50 <= found["mean_n"] <= 400
+    useless = Cell(truth="useless", n=400, until_decided=True, experiments=4, seed=0).run()
+    assert "pass" not in useless["version_2"]
+
+
+def test_the_plan_has_every_truth_at_every_n():
+    planned = {(cell.truth, cell.n, cell.until_decided) for cell in cells(1, 0)}
+    assert len(planned) == len(TRUTHS) * (len(EPISODES) + 1)
+
+
+# the criterion or check that is there for the failure
+MEANT = {
+    1: "reports_bits", 2: "controls_with_p0", 3: "injection_active", 5: "shuffle_deranges",
+    6: "controls_with_p0", 9: "injection_active", 11: "normal_above_floor", 14: "no_text_leak",
+    15: "normal_above_floor", 16: "charged_honestly", 18: "environment_loaded", 20: "environment_loaded",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("failure", [f for f in FAILURES if f.records], ids=lambda f: str(f.number))
+def test_no_failure_passes_and_each_is_caught_by_what_is_there_for_it(failure):
+    caught = judge_failure(failure)
+    assert caught.verdict in ("fail", "invalid", "refused")
+    if failure.number in MEANT:
+        assert MEANT[failure.number] in caught.by
+
+
+def test_all_failures_are_listed_and_what_leaves_no_records_is_held_by_something_that_exists():
+    assert [failure.number for failure in FAILURES] == list(range(1, 26))
+    for failure in FAILURES:
+        if failure.records is None:
+            path, name = failure.held_by.split("::")
+            assert f"def {name}(" in (ROOT / path).read_text(), failure
+            with pytest.raises(ValueError, match=f"failure {failure.number} leaves no trace"):
+                judge_failure(failure)
+
+
+def test_the_original_experiment_fails_and_says_that_its_conditions_are_alike():
+    results = build_results(original_records(), {})
+    assert results["verdict"] == "fail"
+    assert (
+        "The four conditions normal, null, random and shuffle of latent cannot be told apart"
+        in results["sentence"]
+    )
+    assert set(results["channels"]) == {"latent", "silence"}
+
+
+def test_the_page_is_made_of_the_cells(tmp_path):
+    rows = [
+        {
+            "truth": cell.truth, "n": cell.n, "until_decided": cell.until_decided, "experiments": 1000,
+            "seed": 0, "version_2": {"pass": 123, "fail": 877}, "version_1": {"pass": 45, "fail": 955},
+            "mean_n": 210.0,
+        }
+        for cell in cells(1000, 0)
+    ]  # fmt: skip
+    write_page(json.loads(json.dumps(rows)), tmp_path)
+    page = (tmp_path / "calibration.md").read_text()
+    assert "| useless | 4.5 | 12.3 |" in page
+    assert "The worst cell of version 2 is 12.30%" in page
+    assert page.count("![") == 1
+    assert (tmp_path / "calibration.png").read_bytes().startswith(b"\x89PNG")
+    assert len((tmp_path / "original_experiment.jsonl").read_text().splitlines()) == 250
+
+
+@pytest.mark.parametrize(("name", "value"), [("experiments", 0), ("seed", -1), ("jobs", 0)])
+def test_bad_settings_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be .*got {value}"):
+        CalibrationConfig(**{name: value})
