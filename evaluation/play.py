@@ -23,7 +23,17 @@ from evaluation.script import PlayConfig, Script, message_rng, rounds, write_scr
 from evaluation.stopwatch import timed
 from evaluation.table import Table
 
-__all__ = ["Contestant", "PlayConfig", "Turn", "num_batches", "num_plays", "play", "turns", "write_script"]
+__all__ = [
+    "Contestant",
+    "PlayConfig",
+    "Turn",
+    "conditions_of",
+    "num_batches",
+    "num_plays",
+    "play",
+    "turns",
+    "write_script",
+]
 
 _DELIVERY: dict[str, Condition] = {**{name: name for name in CONDITIONS}, REORDERED: "normal"}
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from evaluation.episodes_file import drop_cut_line, read_records
 from evaluation.files import write_whole
-from evaluation.play import Contestant, PlayConfig, turns
+from evaluation.play import Contestant, PlayConfig, conditions_of, turns
 from evaluation.records import EpisodeRecord
 from evaluation.script import Script
 
@@ -51,7 +51,7 @@ def define(
             name: {
                 "settings": asdict(contestant.channel.config),
                 "trained": contestant.trained,
-                "conditions": contestant.conditions,
+                "conditions": conditions_of(name, contestant),
                 "checkpoint": checkpoints[name]["sha256"] if name in checkpoints else None,
             }
             for name, contestant in contestants.items()

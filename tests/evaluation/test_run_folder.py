@@ -110,6 +110,7 @@ def test_a_run_is_its_episodes_its_contestants_and_its_models(definition):
     assert definition["contestants"]["latent_vq"]["settings"]["k"] == 2
     assert definition["contestants"]["text"]["checkpoint"] is None
     assert definition["contestants"]["text"]["conditions"] == ["normal", "swap"]
+    assert definition["contestants"]["silence"]["conditions"] == ["normal", "reordered"]
     assert definition["models"] == {"sender": "hash of sender", "receiver": "hash of receiver"}
     assert definition["precision"] == "float32"
     assert json.loads(json.dumps(definition)) == definition
