@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 NOT_PLAYED = "–"
+LEAST_P = 1e-4
 _GATES = {True: "pass", False: "fail", None: "inconclusive"}
 _ANSWERS = {True: "yes", False: "no", None: "cannot tell"}
+_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def percent(share: float) -> str:
@@ -28,6 +30,23 @@ def rate(proportion: Mapping[str, Any]) -> str:
     return f"{percent(proportion['rate'])} ({proportion['successes']}/{proportion['n']})"
 
 
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points with its sign, such as +77.5."""
+    return f"{100 * difference:+.1f}"
+
+
+def points_interval(difference: Mapping[str, Any]) -> str:
+    """The interval of such a difference, such as [+72.9, +81.2]."""
+    return f"[{points(difference['ci_low'])}, {points(difference['ci_high'])}]"
+
+
+def p_value(p: float | None) -> str:
+    """A p-value with two significant digits, such as 0.012; below 0.0001 no more than that it is."""
+    if p is None:
+        return NOT_PLAYED
+    return "<0.0001" if p < LEAST_P else f"{p:.2g}"
+
+
 def number(value: float | None) -> str:
     """A number with at most four significant digits; an en dash if it is unknown."""
     return NOT_PLAYED if value is None else f"{value:.4g}"
@@ -43,11 +62,51 @@ def bits(value: float | None) -> str:
     return NOT_PLAYED if value is None else f"{value:.1f}".removesuffix(".0")
 
 
+def seconds(value: float | None) -> str:
+    """Wall time with its unit, such as 1.5 s or 12 ms; an en dash if it is unknown."""
+    if value is None:
+        return NOT_PLAYED
+    return f"{value:.3g} s" if value >= 1 else f"{1e3 * value:.3g} ms"
+
+
+def operations(value: float | None) -> str:
+    """A number of operations with its prefix, such as 7.63 G; an en dash if it is unknown."""
+    if value is None:
+        return NOT_PLAYED
+    for size, prefix in _PREFIXES:
+        if value >= size:
+            return f"{value / size:.3g} {prefix}"
+    return f"{value:.3g}"
+
+
 def answer(passed: bool | None) -> str:
     """What a criterion says: yes, no, cannot tell."""
     return _ANSWERS[passed]
 
 
+def verdict(passed: bool | None) -> str:
+    """What a rule says: pass, fail, inconclusive."""
+    return _GATES[passed]
+
+
 def gate(channel: Mapping[str, Any]) -> str:
-    """What Gate 1 says of a channel in one word: its status where it is not judged."""
-    return _GATES[channel["gate1"]["passed"]] if channel["status"] == "trained" else str(channel["status"])
+    """What Gate 1 says of a channel in one word: its status where it is not judged.
+
+    A trained channel with a failed check of validity is invalid, whatever its figures say.
+    """
+    if channel["status"] != "trained":
+        return str(channel["status"])
+    return "invalid" if channel["validity"]["passed"] is False else verdict(channel["gate1"]["passed"])
+
+
+def gates(numbers: list[int]) -> str:
+    """The gates that decide, such as Gate 1 or Gates 1, 2 and 3."""
+    if len(numbers) == 1:
+        return f"Gate {numbers[0]}"
+    return f"Gates {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
+def intervals(results: Mapping[str, Any]) -> str:
+    """What the intervals of success are, such as 95% Wilson intervals."""
+    confidence = f"{results['thresholds']['confidence']:.0%}"
+    return f"{confidence} confidence sequences" if results["sequential"] else f"{confidence} Wilson intervals"

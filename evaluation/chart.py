@@ -53,7 +53,9 @@ def draw_success(results: Results) -> bytes:
     axes.set_ylim(0, 1.08)
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0%", "20%", "40%", "60%", "80%", "100%"])
     axes.set_ylabel("success")
-    axes.set_title(f"Gate 1: {results['verdict']}", loc="left", fontweight="bold", color=INK)
+    axes.set_title(
+        f"{cells.gates(results['gates'])}: {results['verdict']}", loc="left", fontweight="bold", color=INK
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)

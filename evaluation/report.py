@@ -1,4 +1,4 @@
-"""The run for people: report.md, success.png, and the same table in the terminal."""
+"""The run for people: report.md, report.html, success.png, the terminal's table; for programs junit.xml."""
 
 import json
 import math
@@ -18,25 +18,46 @@ from evaluation import cells
 from evaluation.chart import draw_success
 from evaluation.files import write_whole
 from evaluation.records import CONDITIONS, SILENCE
+from evaluation.reporting import words
+from evaluation.reporting.gallery import Scene
+from evaluation.reporting.junit import render_junit
+from evaluation.reporting.page import write_html
+from evaluation.reporting.spelling import visible
 from evaluation.results import Results
-from evaluation.subset import CAVEAT
+from evaluation.subset import CONDITIONED, CROSS_FITTED
 
-_STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_STYLES = {
+    "pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow", "invalid": "bold magenta"
+}  # fmt: skip
+_SPELLED = (
+    "answer", "bits", "digits", "gate", "gates", "intervals", "number", "operations", "p_value", "points",
+    "points_interval", "seconds",
+)  # fmt: skip
 _TEMPLATE = "report.md.jinja"
 
 
-def write_report(results: Results, folder: str | Path) -> None:
-    """Write report.md and success.png.
+def write_report(
+    results: Results,
+    folder: str | Path,
+    gallery: Sequence[Scene] = (),
+    pictures: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write report.md, report.html, junit.xml and success.png; each appears whole or not at all.
 
     Args:
         results: as from build_results.
         folder: an existing folder.
+        gallery: episodes that report.html shows, as from gather_gallery.
+        pictures: PNG files by name; those that a diagnosis names are shown in report.html.
 
     Raises:
+        ValueError: if a picture that is shown is no PNG.
         OSError: if the folder cannot be written.
     """
     folder = Path(folder)
     write_whole(folder / "report.md", render_report(results).encode())
+    write_html(results, folder, gallery, pictures)
+    write_whole(folder / "junit.xml", render_junit(results))
     write_whole(folder / "success.png", draw_success(results))
 
 
@@ -57,45 +78,43 @@ def render_report(results: Results) -> str:
         autoescape=False,  # noqa: S701 - Markdown, not HTML: `line` escapes what comes from records
     )
     environment.filters.update(
+        {name: getattr(cells, name) for name in _SPELLED},
         line=_line,
         flat=_flat,
         cell=_cell,
         row=lambda channel: " | ".join(_cell(channel["conditions"].get(name)) for name in CONDITIONS),
         json=lambda value: json.dumps(value, indent=2),
-        number=cells.number,
-        bits=cells.bits,
-        answer=cells.answer,
-        gate=cells.gate,
         share=lambda share: cells.NOT_PLAYED if share is None else cells.percent(share),
-        digits=cells.digits,
         surprises=lambda nll: " | ".join(cells.digits(nll.get(name), 3) for name in CONDITIONS),
         emphasised=_emphasised,
         highest=lambda rows: cells.digits(
             max((c for row in rows for c in row if c is not None), default=None), 2
         ),
+        title_of=words.title,
+        figure_of=words.figure,
+        estimate=_estimate,
         mean=fmean,
         link=quote,
         ln=math.log,
     )
-    thresholds = results["thresholds"]
+    diagnostics = results["diagnostics"]
     return environment.get_template(_TEMPLATE).render(
         results=results,
-        measured={name: found for name, found in results["diagnostics"].items() if "num_referents" in found},
+        measured={name: found for name, found in diagnostics.items() if "num_referents" in found},
+        flops={name: found.get("receiver_flops") for name, found in diagnostics.items()},
         conditions=CONDITIONS,
-        confidence=f"{thresholds['confidence']:.0%}",
-        floor=f"{thresholds['min_ci_low']:.2f}",
-        caveat=CAVEAT,
+        conditioned=CONDITIONED,
+        cross_fitted=CROSS_FITTED,
     )
 
 
 def print_table(results: Results, console: Console) -> None:
-    """Print the table of success, the reasons that decide, and the verdict in one sentence.
+    """Print the table of success, what else decides of trained channels, and the verdict in one sentence.
 
     Args:
         results: as from build_results.
         console: 80 columns or more.
     """
-    confidence = f"{results['thresholds']['confidence']:.0%}"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("channel", overflow="fold", min_width=9)
     for condition in CONDITIONS:
@@ -108,7 +127,10 @@ def print_table(results: Results, console: Console) -> None:
             Text(cells.gate(channel), style=_STYLES.get(cells.gate(channel), "dim")),
         )
     console.print(table)
-    console.print(Text(_legend(results, confidence), style="dim"))
+    console.print(Text(_legend(results), style="dim"))
+    for name, channel in results["channels"].items():
+        if channel["status"] == "trained":
+            console.print(Text(f"{name}: {_further(channel, results['gates'])}.", style="dim"))
     for note in results["notes"]:
         console.print(Text(note, style="dim"))
     console.print()
@@ -121,20 +143,38 @@ def _two_lines(proportion: Mapping[str, Any] | None) -> Text:
     return Text.assemble(cells.percent(proportion["rate"]), "\n", (cells.span(proportion), "dim"))
 
 
-def _legend(results: Results, confidence: str) -> str:
+def _legend(results: Results) -> str:
     counts = {row["n"] for channel in results["channels"].values() for row in channel["conditions"].values()}
     episodes = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
     chance = "" if results["chance"] is None else f"; chance {cells.percent(results['chance'])}"
     p0 = f"; P0 is {SILENCE}, normal" if results["p0"] else "; silence was not played"
-    return (
-        f"Success in {episodes} episodes a condition, {confidence} Wilson intervals in percent{chance}{p0}."
-    )
+    return f"Success in {episodes} episodes a condition, {cells.intervals(results)} in percent{chance}{p0}."
+
+
+def _further(channel: Mapping[str, Any], gates: Sequence[int]) -> str:
+    """What the table has no room for: swap-consistency, bits, and what the gates say that decide."""
+    followed, found = channel["swap_consistency"], channel["information"]
+    said = [f"Gate {gate} {cells.verdict(channel[f'gate{gate}']['passed'])}" for gate in gates]
+    if found is not None:
+        ceiling = cells.digits(found["ceiling_bits"], 2)
+        said.insert(0, f"at least {cells.digits(found['at_least_bits'], 2)} of {ceiling} bits crossed")
+    if followed is not None:
+        said.insert(0, f"a swapped message is followed in {cells.percent(followed['rate'])}")
+    return "; ".join(said)
 
 
 def _cell(proportion: Mapping[str, Any] | None) -> str:
     if proportion is None:
         return cells.NOT_PLAYED
     return f"{cells.rate(proportion)} {cells.interval(proportion)}"
+
+
+def _estimate(information: Mapping[str, Any] | None) -> str:
+    """Bits that crossed with their interval, such as 2.11 [1.98, 2.22]."""
+    if information is None or information["bits"] is None:
+        return cells.NOT_PLAYED
+    ends = [cells.digits(information[end], 2) for end in ("ci_low", "ci_high")]
+    return f"{cells.digits(information['bits'], 2)} [{', '.join(ends)}]"
 
 
 def _emphasised(row: Sequence[float | None]) -> str:
@@ -145,7 +185,7 @@ def _emphasised(row: Sequence[float | None]) -> str:
 
 
 def _flat(text: object) -> str:
-    return " ".join(str(text).split())
+    return visible(" ".join(str(text).split()))
 
 
 def _line(text: object) -> str:

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from complete_runs import without
 from matplotlib.figure import Figure
 from recorded import arm, perfect, run
 
@@ -54,7 +55,7 @@ def test_chance_and_p0_are_drawn_where_they_are_known(drawn):
     assert legend == [
         "normal", "null", "random", "shuffle", "swap", "P0, silence (95% interval)", "chance, 1/5"
     ]  # fmt: skip
-    bare = drawn(build_results(run(40, normal=30), {}))
+    bare = drawn(build_results(without(run(40, normal=30), "num_candidates"), {}))
     assert [text.get_text() for text in bare.legends[0].get_texts()] == legend[:5]
 
 
@@ -69,10 +70,10 @@ def test_labels_name_channel_gate_and_bits(drawn):
         EpisodeRecord(
             channel="latent", condition="normal", episode_id=i, success=True, bits=96, trained=False
         )
-        for i in range(40)
+        for i in range(100)
     ]
-    named = arm("a_third_party_$x_$channel", "normal", 1, 40)
-    figure = drawn(build_results([*perfect(40), *latent, *named], {}))
+    named = arm("a_third_party_$x_$channel", "normal", 1, 100)
+    figure = drawn(build_results([*perfect(100), *latent, *named], {}))
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == [
         "a_third_party_$x\n_$channel\nfail",

@@ -127,11 +127,15 @@ def section_of(report):
     return report.split("## Diagnostics")[1].split("## How to reproduce")[0]
 
 
+TWO = {"target": 0, "probabilities": [0.9, 0.1], "num_candidates": 2}
+
+
 def with_probabilities(records):
     fields = EpisodeRecord.__dataclass_fields__
     return [
         EpisodeRecord(
-            **{name: getattr(r, name) for name in fields} | {"target": 0, "probabilities": [0.9, 0.1]}
+            **{name: getattr(r, name) for name in fields}
+            | {**TWO, "choice": int(not r.success), "intended": None}
         )
         for r in records
     ]

@@ -1,17 +1,20 @@
-"""What people look at: report.md, the terminal's table, the picture."""
+"""What people look at: report.md, the terminal's table, the files of a run."""
 
 import io
 import struct
 
 import pytest
+from complete_runs import PRIMED, complete, without
 from recorded import arm, attempt_02, perfect, run
 from rich.console import Console
 
 from evaluation import cells
 from evaluation.records import EpisodeRecord
 from evaluation.report import print_table, render_report, write_report
+from evaluation.reporting.gallery import gather_gallery
+from evaluation.reporting.junit import render_junit
 from evaluation.results import build_results
-from evaluation.subset import CAVEAT
+from evaluation.subset import CONDITIONED, CROSS_FITTED
 
 PROVENANCE = {
     "command": "python -m evaluation.gate1 --channels all --seed 7",
@@ -32,10 +35,10 @@ def wide_run():
         EpisodeRecord(
             channel="latent", condition="normal", episode_id=i, success=i < 17, bits=16384, trained=False
         )
-        for i in range(80)
+        for i in range(100)
     ]
-    named = arm("a_third_party_channel_of_a_long_name", "normal", 20, 80)
-    return build_results([*perfect(80), *untrained, *named, *arm("text", "normal", 79, 80)], PROVENANCE)
+    named = arm("a_third_party_channel_of_a_long_name", "normal", 20, 100)
+    return build_results([*perfect(100), *untrained, *named, *arm("text", "normal", 79, 100)], PROVENANCE)
 
 
 def test_the_report_holds_every_number_of_the_table():
@@ -61,9 +64,12 @@ def test_the_report_opens_with_the_verdict_and_holds_what_decides():
     assert lines[0] == "# Gate 1: fail"
     assert lines[1] == results["sentence"]
     for channel in results["channels"].values():
-        if channel["status"] != "reference":
-            assert all(criterion["reason"] in text for criterion in channel["gate1"]["criteria"])
-    assert CAVEAT in text
+        rules = [channel["gate1"], channel["gate1"]["version_1"], channel["gate1"]["original_rule"]]
+        rules += [channel["gate2"], channel["gate3"], channel["validity"], results["validity"]]
+        if channel is not results["channels"]["silence"]:
+            assert all(criterion["reason"] in text for rule in rules for criterion in rule["criteria"])
+    assert CONDITIONED in text
+    assert CROSS_FITTED in text
     assert "latent is untrained: it neither passes nor fails." in text
     assert PROVENANCE["command"] in text
     assert '"evaluation": 7' in text
@@ -71,12 +77,51 @@ def test_the_report_opens_with_the_verdict_and_holds_what_decides():
     assert "one of 5 candidates" in text
 
 
-def test_the_report_gives_the_original_rule_and_communication_matters():
+def test_the_report_gives_the_original_rule_folded():
     text = render_report(build_results(attempt_02(), {}))
-    assert "CI_low(normal) >= 0.30: no; CI_high(shuffle) < CI_low(P0): no." in text
-    section = text.split("## Communication-matters")[1]
-    assert "| latent | 2.5% (1/40) [0.4, 12.9] |" in section
+    folded = text.split("<details>")[1].split("</details>")[0]
+    assert "CI_low(normal) >= .30; CI_high(shuffle) < CI_low(P0): reported, never deciding" in folded
+    rows = [line.split(" | ") for line in folded.splitlines() if line.startswith("| original")]
+    assert [(row[1].split("`")[1], row[4]) for row in rows] == [
+        ("normal_above_floor", "no"), ("shuffle_below_p0", "no")
+    ]  # fmt: skip
+    assert sum(line.startswith("| version 1") for line in folded.splitlines()) == 6
     assert "The command is not recorded." in text
+
+
+def test_the_report_says_what_the_page_says():
+    results = build_results([*complete(), *arm("text", "normal", 59, 60)], PROVENANCE, gates=(1, 3))
+    text = render_report(results)
+    assert text.startswith("# Gates 1 and 3: ")
+    assert [part.splitlines()[0] for part in text.split("\n## ")[1:]] == [
+        "Success", "Criterion by criterion", "Normal less each control", "Swap-consistency",
+        "Communication-matters: where silence fails", "Bits that crossed, and cost", "Diagnostics",
+        "How to reproduce",
+    ]  # fmt: skip
+    channel = results["channels"]["latent_vq"]
+    found = channel["differences"]["null"]
+    assert (
+        f"| latent_vq | null | {cells.points(found['difference'])} | {cells.points_interval(found)} | "
+        f"{found['only_normal']} | {found['only_control']} | 60 | \\<0.0001 | \\<0.0001 |"
+    ) in text
+    followed, stayed = channel["swap_consistency"], channel["conditions"]["swap"]
+    assert f"| latent_vq | {whole_cell(followed)} | {whole_cell(stayed)} |" in text
+    subset = results["communication_matters"]["latent_vq"]
+    assert f"| latent_vq | – | – | {whole_cell(subset['conditioned'])} |" in text
+    bits = channel["information"]
+    estimate = f"{bits['bits']:.2f} [{bits['ci_low']:.2f}, {bits['ci_high']:.2f}]"
+    efficiency = cells.percent(bits["efficiency"])
+    least = f"{bits['at_least_bits']:.2f}"
+    assert f"| latent_vq | {least} | {estimate} | 2.32 | 24 | {efficiency} | 4 | 10 ms | – |" in text
+    ceiling = results["channels"]["text"]["conditions"]["normal"]
+    assert f"- Text ceiling: {whole_cell(ceiling)}." in text
+
+
+def whole_cell(row):
+    return (
+        f"{100 * row['rate']:.1f}% ({row['successes']}/{row['n']}) "
+        f"[{100 * row['ci_low']:.1f}, {100 * row['ci_high']:.1f}]"
+    )
 
 
 @pytest.mark.parametrize("name", ["a|b", "`x`", "<script>", "[red]bold[/red]", "$x_$", "a*b*"])
@@ -100,10 +145,27 @@ def test_the_terminal_shows_the_same_table_within_80_columns():
     assert "…" not in text
     assert results["sentence"] in " ".join(text.split())
     assert "chance 20.0%" in " ".join(text.split())
+    said = results["channels"]["latent_vq"]["information"]["at_least_bits"]
+    further = f"latent_vq: a swapped message is followed in 100.0%; at least {said:.2f} of 2.32 bits crossed"
+    assert f"{further}; Gate 1 pass." in " ".join(text.split())
+
+
+def test_an_invalid_channel_is_called_so_in_the_terminal():
+    results = build_results(complete(PRIMED, 200), PROVENANCE)
+    assert results["verdict"] == "invalid"
+    text = terminal(results)
+    assert "invalid" in next(line for line in text.splitlines() if line.startswith(" latent_vq"))
+    assert "\nInvalid: " in text
+
+
+def test_an_open_run_has_confidence_sequences():
+    results = build_results(perfect(40), PROVENANCE, sequential=True)
+    assert "95% confidence sequences in percent" in " ".join(terminal(results).split())
+    assert "[95% confidence sequences in percent]" in render_report(results)
 
 
 def test_cells_that_do_not_exist_are_dashes_and_never_zero():
-    results = build_results(run(50, normal=30), {})
+    results = build_results(without(run(50, normal=30), "num_candidates"), {})
     row = next(line for line in terminal(results).splitlines() if line.startswith(" latent_vq"))
     assert row.split() == ["latent_vq", "60.0%", "–", "–", "–", "–", "inconclusive"]
     assert "silence was not played" in " ".join(terminal(results).split())
@@ -120,4 +182,43 @@ def test_the_picture_is_drawn_whatever_was_played(tmp_path, missing):
     width, height = struct.unpack(">II", picture[16:24])
     assert width >= 900
     assert height >= 600
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.md", "success.png"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["junit.xml", "report.html", "report.md", "success.png"]
+
+
+def test_what_is_handed_in_goes_into_the_page(tmp_path):
+    records = complete()
+    results = build_results(records, {})
+    write_report(results, tmp_path, gather_gallery(records, results, 3), {"unnamed.png": b""})
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("<article ") == 3
+    assert (tmp_path / "junit.xml").read_bytes() == render_junit(results)
+
+
+@pytest.mark.parametrize(
+    ("spell", "value", "text"),
+    [
+        (cells.p_value, None, "–"),
+        (cells.p_value, 0.0, "<0.0001"),
+        (cells.p_value, 9.99e-5, "<0.0001"),
+        (cells.p_value, 1e-4, "0.0001"),
+        (cells.p_value, 0.01234, "0.012"),
+        (cells.p_value, 1.0, "1"),
+        (cells.points, 0.775, "+77.5"),
+        (cells.points, -0.02, "-2.0"),
+        (cells.seconds, None, "–"),
+        (cells.seconds, 0.01234, "12.3 ms"),
+        (cells.seconds, 1.5, "1.5 s"),
+        (cells.operations, None, "–"),
+        (cells.operations, 12.0, "12"),
+        (cells.operations, 999.0, "999"),
+        (cells.operations, 1000.0, "1 k"),
+        (cells.operations, 7.634e9, "7.63 G"),
+        (cells.operations, 2e15, "2 P"),
+        (cells.gates, [1], "Gate 1"),
+        (cells.gates, [1, 3], "Gates 1 and 3"),
+        (cells.gates, [1, 2, 3], "Gates 1, 2 and 3"),
+        (cells.verdict, None, "inconclusive"),
+    ],
+)
+def test_numbers_are_spelled_alike_everywhere(spell, value, text):
+    assert spell(value) == text

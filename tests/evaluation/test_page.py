@@ -1,0 +1,370 @@
+"""report.html: read as a browser would, but strictly."""
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from complete_runs import GUESSED, HOSTILE, PRIMED, Page, complete, without
+from recorded import arm, attempt_02, perfect, run
+
+from evaluation import cells, reporting
+from evaluation.gates.criterion import Criterion
+from evaluation.reporting import words
+from evaluation.reporting.gallery import gather_gallery
+from evaluation.reporting.page import flatten, render_html, write_html
+from evaluation.results import build_results
+from evaluation.subset import CONDITIONED, CROSS_FITTED
+
+PROVENANCE = {
+    "command": "python -m evaluation.gate1 --seed 7",
+    "num_candidates": 5,
+    "seeds": {"evaluation": 7},
+    "nothing": {},
+}
+PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
+PICTURES = {"atlas-latent_vq.png": PNG, "unnamed": b""}
+SECTIONS = [
+    "success",
+    "criteria",
+    "differences",
+    "swap",
+    "matters",
+    "cost",
+    "diagnostics",
+    "episodes",
+    "reproduce",
+]
+CODES = {
+    "num_referents": 2, "distinct_messages": 1, "topographic_similarity": None, "prefix": None,
+    "codes": {
+        "codebook_size": 2, "perplexity": 1.0, "in_use": 0.5, "slot_perplexity": [1.0], "slot_in_use": [0.5],
+        "attributes": ["<size>"], "nmi": [[None]], "nmi_by_chance": [[None]],
+    },
+    "atlas": "atlas-latent_vq.png", "receiver_flops": 1.28e8,
+}  # fmt: skip
+
+
+def whole_run():
+    untrained = [
+        replace(r, channel="latent", trained=False, message=[[0.5] * 4] * 2 if r.message else None)
+        for r in complete(GUESSED, seed=1)
+        if r.channel != "silence"
+    ]
+    text = [
+        replace(r, channel="text", trained=None, message="a red cube", bits=80.0)
+        for r in complete()
+        if r.channel != "silence"
+    ]
+    return [*complete(), *untrained, *text]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Results of a run of four channels, its page, and the page as it is read."""
+    records = whole_run()
+    results = build_results(records, PROVENANCE, diagnostics={"latent_vq": CODES}, gates=(1, 2))
+    html = render_html(results, gather_gallery(records, results, 12), PICTURES)
+    return results, html, Page(html)
+
+
+def page_of(records, provenance=PROVENANCE, **options):
+    results = build_results(records, provenance, **options)
+    return Page(render_html(results, gather_gallery(records, results, 6)))
+
+
+def test_it_is_one_document_that_loads_nothing(whole):
+    _, html, page = whole
+    assert html.startswith("<!DOCTYPE html>")
+    assert page.all("html") == [{"lang": "en"}]
+    assert not re.search(r"https?:|url\((?!#)|@import|//[\w.]+/", html)
+    loaded = [a[key] for _, a in page.elements for key in ("src", "href", "data", "action") if key in a]
+    assert all(address.startswith(("#", "data:")) for address in loaded)
+    assert [tag for tag, _ in page.elements if tag in ("script", "iframe", "object", "embed", "base")] == [
+        "script"
+    ]
+    assert [a["rel"] for a in page.all("link")] == ["icon"]
+
+
+def test_its_policy_lets_no_other_script_run(whole):
+    _, html, page = whole
+    policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
+    script = re.search(r"<script>(.*)</script>", html, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert not [name for _, a in page.elements for name in a if name.startswith("on")]
+
+
+def test_sections_stand_in_order_and_every_link_leads_somewhere(whole):
+    _, _, page = whole
+    assert [a["id"] for a in page.all("section")] == SECTIONS
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    references = [a["href"][1:] for _, a in page.elements if a.get("href", "").startswith("#")]
+    references += re.findall(r"url\(#([^)]+)\)", " ".join(str(a) for _, a in page.elements))
+    references += [name for _, a in page.elements for name in a.get("aria-labelledby", "").split()]
+    assert references
+    assert set(references) <= set(ids)
+    assert page.all("a")[0]["class"] == "skip"
+
+
+def test_it_can_be_read_without_eyes(whole):
+    _, _, page = whole
+    assert len(page.all("svg")) == 4
+    assert all(a.get("role") == "img" and a.get("aria-label") for a in page.all("svg"))
+    assert all(a.get("alt") for a in page.all("img"))
+    assert all("scope" in a for a in page.all("th"))
+    assert all(
+        a.get("aria-label") and a.get("tabindex") == "0"
+        for a in page.all("div")
+        if a.get("class") == "scroll"
+    )
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(deeper - level <= 1 for level, deeper in pairwise(levels))
+    assert len(page.all("label")) == len(page.all("select")) + len(page.all("input"))
+
+
+@pytest.mark.parametrize(
+    ("records", "verdict"),
+    [
+        (complete(n=200), "pass"),
+        (attempt_02(), "fail"),
+        (run(40, normal=30), "inconclusive"),
+        (complete(PRIMED, 200), "invalid"),
+    ],
+)
+def test_the_verdict_is_said_first_in_word_and_colour(records, verdict):
+    results = build_results(records, PROVENANCE)
+    assert results["verdict"] == verdict
+    page = Page(render_html(results))
+    assert {"class": f"top {verdict}"} in page.all("header")
+    sentence = " ".join(results["sentence"].split())
+    assert sentence in page.text
+    assert page.text.index(sentence) < page.text.index("Success by channel and condition")
+    assert page.text.startswith(f"Gate 1: {verdict}")
+
+
+def test_it_holds_every_number_of_the_tables(whole):
+    results, _, page = whole
+    rates = [results["p0"]]
+    for name, channel in results["channels"].items():
+        rates += list(channel["conditions"].values())
+        rates += [results["communication_matters"][name]["conditioned"]] if name != "silence" else []
+        for found in channel["differences"].values():
+            assert cells.points_interval(found) in page.text
+            assert cells.points(found["difference"]) in page.text
+        found = channel["information"]
+        assert f"{found['at_least_bits']:.2f}" in page.text
+        assert f"[{found['ci_low']:.2f}, {found['ci_high']:.2f}]" in page.text
+    rates += [channel["swap_consistency"] for channel in results["channels"].values()][:-1]
+    for row in rates:
+        assert cells.percent(row["rate"]) in page.text
+        assert cells.interval(row) in page.text
+    ceiling = cells.percent(results["channels"]["text"]["conditions"]["normal"]["rate"])
+    for text in (CONDITIONED, CROSS_FITTED, "128 M", f"text ceiling, {ceiling}", PROVENANCE["command"]):
+        assert text in page.text
+
+
+def test_every_criterion_is_there_with_its_reason(whole):
+    results, _, page = whole
+    rules = [results["validity"]]
+    for name, channel in results["channels"].items():
+        if name != "silence":
+            gate1 = channel["gate1"]
+            rules += [gate1, gate1["version_1"], gate1["original_rule"], channel["gate2"], channel["gate3"]]
+            rules += [channel["validity"]]
+    criteria = [criterion for rule in rules for criterion in rule["criteria"]]
+    assert len(criteria) > 60
+    for criterion in criteria:
+        assert criterion["name"] in words.TITLES, "it has a title of its own"
+        assert words.title(criterion["name"]) in page.text
+        assert " ".join(criterion["reason"].split()) in page.text
+    assert len(page.all("details")) == 3 + 2, "earlier rules of three channels, and two that are not judged"
+
+
+def test_a_failed_check_makes_a_channel_invalid_and_nothing_else():
+    def channel(status, gate1, validity):
+        return {"status": status, "gate1": {"passed": gate1}, "validity": {"passed": validity}}
+
+    assert cells.gate(channel("trained", True, False)) == "invalid"
+    assert cells.gate(channel("trained", True, None)) == "pass"
+    assert cells.gate(channel("trained", None, True)) == "inconclusive"
+    assert cells.gate(channel("untrained", False, False)) == "untrained"
+
+
+def test_plots_take_the_colours_of_the_page(whole):
+    _, html, _ = whole
+    plots = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
+    style = Path(reporting.__file__).with_name("page.css").read_text()
+    for plot in plots:
+        assert not re.search(r"#[0-9a-fA-F]{3,8}\b(?!-)", re.sub(r'(href="|url\()#', "", plot))
+        assert "font-family" not in plot
+        assert "<style" not in plot
+        assert "<metadata" not in plot
+        used = set(re.findall(r"var\((--[\w]+)\)", plot))
+        assert {"--ink", "--muted", "--control", "--swap"} <= used
+        assert all(f"{name}:" in style for name in used)
+
+
+def test_names_in_plots_are_text_and_long_ones_are_cut():
+    name = "a$x$<b>&" + "y" * 90
+    page = page_of(complete(channel=name))
+    assert name in page.text
+    headings = [text for tag, text in page.texts if tag == "text" and text.startswith("a$x$")]
+    assert {len(text) for text in headings} == {64, 24}
+    assert all(text.endswith("…") for text in headings)
+    page_of(run(40, channel="渠道 🙂", normal=30))
+
+
+def hostile_run():
+    return [
+        replace(
+            r,
+            channel=HOSTILE if r.channel == "latent_vq" else r.channel,
+            message=HOSTILE if r.message else None,
+            bits=800.0 if r.message else 0.0,
+            candidates=[HOSTILE] * 5 if r.candidates else None,
+        )
+        for r in complete()
+    ]
+
+
+def test_strings_of_models_and_files_stay_strings():
+    provenance = {"command": HOSTILE, HOSTILE: {"a": HOSTILE, "\ud800": "\u202e"}}
+    diagnostics = {HOSTILE: {**CODES, "codes": {**CODES["codes"], "attributes": [HOSTILE]}, "atlas": HOSTILE}}
+    records = hostile_run()
+    results = build_results(records, provenance, diagnostics=diagnostics)
+    html = render_html(results, gather_gallery(records, results, 6))
+    assert html.count("<script>") == 1
+    page = Page(html)
+    assert len(page.all("script")) == 1
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    texts = [text for _, text in page.texts if HOSTILE in text]
+    assert len(texts) > 6 * 6
+    assert all(a["data-channel"] == HOSTILE for a in page.all("article"))
+    assert "\\u202e" in page.text
+    html.encode()
+
+
+def test_pictures_are_embedded_where_their_bytes_are_there(whole):
+    results, _, page = whole
+    images = page.all("img")
+    assert [a["src"] for a in images] == [f"data:image/png;base64,{base64.b64encode(PNG).decode()}"]
+    assert "latent_vq" in images[0]["alt"]
+    bare = Page(render_html(results))
+    assert not bare.all("img")
+    assert "What every code stands for is drawn in atlas-latent_vq.png." in bare.text
+
+
+def test_what_is_no_png_is_refused(whole):
+    message = r"pictures must be PNG files, got 'atlas-latent_vq.png' beginning b'<svg>'"
+    with pytest.raises(ValueError, match=message):
+        render_html(whole[0], pictures={"atlas-latent_vq.png": b"<svg>"})
+
+
+def test_episodes_show_candidates_messages_and_probabilities(whole):
+    _, _, page = whole
+    scenes = page.all("article")
+    assert [a["data-channel"] for a in scenes] == ["latent_vq"] * 4 + ["latent"] * 4 + ["text"] * 4
+    assert {a["data-outcome"] for a in scenes} == {"right", "wrong"}
+    assert {a["data-swap"] for a in scenes} <= {"followed", "not"}
+    for text in ("“a red cube”", "2 vectors of 4 numbers, first 0.5, 0.5, 0.5 …", "thing 0-0", "true zeros"):
+        assert text in page.text
+    bars = [a["style"] for a in page.all("td") if a.get("class") == "bar"]
+    assert len(bars) == 12 * 5 * 4
+    assert {round(float(style.removeprefix("--share: ")), 2) for style in bars} == {0.08, 0.68}
+    assert page.text.count("· target") == 0, "the dot is the style sheet's"
+    assert sum(text == "target" for tag, text in page.texts) == 12
+    picked = re.search(r"(\d) of them were picked because a trained channel failed there", page.text)
+    assert int(picked[1]) == 2
+
+
+def test_without_episodes_it_says_so():
+    page = page_of(perfect(40))
+    assert not page.all("article")
+    assert not page.all("form")
+    assert "The records hold neither messages nor probabilities" in page.text
+
+
+def test_what_is_unknown_is_a_dash_and_never_zero():
+    page = page_of(without(run(40, normal=30), "num_candidates"), {})
+    for text in ("P0, silence measured: not played", "The command is not recorded.", "None are recorded."):
+        assert text in page.text
+    assert "–not known" in page.text
+    success = page.text.split("Success by channel")[1].split("Criterion by criterion")[0]
+    assert "chance," not in success
+    assert "by luck alone" not in success
+    nothing = page_of([*arm("text", "normal", 1, 40), *arm("silence", "normal", 8, 40)])
+    assert "No trained channel was played" in nothing.text
+    assert "No channel played normal and a control" in nothing.text
+
+
+def test_intervals_of_an_open_run_are_called_what_they_are():
+    text = page_of(run(40, normal=30), sequential=True).text
+    assert "95% confidence sequences" in text
+    assert "Wilson" not in text.split("Criterion by criterion")[0]
+
+
+def test_provenance_is_flat_and_on_one_line():
+    tree = {"a": {"b": 1, "c": {"d": "x\ny"}}, "e": None, "f": [1, 2], "g": {}}
+    assert list(flatten(tree)) == [("a.b", "1"), ("a.c.d", "x\\ny"), ("e", "–"), ("f", "[1, 2]"), ("g", "{}")]
+
+
+def test_a_criterion_without_a_title_goes_by_its_name():
+    unheard = Criterion(name="a_new_one", statistic=0.123456, threshold=None, passed=None, reason="So.")
+    assert words.title("a_new_one") == "A new one"
+    assert words.figure(vars(unheard), "statistic") == "0.1235"
+    assert words.figure(vars(unheard), "threshold") == "–"
+
+
+def test_the_file_is_written_whole(tmp_path, whole):
+    results, html, _ = whole
+    write_html(results, tmp_path, gather_gallery(whole_run(), results, 12), PICTURES)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == html
+    assert len(html) < 400_000
+
+
+# colours
+
+
+def palettes():
+    style = Path(reporting.__file__).with_name("page.css").read_text()
+    blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block)) for block in blocks[:2])
+    return {"light": light, "dark": {**light, **dark}}
+
+
+def luminance(colour):
+    """Relative luminance of WCAG 2.2."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one, other):
+    brighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (brighter + 0.05) / (darker + 0.05)
+
+
+def test_contrast_is_that_of_wcag():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)  # WebAIM's contrast checker
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_word_and_mark_stands_out_in_light_and_dark(scheme):
+    palette = palettes()[scheme]
+    for ground in ("paper", "card"):
+        for ink in ("ink", "muted", "normal", "pass", "fail", "inconclusive", "invalid"):
+            assert contrast(palette[ink], palette[ground]) >= 4.5, (ink, ground)
+    for mark in ("normal", "control", "swap", "ceiling"):
+        assert contrast(palette[mark], palette["card"]) >= 3, mark
+    for ink in ("ink", "swap"):
+        assert contrast(palette[ink], palette["bar"]) >= (4.5 if ink == "ink" else 3), ink
