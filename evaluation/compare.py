@@ -104,7 +104,8 @@ def compare_runs(tallies: Sequence[Tally]) -> list[Against]:
         played = [index for index, tally in enumerate(tallies) if _normal(tally, channel)]
         for run in played[1:]:
             first, this = _normal(tallies[played[0]], channel), _normal(tallies[run], channel)
-            assert first and this, "both played it"
+            assert first is not None, "it played the channel"
+            assert this is not None, "so did it"
             rows.append((channel, run, played[0], *_differ(this, first)))
     corrected = holm({index: row[5] for index, row in enumerate(rows) if row[5] is not None})
     return [

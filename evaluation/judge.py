@@ -12,6 +12,7 @@ from typing import Any
 from evaluation.files import write_whole
 from evaluation.records import EpisodeRecord, read_records
 from evaluation.report import write_report
+from evaluation.reporting.gallery import gather_gallery
 from evaluation.results import Results, build_results
 from evaluation.tally import Tally
 from evaluation.verdict import EXIT_CODES

@@ -27,8 +27,8 @@ class Arm:
         target: (n,) what was right, or UNKNOWN.
         intended: (n,) what the delivered message names, or UNKNOWN.
         probabilities: (n, N) the receiver's, None if a record does not say.
-        messages: (n,) a hash of each message, equal for equal messages in one process; None unless all are text or
-            codes.
+        messages: (n,) a hash of each message, equal for equal messages in one process; None unless all are
+            text or codes.
         overdrawn: text messages of more bits in UTF-8 than they were charged.
         mean_bits: charged per message, None if a record does not say.
         mean_tokens: positions that a message takes in the receiver's input, None if a record does not say.
@@ -62,7 +62,8 @@ class Arm:
     @property
     def followable(self) -> npt.NDArray[np.bool_]:
         """(n,) whether an episode says both what was picked and what the message names."""
-        return (self.choice != UNKNOWN) & (self.intended != UNKNOWN)
+        known: npt.NDArray[np.bool_] = (self.choice != UNKNOWN) & (self.intended != UNKNOWN)
+        return known
 
     @property
     def followed(self) -> int:

@@ -55,8 +55,8 @@ def build_results(
         The content of results.json, strict JSON: what is unknown or undefined is None.
 
     Raises:
-        ValueError: if the records contradict each other or the provenance, a gate is unknown, or a channel that
-            is diagnosed has no records.
+        ValueError: if the records contradict each other or the provenance, a gate is unknown, or a
+            channel that is diagnosed has no records.
     """
     if not gates or not set(gates) <= set(GATES):
         raise ValueError(f"gates must be some of {', '.join(map(str, GATES))}, got {list(gates)}")

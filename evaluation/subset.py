@@ -20,8 +20,8 @@ CONDITIONED = (
     "message saves; the gate does not use it."
 )
 CROSS_FITTED = (
-    "Cross-fitted: the episodes in which silence fails with the candidates in another order, scored in the order "
-    "that every condition plays. Silence is scored on the same episodes, so that the two compare."
+    "Cross-fitted: the episodes in which silence fails with the candidates in another order, scored in the "
+    "order that every condition plays. Silence is scored on the same episodes, so that the two compare."
 )
 
 

@@ -49,8 +49,8 @@ def overall_verdict(judged: Mapping[str, Judged], checks: Rule, gates: Sequence[
         gates: those that decide, of 1, 2 and 3.
 
     Returns:
-        "invalid" if a check fails, else "fail" if a trained channel fails, else "inconclusive" if one cannot be
-        told or there is none, else "pass".
+        "invalid" if a check fails, else "fail" if a trained channel fails, else "inconclusive" if one cannot
+        be told or there is none, else "pass".
     """
     if judged and (checks.passed is False or any(entry.faults(gates) for entry in judged.values())):
         return "invalid"

@@ -42,7 +42,8 @@ class Cell:
     Args:
         truth: key of TRUTHS.
         n: episodes a condition; with `until_decided` the most that are played.
-        until_decided: whether a look is taken every LOOK_EVERY episodes, and the run stops once it is settled.
+        until_decided: whether a look is taken every LOOK_EVERY episodes, and the run stops once it is
+            settled.
         experiments: how many.
         seed: of the study.
     """

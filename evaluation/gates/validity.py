@@ -96,7 +96,7 @@ def _environment_loaded(tally: Tally, num_candidates: int | None, asked: int | N
         counts = np.bincount(target, minlength=num_candidates)
         p = float(chisquare(counts).pvalue)
         if p < LEAST_TARGET_P:
-            reason = f"Targets are not spread over the {num_candidates} positions: {counts.tolist()} (p = {p:.2g})."
+            reason = f"Targets are not spread over the positions: {counts.tolist()} (p = {p:.2g})."
             return _answer(name, False, reason)
     if any(arm.probabilities is None for arm in arms.values()):
         return unknown(
@@ -148,7 +148,7 @@ def _injection_active(channel: ChannelTally) -> Criterion:
     normal, null = channel.arms["normal"], channel.arms["null"]
     left, right = shared(normal, null)
     if normal.probabilities is None or null.probabilities is None or not len(left):
-        reason = "The records do not hold the receiver's probabilities under normal and null for the same episodes."
+        reason = "The records hold no probabilities of the same episodes under normal and under null."
         return unknown(name, LEAST_VARIATION, reason)
     difference = np.abs(normal.probabilities[left] - null.probabilities[right])
     variation = float(difference.sum(axis=1).mean() / 2)
@@ -195,8 +195,8 @@ def _shuffle_deranges(channel: ChannelTally, inference: Inference) -> Criterion:
     by_chance = sum((count / len(normal)) ** 2 for count in sent.values())
     passed = share >= LEAST_DELIVERED and own <= by_chance + 1 - LEAST_DELIVERED
     reason = (
-        f"Of the messages delivered under shuffle {share:.1%} were sent under normal, and {own:.1%} of episodes got "
-        f"a message equal to their own ({by_chance:.1%} would by chance)."
+        f"Of the messages delivered under shuffle {share:.1%} were sent under normal, and {own:.1%} of "
+        f"episodes got a message equal to their own ({by_chance:.1%} would by chance)."
     )
     return Criterion(name=name, statistic=share, threshold=LEAST_DELIVERED, passed=passed, reason=reason)
 

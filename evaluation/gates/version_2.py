@@ -76,13 +76,14 @@ def at_chance(condition: str, arm: Arm | None, num_candidates: int | None, infer
         reason = f"Chance is {chance:.1%}, not below the floor of {floor:.1%}: the gate cannot be asked."
         return unknown(name, None, reason)
     passed = inference.stands_at(arm.successes, arm.n, chance, margin)
+    near = f"shown to be within {100 * margin:.0f} points of chance, {chance:.1%}"
     said = {
-        True: f"shown to be within {100 * margin:.0f} points of chance, {chance:.1%}",
+        True: near,
         False: f"it has left chance, {chance:.1%}",
-        None: f"neither shown to be within {100 * margin:.0f} points of chance, {chance:.1%}, nor to have left it",
-    }[passed]
+        None: f"neither {near}, nor to have left it",
+    }
     rate = arm.successes / arm.n
-    reason = f"{condition.capitalize()} succeeds in {rate:.1%} of {arm.n} episodes: {said}."
+    reason = f"{condition.capitalize()} succeeds in {rate:.1%} of {arm.n} episodes: {said[passed]}."
     return Criterion(name=name, statistic=rate, threshold=chance, passed=passed, reason=reason)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from evaluation.records import EpisodeRecord
 
-
 NUM_CANDIDATES = 5
 
 

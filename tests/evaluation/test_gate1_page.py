@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from recorded import perfect
 
-from evaluation.criteria import Gate1Thresholds, gate1
+from evaluation.gates.criterion import Thresholds
 from evaluation.judge import EXIT_CODES
 from evaluation.records import CONDITIONS
-from evaluation.statistics import mcnemar_exact, wilson
-from evaluation.tally import gather
+from evaluation.results import build_results
+from evaluation.statistics import acceptance, least_successes, mcnemar_exact, wilson
 
 TEXT = (Path(__file__).parents[2] / "evaluation" / "GATE1.md").read_text(encoding="utf-8")
 FLAT = " ".join(TEXT.split())
@@ -30,22 +30,28 @@ def table(header):
 
 def test_constants_in_the_table_are_the_thresholds():
     written = {name: float(value) for name, value, _ in table("constant")}
-    assert written == asdict(Gate1Thresholds())
+    assert written == asdict(Thresholds())
 
 
 def test_constants_in_the_prose_are_the_thresholds():
-    thresholds = Gate1Thresholds()
-    assert re.findall(r"CI_low\(normal\) >= ([\d.]*\d)", FLAT) == ["0.30", ".30"]
+    thresholds = Thresholds()
+    assert re.findall(r"CI_low(?:\(normal\)| of these picks) >= ([\d.]*\d)", FLAT) == ["0.30", "0.30", ".30"]
     assert thresholds.min_ci_low == 0.30
-    assert re.findall(r"gives p < ([\d.]+)", FLAT) == [str(thresholds.mcnemar_alpha)]
-    assert f"Two intervals of {thresholds.confidence:.0%}" in FLAT
+    assert re.findall(r"gives p < ([\d.]*\d)", FLAT) == [str(thresholds.mcnemar_alpha)] * 2
+    assert f"Yes if both p are below {thresholds.equivalence_alpha}" in FLAT
+    assert f"differs from chance with p < {thresholds.differs_alpha}" in FLAT
+    assert "so 10 points at N = 5" in FLAT
+    assert round(thresholds.min_ci_low - 1 / 5, 9) == 0.1
 
 
-def test_every_condition_and_criterion_is_explained():
+def test_every_condition_criterion_and_check_is_explained():
     assert [row[0] for row in table("condition")] == list(CONDITIONS)
-    tally = gather(perfect(50))
-    rule = gate1(tally.channels["latent_vq"], tally.p0, Gate1Thresholds())
-    assert all(f"`{criterion.name}`" in TEXT for criterion in rule.criteria)
+    results = build_results(perfect(50), {})
+    channel = results["channels"]["latent_vq"]
+    rules = [channel["gate1"], channel["gate1"]["version_1"], channel["gate2"], channel["gate3"]]
+    assert all(f"`{item['name']}`" in TEXT for rule in rules for item in rule["criteria"])
+    checks = results["validity"]["criteria"] + channel["validity"]["criteria"]
+    assert sorted(item["name"] for item in checks) == sorted(row[0] for row in table("check"))
 
 
 def test_exit_codes_are_those_of_the_code():
@@ -55,18 +61,31 @@ def test_exit_codes_are_those_of_the_code():
 
 @pytest.mark.parametrize("row", table("n"), ids=lambda row: row[0])
 def test_the_table_of_n_is_true(row):
+    n, normal, lowest, highest = map(int, row)
+    floor = Thresholds().min_ci_low
+    assert least_successes(n, floor) == normal
+    assert acceptance(n, reference=0.2, margin=floor - 0.2) == (lowest, highest)
+
+
+def test_fifty_episodes_show_no_control_at_chance():
+    assert "At n = 50 no control can be shown at chance" in FLAT
+    assert acceptance(50, reference=0.2, margin=0.1) is None
+
+
+@pytest.mark.parametrize("row", table("episodes"), ids=lambda row: row[0])
+def test_the_table_of_version_1_is_true(row):
     n, normal, swap = map(int, row)
     p0 = wilson(n // 5, n)
-    assert wilson(normal - 1, n).ci_low < Gate1Thresholds().min_ci_low <= wilson(normal, n).ci_low
+    assert wilson(normal - 1, n).ci_low < Thresholds().min_ci_low <= wilson(normal, n).ci_low
     assert wilson(swap, n).ci_high < p0.ci_low <= wilson(swap + 1, n).ci_high
 
 
 def test_the_smallest_n_is_true():
     told = [n for n in range(5, 100, 5) if wilson(0, n).ci_high < wilson(n // 5, n).ci_low]
     assert f"Below {told[0]} episodes criterion 4 cannot be told" in FLAT
-    floor = next(n for n in range(1, 99) if wilson(n, n).ci_low >= Gate1Thresholds().min_ci_low)
+    floor = next(n for n in range(1, 99) if wilson(n, n).ci_low >= Thresholds().min_ci_low)
     assert f"criterion 1 needs {floor} episodes" in FLAT
-    alpha = Gate1Thresholds().mcnemar_alpha
+    alpha = Thresholds().mcnemar_alpha
     wins = next(
         n for n in range(1, 99) if mcnemar_exact(only_first=n, only_second=0, num_pairs=n).p_value < alpha
     )

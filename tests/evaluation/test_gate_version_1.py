@@ -191,7 +191,11 @@ def test_thresholds_lie_between_zero_and_one(name, value):
 
 
 def test_thresholds_are_those_of_the_issue():
-    assert (Thresholds().min_ci_low, Thresholds().confidence, Thresholds().mcnemar_alpha) == (0.30, 0.95, 0.01)
+    assert (Thresholds().min_ci_low, Thresholds().confidence, Thresholds().mcnemar_alpha) == (
+        0.30,
+        0.95,
+        0.01,
+    )
 
 
 def test_a_reason_shows_enough_decimals_to_tell_two_numbers_apart():

@@ -82,9 +82,8 @@ def test_without_the_number_of_candidates_chance_is_unknown():
 
 
 def test_a_chance_above_the_floor_cannot_be_asked():
-    records = [
-        replace(record, num_candidates=2, choice=None, target=None, intended=None) for record in honest()
-    ]
+    two = {"num_candidates": 2, "choice": None, "target": None, "intended": None}
+    records = [replace(record, **two) for record in honest()]
     (_, silence, *_) = judged(records)["criteria"]
     assert silence["passed"] is None
     assert silence["reason"] == "Chance is 50.0%, not below the floor of 30.0%: the gate cannot be asked."

@@ -36,7 +36,8 @@ def test_a_perfect_channel_passes():
     assert results["channels"]["latent_vq"]["gate1"]["version_1"]["passed"] is True
     assert results["sentence"] == (
         "Pass: latent_vq carries meaning: with the message the receiver finds the target in 100.0% of "
-        "episodes, without any in 20.0%, and with a message about another candidate it picks that one in 100.0%."
+        "episodes, without any in 20.0%, and with a message about another candidate it picks that one in "
+        "100.0%."
     )
 
 
@@ -60,8 +61,8 @@ def test_the_failed_experiment_fails_with_exactly_its_published_intervals():
     assert results["verdict"] == "fail"
     assert results["sentence"] == (
         "Fail: it is not shown that latent carries meaning: normal succeeds in 22.0% of 50 episodes; its "
-        "true rate may be as low as 12.8%, below the 30.0% asked. The four conditions normal, null, random and "
-        "shuffle of latent cannot be told apart (smallest corrected p = 0.38)."
+        "true rate may be as low as 12.8%, below the 30.0% asked. The four conditions normal, null, random "
+        "and shuffle of latent cannot be told apart (smallest corrected p = 0.38)."
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks of validity: each fails on the fault it is for, passes on a sound run, and says when it lacks a field."""
+"""Checks of validity: each fails on its fault, passes on a sound run, and says when it lacks a field."""
 
 from dataclasses import replace
 
