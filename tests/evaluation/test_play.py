@@ -110,12 +110,15 @@ def test_seconds_hold_all_of_the_reading_a_share_of_the_sending_and_the_choosing
         monkeypatch.setattr(place, name, work)
 
     channel = enter("text", pair, None).channel
+    anew = enter("text", pair, None).channel
+    anew.at_start = True  # what was read before its prefix is of no use
     slow(channel, "send")
     slow(pair, "read")
     slow(pair.receiver, "choose")
     contestants = {
         "a": Contestant(channel, None, ("normal", "null")),
         "silence": enter("silence", pair, None),
+        "b": Contestant(anew, None, ("normal",)),
     }
     played = [r for batch in play(pair, contestants, PlayConfig(episodes=4)) for r in batch]
     seconds = {(r.channel, r.condition): r.seconds for r in played}
@@ -124,6 +127,7 @@ def test_seconds_hold_all_of_the_reading_a_share_of_the_sending_and_the_choosing
         ("a", "null"): (10 + 300 / 2 + 1) / 4,
         ("silence", "normal"): (10 + 1) / 4,
         ("silence", REORDERED): (10 + 1) / 4,
+        ("b", "normal"): 1 / 4,
     }
 
 
