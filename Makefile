@@ -6,10 +6,10 @@ SEED ?= 0
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install gate1 test test-slow test-gpu check results study pocket clean
+.PHONY: help install gate1 test test-slow test-gpu check results study calibration pocket clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +47,9 @@ results: $(VENV)/installed  ## the figures of docs/results/gate1.md: training se
 
 study: pocket  ## the study of docs/results/attempt_03.md: hours; goes on where it was cut
 	$(BIN)/python -m studies.attempt_03 --parts all --jobs 2
+
+calibration: $(VENV)/installed  ## how often Gate 1 errs: docs/results/calibration.md, half an hour
+	$(BIN)/python -m studies.calibration --experiments 2000 --jobs 2
 
 pocket: $(VENV)/installed  ## pretrain the embedded model again, into runs/pocket (resumable)
 	$(BIN)/python -m training.pretrain_pocket --folder runs/pocket

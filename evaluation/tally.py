@@ -158,6 +158,9 @@ def gather(records: Iterable[EpisodeRecord]) -> Tally:
 
 def shared(first: Arm, second: Arm) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Where the episodes that both arms played stand in each, in the same order."""
+    if np.array_equal(first.episode_ids, second.episode_ids):
+        everywhere = np.arange(first.n)
+        return everywhere, everywhere
     _, left, right = np.intersect1d(
         first.episode_ids, second.episode_ids, assume_unique=True, return_indices=True
     )

@@ -1,12 +1,13 @@
 """Is a rate as good as its reference? Two one-sided exact tests, and the counts that pass them."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from evaluation.statistics.proportions import check_between_0_and_1, check_counts, two_sided_p
+from evaluation.statistics.proportions import REMEMBERED, check_between_0_and_1, check_counts, two_sided_p
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def equivalence(
     """
     check_counts(successes, n)
     _check(reference, margin, alpha)
-    p_above, p_below = (float(p[0]) for p in _one_sided(np.array([successes]), n, reference, margin))
+    p_above, p_below = _both_sides(successes, n, reference, margin)
     p_value = max(p_above, p_below)
     return Equivalence(
         rate=successes / n,
@@ -102,6 +103,13 @@ def acceptance(n: int, *, reference: float, margin: float, alpha: float = 0.05) 
     # one tail falls and the other rises with the count, so no count between two accepted ones is refused
     accepted = np.flatnonzero(np.maximum(*_one_sided(np.arange(n + 1), n, reference, margin)) < alpha)
     return (int(accepted[0]), int(accepted[-1])) if len(accepted) else None
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _both_sides(successes: int, n: int, reference: float, margin: float) -> tuple[float, float]:
+    """The two one-sided p-values of one count."""
+    p_above, p_below = _one_sided(np.array([successes]), n, reference, margin)
+    return float(p_above[0]), float(p_below[0])
 
 
 def _one_sided(
