@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     COULD_NOT_RUN = 3
     INCONCLUSIVE = 4
+    INVALID = 5
 
 
 class RunError(RuntimeError):

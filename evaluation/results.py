@@ -73,7 +73,8 @@ def build_results(
         "verdict": overall_verdict(judged, checks, gates),
         "gates": sorted(set(gates)),
         "sequential": sequential,
-        "settled": all(Rule(criteria=entry.said(gates)).passed is not None for entry in judged.values()),
+        "settled": bool(judged)
+        and all(Rule(criteria=entry.said(gates)).passed is not None for entry in judged.values()),
         "sentence": plain_sentence(judged, checks, gates, tally.p0, same),
         "notes": notes(tally),
         "num_candidates": num_candidates,

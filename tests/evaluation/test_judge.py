@@ -7,6 +7,7 @@ import tracemalloc
 import pytest
 from recorded import attempt_02, perfect
 
+from agents.command_line import ExitCode
 from evaluation import judge as judging
 from evaluation.judge import EXIT_CODES, judge, judge_file, versions, write_run
 from evaluation.records import EpisodeRecord, RecordWriter
@@ -19,7 +20,8 @@ def recorded(path, records):
 
 
 def test_exit_codes():
-    assert EXIT_CODES == {"pass": 0, "fail": 1, "inconclusive": 4}
+    assert EXIT_CODES == {"pass": 0, "fail": 1, "inconclusive": 4, "invalid": 5}
+    assert {verdict: ExitCode[verdict.upper()] for verdict in EXIT_CODES} == EXIT_CODES
 
 
 def test_a_file_is_judged_as_its_records_are(tmp_path):
@@ -37,13 +39,15 @@ def test_a_file_is_judged_as_its_records_are(tmp_path):
 
 
 def test_a_run_is_written_whole_and_results_first(tmp_path, monkeypatch):
-    def fail(results, folder):
+    def fail(results, folder, gallery, pictures):
         assert (folder / "results.json").exists()
         raise OSError("no room for a report")
 
-    results = judge(perfect(50), {})
+    results = judge(perfect(100), {})
     write_run(results, tmp_path / "a" / "b")
     assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == [
+        "junit.xml",
+        "report.html",
         "report.md",
         "results.json",
         "success.png",
@@ -55,7 +59,7 @@ def test_a_run_is_written_whole_and_results_first(tmp_path, monkeypatch):
 
 
 def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
-    write_run(judge(perfect(50), {}), tmp_path)
+    write_run(judge(perfect(100), {}), tmp_path)
     before = (tmp_path / "results.json").read_bytes()
 
     def interrupt(source, place):
@@ -78,7 +82,7 @@ def test_a_malformed_file_writes_nothing(tmp_path):
 def test_a_folder_that_is_a_file_raises(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(OSError, match="run"):
-        write_run(judge(perfect(50), {}), tmp_path / "run")
+        write_run(judge(perfect(100), {}), tmp_path / "run")
 
 
 def test_versions_name_what_is_not_installed():
@@ -108,4 +112,4 @@ def test_memory_stays_small_however_many_records(tmp_path):
 
 
 def test_stream_is_read_once():
-    assert judge(iter(perfect(50)), {}) == judge(perfect(50), {})
+    assert judge(iter(perfect(100)), {}) == judge(perfect(100), {})
