@@ -48,7 +48,9 @@ def draw_calibration(rows: Sequence[Mapping[str, Any]]) -> bytes:
         )
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-        panel.legend(frameon=False, fontsize=8, loc="center right")
+        panel.legend(
+            frameon=False, fontsize=8, loc="upper left" if version == "version_1" else "center right"
+        )
     axes[0].set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
     axes[0].set_ylabel("experiments that pass")
     return as_png(figure)
