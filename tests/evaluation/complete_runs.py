@@ -8,10 +8,14 @@ from html.parser import HTMLParser
 import numpy as np
 
 from evaluation.records import EpisodeRecord
+from evaluation.reporting.gallery import gather_gallery
+from evaluation.reporting.page import render_html
+from evaluation.results import build_results
 from studies.simulated import CHANNEL, Truth, records_of, simulate
 
 VOID = frozenset({"meta", "link", "br", "img", "input", "hr"})
 UNDERSTOOD, PRIMED, GUESSED = Truth.of_success(0.9), Truth.of_priming(0.15), Truth.of_success(0.2)
+FIVE = {"num_candidates": 5}
 HOSTILE = '<script>alert(1)</script>"onload="x'
 
 
@@ -42,6 +46,16 @@ def candidates_of(episode_id: int) -> list[str]:
 def without(records: list[EpisodeRecord], *names: str) -> list[EpisodeRecord]:
     """The same records, these fields unknown."""
     return [replace(record, **dict.fromkeys(names)) for record in records]
+
+
+CODES = {
+    "num_referents": 2, "distinct_messages": 1, "topographic_similarity": None, "prefix": None,
+    "codes": {
+        "codebook_size": 2, "perplexity": 1.0, "in_use": 0.5, "slot_perplexity": [1.0], "slot_in_use": [0.5],
+        "attributes": ["<size>"], "nmi": [[None]], "nmi_by_chance": [[None]],
+    },
+    "atlas": "atlas-latent_vq.png", "receiver_flops": 1.28e8,
+}  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -85,3 +99,9 @@ class Page(HTMLParser):
         """What is read, white space collapsed."""
         read = "".join(text for tag, text in self.texts if tag not in ("script", "style"))
         return " ".join(read.split())
+
+
+def page_of(records, provenance=FIVE, **options):
+    """The page of records, with six scenes at most."""
+    results = build_results(records, provenance, **options)
+    return Page(render_html(results, gather_gallery(records, results, 6)))

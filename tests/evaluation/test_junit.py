@@ -12,6 +12,7 @@ from recorded import arm, attempt_02, perfect, run
 
 from evaluation.reporting.junit import _allowed, render_junit
 from evaluation.results import build_results
+from evaluation.tally import gather
 
 RUNS = {
     "understood": complete(UNDERSTOOD, 200),
@@ -25,6 +26,7 @@ RUNS = {
     "untrained": [replace(r, trained=False) for r in arm("latent", "normal", 5, 40)],
     "leak": [*complete(UNDERSTOOD), *arm("text", "normal", 0, 60)],
 }
+TALLIES = {name: gather(records) for name, records in RUNS.items()}
 
 
 def parsed(results):
@@ -34,13 +36,13 @@ def parsed(results):
 @pytest.mark.parametrize("gates", [(1,), (1, 2), (3,), (1, 2, 3)])
 @pytest.mark.parametrize("name", RUNS)
 def test_a_failure_stands_there_exactly_if_the_verdict_is_fail_or_invalid(name, gates):
-    results = build_results(RUNS[name], {"num_candidates": 5}, gates=gates)
+    results = build_results(TALLIES[name], {"num_candidates": 5}, gates=gates)
     failures = parsed(results).findall(".//failure")
     assert bool(failures) is (results["verdict"] in ("fail", "invalid"))
 
 
 def test_the_runs_above_have_every_verdict():
-    verdicts = {build_results(records, {"num_candidates": 5})["verdict"] for records in RUNS.values()}
+    verdicts = {build_results(tally, {"num_candidates": 5})["verdict"] for tally in TALLIES.values()}
     assert verdicts == {"pass", "fail", "inconclusive", "invalid"}
 
 
@@ -62,8 +64,8 @@ def test_a_suite_a_channel_and_a_case_a_criterion_that_decides():
 
 
 def test_counts_are_those_of_the_cases():
-    for records in RUNS.values():
-        root = parsed(build_results(records, {"num_candidates": 5}))
+    for tally in TALLIES.values():
+        root = parsed(build_results(tally, {"num_candidates": 5}))
         for counted in (*root, root):
             cases = list(counted.iter("testcase"))
             outcomes = Counter(case[0].tag if len(case) else "passed" for case in cases)

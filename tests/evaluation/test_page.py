@@ -8,14 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from complete_runs import GUESSED, HOSTILE, PRIMED, Page, complete, without
+from complete_runs import CODES, GUESSED, PRIMED, Page, complete, page_of, without
 from recorded import arm, attempt_02, perfect, run
 
 from evaluation import cells, reporting
-from evaluation.gates.criterion import Criterion
 from evaluation.reporting import words
 from evaluation.reporting.gallery import gather_gallery
-from evaluation.reporting.page import flatten, render_html, write_html
+from evaluation.reporting.page import render_html, write_html
 from evaluation.results import build_results
 from evaluation.subset import CONDITIONED, CROSS_FITTED
 
@@ -38,14 +37,6 @@ SECTIONS = [
     "episodes",
     "reproduce",
 ]
-CODES = {
-    "num_referents": 2, "distinct_messages": 1, "topographic_similarity": None, "prefix": None,
-    "codes": {
-        "codebook_size": 2, "perplexity": 1.0, "in_use": 0.5, "slot_perplexity": [1.0], "slot_in_use": [0.5],
-        "attributes": ["<size>"], "nmi": [[None]], "nmi_by_chance": [[None]],
-    },
-    "atlas": "atlas-latent_vq.png", "receiver_flops": 1.28e8,
-}  # fmt: skip
 
 
 def whole_run():
@@ -69,11 +60,6 @@ def whole():
     results = build_results(records, PROVENANCE, diagnostics={"latent_vq": CODES}, gates=(1, 2))
     html = render_html(results, gather_gallery(records, results, 12), PICTURES)
     return results, html, Page(html)
-
-
-def page_of(records, provenance=PROVENANCE, **options):
-    results = build_results(records, provenance, **options)
-    return Page(render_html(results, gather_gallery(records, results, 6)))
 
 
 def test_it_is_one_document_that_loads_nothing(whole):
@@ -212,46 +198,6 @@ def test_plots_take_the_colours_of_the_page(whole):
         assert all(f"{name}:" in style for name in used)
 
 
-def test_names_in_plots_are_text_and_long_ones_are_cut():
-    name = "a$x$<b>&" + "y" * 90
-    page = page_of(complete(channel=name))
-    assert name in page.text
-    headings = [text for tag, text in page.texts if tag == "text" and text.startswith("a$x$")]
-    assert {len(text) for text in headings} == {64, 24}
-    assert all(text.endswith("…") for text in headings)
-    page_of(run(40, channel="渠道 🙂", normal=30))
-
-
-def hostile_run():
-    return [
-        replace(
-            r,
-            channel=HOSTILE if r.channel == "latent_vq" else r.channel,
-            message=HOSTILE if r.message else None,
-            bits=800.0 if r.message else 0.0,
-            candidates=[HOSTILE] * 5 if r.candidates else None,
-        )
-        for r in complete()
-    ]
-
-
-def test_strings_of_models_and_files_stay_strings():
-    provenance = {"command": HOSTILE, HOSTILE: {"a": HOSTILE, "\ud800": "\u202e"}}
-    diagnostics = {HOSTILE: {**CODES, "codes": {**CODES["codes"], "attributes": [HOSTILE]}, "atlas": HOSTILE}}
-    records = hostile_run()
-    results = build_results(records, provenance, diagnostics=diagnostics)
-    html = render_html(results, gather_gallery(records, results, 6))
-    assert html.count("<script>") == 1
-    page = Page(html)
-    assert len(page.all("script")) == 1
-    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
-    texts = [text for _, text in page.texts if HOSTILE in text]
-    assert len(texts) > 6 * 6
-    assert all(a["data-channel"] == HOSTILE for a in page.all("article"))
-    assert "\\u202e" in page.text
-    html.encode()
-
-
 def test_pictures_are_embedded_where_their_bytes_are_there(whole):
     results, _, page = whole
     images = page.all("img")
@@ -309,18 +255,6 @@ def test_intervals_of_an_open_run_are_called_what_they_are():
     text = page_of(run(40, normal=30), sequential=True).text
     assert "95% confidence sequences" in text
     assert "Wilson" not in text.split("Criterion by criterion")[0]
-
-
-def test_provenance_is_flat_and_on_one_line():
-    tree = {"a": {"b": 1, "c": {"d": "x\ny"}}, "e": None, "f": [1, 2], "g": {}}
-    assert list(flatten(tree)) == [("a.b", "1"), ("a.c.d", "x\\ny"), ("e", "–"), ("f", "[1, 2]"), ("g", "{}")]
-
-
-def test_a_criterion_without_a_title_goes_by_its_name():
-    unheard = Criterion(name="a_new_one", statistic=0.123456, threshold=None, passed=None, reason="So.")
-    assert words.title("a_new_one") == "A new one"
-    assert words.figure(vars(unheard), "statistic") == "0.1235"
-    assert words.figure(vars(unheard), "threshold") == "–"
 
 
 def test_the_file_is_written_whole(tmp_path, whole):
