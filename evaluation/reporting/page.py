@@ -126,7 +126,7 @@ def _embedded(diagnostics: Mapping[str, Any], pictures: Mapping[str, bytes]) -> 
 
 @cache
 def _environment() -> jinja2.Environment:
-    """The templates, compiled once: that takes a third of a page's time."""
+    """The templates, compiled once: that takes a quarter of a page's time."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         undefined=jinja2.StrictUndefined,
