@@ -109,7 +109,7 @@ def run(config: Gate1Config, arguments: list[str]) -> int:
         folder = config.folder or Path("runs/gate1")
         results = play_and_judge(config, folder, arguments, console)
     print_table(results, console)
-    console.print(f"report: {folder / 'report.md'}", soft_wrap=True)
+    console.print(f"report: {folder / 'report.html'}, and report.md beside it", soft_wrap=True)
     return EXIT_CODES[results["verdict"]]
 
 

@@ -139,7 +139,7 @@ class OpenArm:
             return  # numbers of continuous messages differ in their last digits between batches
         self._messages.append(hash(repr(message)))
         if isinstance(message, str) and record.bits is not None:
-            self._overdrawn += 8 * len(message.encode()) > record.bits
+            self._overdrawn += 8 * len(message.encode(errors="surrogatepass")) > record.bits
 
     def _sorted_probabilities(self, order: npt.NDArray[np.intp]) -> npt.NDArray[np.float32] | None:
         if not self._all_probabilities:

@@ -152,7 +152,7 @@ def _fault(judged: Mapping[str, Judged], checks: Rule, gates: Sequence[int]) -> 
     if of_run:
         return _clause(of_run[0].reason)
     faults = {name: entry.faults(gates) for name, entry in judged.items()}
-    return _join({name: _clause(found[0].reason) for name, found in faults.items() if found})
+    return "; ".join(f"{name}: {_clause(found[0].reason)}" for name, found in faults.items() if found)
 
 
 def _same(judged: Judged, p: float) -> str:

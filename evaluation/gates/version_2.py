@@ -96,13 +96,14 @@ def _beats(
         return not_played(name, alpha, missing[0])
     if comparison is None:
         return unknown(name, alpha, f"Normal and {control} share no episode.")
-    p = comparison.p_value if comparison.corrected_p is None else comparison.corrected_p
+    corrected = comparison.corrected_p
+    p, what = (comparison.p_value, "p") if corrected is None else (corrected, "corrected p")
     passed: bool | None = p < alpha and comparison.normal_is_higher
     if not passed and (inference.sequential or comparison.least_p >= alpha):
         passed = None
     reason = (
         f"Of {comparison.num_pairs} shared episodes {comparison.only_normal} succeed only under normal and "
-        f"{comparison.only_control} only under {control} (corrected p = {p:.2g}; "
+        f"{comparison.only_control} only under {control} ({what} = {p:.2g}; "
         f"asked: more under normal, and p below {alpha:g})."
     )
     if passed is None and not inference.sequential:

@@ -169,3 +169,8 @@ def test_nothing_craters_where_nothing_stands():
     assert failing(useless) == set()
     assert "nothing to crater" in checks(useless)["swap_craters"]["reason"]
     assert build_results(useless, {})["verdict"] == "fail"
+
+
+def test_a_message_of_half_a_character_is_counted(sound):
+    found = checks(change(sound, "normal", message="\ud800", bits=8))
+    assert found["charged_honestly"]["passed"] is False
