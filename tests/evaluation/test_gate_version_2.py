@@ -232,3 +232,9 @@ def test_in_sequence_intervals_are_wider_than_with_n_fixed():
 def test_paired_p_without_a_difference_is_one():
     for open_ended in (False, True):
         assert Inference(thresholds=Thresholds(), sequential=open_ended).paired_p(0, 0, 10) == 1.0
+
+
+@pytest.mark.parametrize(("null", "passed"), [(61, None), (62, True), (90, True), (91, None)])
+def test_in_sequence_a_control_is_shown_at_chance_at_its_boundaries(null, passed):
+    """From 62 to 90 of 400 the 90% sequence lies within 10 points of chance: two one-sided tests at 5%."""
+    assert sequential(honest(null=null))[1]["null_at_chance"] is passed

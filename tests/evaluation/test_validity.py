@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from recorded import run
 
 from evaluation.records import SILENCE
 from evaluation.results import build_results
@@ -174,3 +175,11 @@ def test_nothing_craters_where_nothing_stands():
 def test_a_message_of_half_a_character_is_counted(sound):
     found = checks(change(sound, "normal", message="\ud800", bits=8))
     assert found["charged_honestly"]["passed"] is False
+
+
+@pytest.mark.parametrize(("found", "passed"), [(105, True), (120, False)])
+def test_silence_leaks_only_where_it_is_shown_to(found, passed):
+    """At 105 of 400 it is neither shown at chance nor to have left it: cannot tell, and valid."""
+    results = build_results(run(400, p0=found, normal=240), {})
+    leak = results["validity"]["criteria"][1]
+    assert (leak["name"], leak["passed"]) == ("no_text_leak", passed)
