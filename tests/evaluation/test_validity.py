@@ -183,3 +183,17 @@ def test_silence_leaks_only_where_it_is_shown_to(found, passed):
     results = build_results(run(400, p0=found, normal=240), {})
     leak = results["validity"]["criteria"][1]
     assert (leak["name"], leak["passed"]) == ("no_text_leak", passed)
+
+
+def test_a_prefix_that_hardly_moves_the_receiver_did_not_arrive(sound):
+    null = {r.episode_id: r for r in sound if r.condition == "null"}
+
+    def nearly_null(r):
+        other = null[r.episode_id]
+        moved = [0.99 * p + 0.01 / 5 for p in other.probabilities]
+        return replace(r, choice=other.choice, success=other.success, probabilities=moved)
+
+    records = [nearly_null(r) if (r.channel, r.condition) == (CHANNEL, "normal") else r for r in sound]
+    found = checks(records)["injection_active"]
+    assert found["passed"] is False
+    assert 0 < found["statistic"] < 0.01
