@@ -243,7 +243,7 @@ def run(config: CompareConfig, console: Console) -> int:
         if rows:
             shown = Table(*header, title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
             for row in rows:
-                shown.add_row(*row)
+                shown.add_row(*(cell.replace(" [", "\n[") for cell in row))  # intervals below their rates
             console.print(shown)
     if config.folder is not None:
         config.folder.mkdir(parents=True, exist_ok=True)
