@@ -66,6 +66,12 @@ def test_the_failed_experiment_fails_with_exactly_its_published_intervals():
     )
 
 
+def test_conditions_that_differ_are_not_called_alike():
+    results = build(run(400, p0=80, normal=130, null=80, random=80, shuffle=80, swap=60))
+    assert results["verdict"] == "fail"
+    assert "told apart" not in results["sentence"]
+
+
 def without(records, channel, condition):
     return [r for r in records if (r.channel, r.condition) != (channel, condition)]
 
