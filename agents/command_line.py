@@ -1,10 +1,12 @@
-"""What every command of the project shares: exit codes, and errors that are one clear line."""
+"""What every command shares: exit codes, errors of one clear line, and what a resumed run is held to."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -47,3 +49,34 @@ def run_command(command: Callable[[], int]) -> int:
 def exit_with(command: Callable[[], int]) -> None:
     """End the process with the command's exit code."""
     sys.exit(int(run_command(command)))
+
+
+def check_same_settings(folder: Path, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run under other settings than it was begun with.
+
+    Args:
+        folder: of the run, for the message.
+        kept: its settings, as JSON.
+        asked: those that are asked for now, as JSON.
+
+    Raises:
+        ValueError: naming each setting that differs.
+    """
+    there, here = _flatten(kept), _flatten(asked)
+    differing = [
+        f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
+        for name in sorted(there.keys() | here.keys())
+        if there.get(name) != here.get(name)
+    ]
+    if differing:
+        raise ValueError(f"the run in {folder} has other settings: {'; '.join(differing)}")
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -14,6 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from agents.command_line import check_same_settings
 from evaluation.episodes_file import drop_cut_line, read_records
 from evaluation.files import write_whole
 from evaluation.play import Contestant, PlayConfig, conditions_of, turns
@@ -105,7 +106,7 @@ def prepare_folder(folder: Path, definition: dict[str, Any], resume: bool) -> No
     path = folder / RUN_FILE
     going_on = resume and _holds_episodes(folder)
     if going_on:
-        _check_same(path, definition)
+        check_same_settings(folder, _read(path), definition)
     else:
         (folder / EPISODES_FILE).unlink(missing_ok=True)
     if path.exists() or (folder / RESULTS_FILE).exists():  # a folder of something else loses nothing
@@ -192,24 +193,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(definition, dict):
         raise ValueError(f"{path} is damaged: it must hold a JSON object, got {reprlib.repr(definition)}")
     return definition
-
-
-def _check_same(path: Path, definition: dict[str, Any]) -> None:
-    kept, asked = _flatten(_read(path)), _flatten(definition)
-    differing = [
-        f"{name} is {kept.get(name)!r} there and {asked.get(name)!r} here"
-        for name in sorted(kept.keys() | asked.keys())
-        if kept.get(name) != asked.get(name)
-    ]
-    if differing:
-        raise ValueError(f"the run in {path.parent} has other settings: {'; '.join(differing)}")
-
-
-def _flatten(definition: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in definition.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat

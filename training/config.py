@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.command_line import check_same_settings
 from agents.pair import ModelConfig
 from channels.base import ChannelConfig, check_range
 from training.objectives import ObjectiveWeights
@@ -107,22 +108,4 @@ def check_same_run(path: Path, record: dict[str, Any]) -> None:
     Raises:
         ValueError: naming each setting that differs.
     """
-    kept = _flatten(json.loads(path.read_text()))
-    asked = _flatten(record)
-    differing = [
-        f"{name} is {kept.get(name)!r} there and {asked.get(name)!r} here"
-        for name in sorted(kept.keys() | asked.keys())
-        if kept.get(name) != asked.get(name)
-    ]
-    if differing:
-        raise ValueError(f"the run in {path.parent} has other settings: {'; '.join(differing)}")
-
-
-def _flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in record.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
+    check_same_settings(path.parent, json.loads(path.read_text()), record)
