@@ -35,7 +35,7 @@ from evaluation.statistics import (
     paired_difference,
     wilson,
 )
-from evaluation.tally import UNKNOWN, Arm, Tally, gather, shared
+from evaluation.tally import UNKNOWN, Arm, Pairs, Tally, gather, shared
 
 EPISODES_FILE = "episodes.jsonl"
 
@@ -155,15 +155,14 @@ def _differ(this: Arm, first: Arm) -> tuple[Difference, int, float | None]:
     same = len(here) > 0 and bool((this.target[here] == first.target[there]).all())
     if not same or (this.target[here] == UNKNOWN).any():
         return difference(_rate(this), _rate(first)), 0, None
-    one, other = this.success[here], first.success[there]
-    only_first, only_second = int((one & ~other).sum()), int((other & ~one).sum())
+    pairs = Pairs(this.success[here], first.success[there])
     apart = paired_difference(
-        both=int((one & other).sum()),
-        only_first=only_first,
-        only_second=only_second,
-        neither=int((~one & ~other).sum()),
+        both=pairs.both,
+        only_first=pairs.only_first,
+        only_second=pairs.only_second,
+        neither=pairs.neither,
     )
-    test = mcnemar_exact(only_first=only_first, only_second=only_second, num_pairs=len(here))
+    test = mcnemar_exact(only_first=pairs.only_first, only_second=pairs.only_second, num_pairs=len(here))
     return apart, len(here), test.p_value
 
 

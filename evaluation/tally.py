@@ -30,6 +30,26 @@ class Pairs(NamedTuple):
     first: BoolArray
     second: BoolArray
 
+    @property
+    def both(self) -> int:
+        """Episodes in which both succeed."""
+        return int((self.first & self.second).sum())
+
+    @property
+    def only_first(self) -> int:
+        """Episodes in which only the first succeeds."""
+        return int((self.first & ~self.second).sum())
+
+    @property
+    def only_second(self) -> int:
+        """Episodes in which only the second succeeds."""
+        return int((self.second & ~self.first).sum())
+
+    @property
+    def neither(self) -> int:
+        """Episodes in which both fail."""
+        return int((~self.first & ~self.second).sum())
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChannelTally:

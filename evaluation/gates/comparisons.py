@@ -97,30 +97,24 @@ def indistinguishable(channel: ChannelTally, inference: Inference) -> float | No
 
 
 def _p_of(pairs: Pairs, inference: Inference) -> float:
-    only_first, only_second = (
-        int((pairs.first & ~pairs.second).sum()),
-        int((pairs.second & ~pairs.first).sum()),
-    )
-    return inference.paired_p(only_first, only_second, len(pairs.first))
+    return inference.paired_p(pairs.only_first, pairs.only_second, len(pairs.first))
 
 
 def _compare(pairs: Pairs, p_value: float, corrected_p: float | None, inference: Inference) -> Comparison:
-    normal, control = pairs
-    only_normal, only_control = int((normal & ~control).sum()), int((control & ~normal).sum())
-    both, neither = int((normal & control).sum()), int((~normal & ~control).sum())
-    most = int((~control).sum())
+    num_pairs = len(pairs.first)
+    control_fails = pairs.only_first + pairs.neither
     return Comparison(
-        num_pairs=len(normal),
-        only_normal=only_normal,
-        only_control=only_control,
+        num_pairs=num_pairs,
+        only_normal=pairs.only_first,
+        only_control=pairs.only_second,
         difference=paired_difference(
-            both=both,
-            only_first=only_normal,
-            only_second=only_control,
-            neither=neither,
+            both=pairs.both,
+            only_first=pairs.only_first,
+            only_second=pairs.only_second,
+            neither=pairs.neither,
             confidence=inference.thresholds.confidence,
         ),
         p_value=p_value,
         corrected_p=corrected_p,
-        least_p=inference.paired_p(most, 0, len(normal)),
+        least_p=inference.paired_p(control_fails, 0, num_pairs),
     )

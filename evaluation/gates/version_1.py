@@ -6,8 +6,6 @@ even the most favourable outcome could not pass. In words: GATE1.md.
 
 from __future__ import annotations
 
-import numpy as np
-
 from evaluation.gates.criterion import Criterion, Rule, Thresholds, apart, not_played, unknown
 from evaluation.statistics import PairedTest, Proportion, mcnemar_exact, wilson
 from evaluation.tally import Arm, ChannelTally, Pairs, pair
@@ -161,8 +159,8 @@ def _interval(arm: Arm | None, thresholds: Thresholds) -> Proportion | None:
 
 def _mcnemar(pairs: Pairs) -> PairedTest:
     return mcnemar_exact(
-        only_first=int(np.sum(pairs.first & ~pairs.second)),
-        only_second=int(np.sum(pairs.second & ~pairs.first)),
+        only_first=pairs.only_first,
+        only_second=pairs.only_second,
         num_pairs=len(pairs.first),
     )
 
