@@ -16,7 +16,7 @@ from jaxtyping import install_import_hook
 
 # shapes in signatures are checked wherever tests call them; whole numbers pass for floats
 check_types = beartype(conf=BeartypeConf(is_pep484_tower=True))
-PACKAGES = ["channels", "agents", "training", "evaluation"]
+PACKAGES = ["plugins", "channels", "agents", "training", "evaluation"]
 install_import_hook(PACKAGES, f"{__name__}.check_types")
 
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM

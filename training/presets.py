@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
 from channels.base import Channel, ChannelConfig
+from plugins.names import unknown
 from training.config import TrainConfig
 from training.objectives import ObjectiveWeights
 
@@ -109,7 +109,5 @@ def find_preset(name: str) -> Preset:
         ValueError: if there is none; lists the valid names and suggests the nearest.
     """
     if name not in PRESETS:
-        nearest = get_close_matches(name, PRESETS, n=1)
-        hint = f", did you mean {nearest[0]!r}?" if nearest else "."
-        raise ValueError(f"unknown preset {name!r}{hint} The presets are: {', '.join(PRESETS)}")
+        raise unknown("preset", name, PRESETS)
     return PRESETS[name]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 import channels
+import plugins.registry
 from channels import registry
 from channels.base import Channel, check_range
 from channels.testing import check_channel
@@ -41,13 +41,12 @@ class Loud(Channel):
 
 
 @pytest.fixture
-def registry_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registry_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry as in a fresh process: it has yet to look around."""
-    registry.channel_names()
-    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
-    registry._import_channel_modules.cache_clear()
-    yield
-    registry._import_channel_modules.cache_clear()
+    known = registry.CHANNELS
+    known.names()
+    monkeypatch.setattr(known, "_known", dict(known._known))
+    monkeypatch.setattr(known, "_complete", False)
 
 
 def test_the_channels_that_ship() -> None:
@@ -67,7 +66,6 @@ def test_a_new_channel_is_one_new_file(tmp_path: Path, monkeypatch: pytest.Monke
         check_channel("loud")
     finally:
         sys.modules.pop("channels.loud", None)
-        registry._import_channel_modules.cache_clear()
 
 
 @pytest.mark.usefixtures("registry_again")
@@ -75,7 +73,9 @@ def test_another_package_adds_one_by_an_entry_point(tmp_path: Path, monkeypatch:
     (tmp_path / "loudpackage.py").write_text(NEW_CHANNEL.format(name="loud_package"))
     monkeypatch.syspath_prepend(tmp_path)
     point = EntryPoint("loud_package", "loudpackage:Loud", "parley.channels")
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
+    monkeypatch.setattr(
+        plugins.registry, "entry_points", lambda group: [point] if group == point.group else []
+    )
     try:
         assert "loud_package" in registry.channel_names()
         check_channel("loud_package")
