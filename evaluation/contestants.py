@@ -75,5 +75,7 @@ def enter(name: str, pair: Pair, checkpoint: Path | None) -> Contestant:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         channel = kind(kind.Config(), pair.ends).to(pair.device)
-        channel.start_quantizing(pair.calibrate(channel))
+        everything = pair.calibrate(channel)
+        if everything is not None:
+            channel.start_quantizing(everything)
     return Contestant(channel.eval(), False)

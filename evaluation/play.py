@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from agents.pair import Pair
+from agents.pair import Pair, Seen
 from agents.receiver import Context, Receiver
-from channels.base import Channel, Message, Prefix, Reception
+from channels.base import Channel, Message, Reception, Utterance, Words
 from channels.controls import CONDITIONS, Condition, Control, Sent
+from channels.reception import num_positions
+from envs.episode import Episode
 from envs.world import Referents
 from evaluation.records import REORDERED, SILENCE, EpisodeRecord
 from evaluation.script import PlayConfig, Script, message_rng, rounds, write_script
@@ -220,11 +222,16 @@ class _Outcome(NamedTuple):
 
 def _send(pair: Pair, channel: Channel, script: Script, rows: range) -> Sent:
     """The messages about each episode's target, its partner's target and its foil."""
-    own = [script.episodes[row].referent for row in rows]
-    partners = [script.episodes[script.partners[row]].referent for row in rows]
-    foils = [script.episodes[row].candidates[script.foils[row]] for row in rows]
-    spoken = (pair.sender.speak(np.stack(named), channel.reading) for named in (own, partners, foils))
-    return Sent(*(channel.send(utterance) for utterance in spoken))
+    own = [script.episodes[row] for row in rows]
+    partners = [script.episodes[script.partners[row]] for row in rows]
+    foils = [episode._replace(target=int(script.foils[row])) for row, episode in zip(rows, own, strict=True)]
+    return Sent(*(channel.send(_speak(pair, channel, told)) for told in (own, partners, foils)))
+
+
+def _speak(pair: Pair, channel: Channel, told: Sequence[Episode]) -> Utterance:
+    """What the sender says of the targets of some episodes."""
+    seen = Seen([episode.candidates for episode in told], [episode.target for episode in told])
+    return pair.speak(channel, np.stack([episode.referent for episode in told]), seen)
 
 
 @torch.no_grad()
@@ -248,10 +255,10 @@ def _choose(
 
 
 def _num_positions(receiver: Receiver, reception: Reception) -> list[int]:
-    """Positions of each receiver's input that a reception takes: prefix vectors, or tokens of text."""
-    if isinstance(reception, Prefix):
-        return [reception.vectors.shape[1]] * len(reception.vectors)
-    return [len(tokens) for tokens in receiver.message_tokens(reception.texts)]
+    """Positions of each receiver's input that a reception takes: of vectors, cache entries or tokens."""
+    if isinstance(reception, Words):
+        return [len(tokens) for tokens in receiver.message_tokens(reception.texts)]
+    return num_positions(reception).tolist()
 
 
 def _as_json(message: Any) -> Any:

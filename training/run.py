@@ -23,7 +23,6 @@ from rich.console import Console
 from agents.command_line import ExitCode, RunError, exit_with
 from agents.pair import Pair
 from channels.base import ChannelConfig
-from channels.latent import LatentChannel
 from channels.registry import channel_class, channel_names
 from envs.world import objects_world
 from training.config import TrainConfig, check_same_run
@@ -125,7 +124,6 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
         pair = pair or Pair.load(config.models, objects_world())
         torch.manual_seed(config.seed)
         channel = channel_class(name)(codec, pair.ends)
-        assert isinstance(channel, LatentChannel), "trainable channels are latent"
         trainer = Trainer(channel, pair, config, folder)
         if resuming:
             trainer.resume()
