@@ -46,20 +46,26 @@ def check_channel(channel: str | type[Channel] | Channel, seed: int = 0, ends: E
         torch.manual_seed(seed)
         made = kind(kind.Config(), ends) if isinstance(kind, type) else deepcopy(kind)
         made.message_space.seed(seed)
-        utterance = synthetic_utterance(made)
+        utterance = synthetic_utterance(made.ends, width=made.state_width)
         checks = (check_messages, check_eval_mode, check_bits, check_relay, check_null)
         for check in (*checks, check_sending_changes_nothing, check_gradients, check_saving):
             check(made.eval(), utterance)
 
 
-def synthetic_utterance(channel: Channel, batch: int = NUM_UTTERANCES) -> Utterance:
-    """Utterances of differing words, states, lengths and scenes, from torch's generator."""
-    positions = channel.ends.num_positions
+def synthetic_utterance(ends: Ends, batch: int = NUM_UTTERANCES, width: int | None = None) -> Utterance:
+    """Utterances of differing words, states, lengths and scenes, from torch's generator.
+
+    Args:
+        ends: how many positions there are.
+        batch: B.
+        width: of the states, by default the sender's own.
+    """
+    positions = ends.num_positions
     texts = _texts(batch)
     mask = torch.arange(positions) < torch.randint(1, positions + 1, (batch, 1))
-    states = torch.randn(batch, positions, channel.state_width) * mask[..., None]
+    states = torch.randn(batch, positions, width or ends.state_width) * mask[..., None]
     scene = Scene([_texts(NUM_CANDIDATES) for _ in texts], torch.randint(NUM_CANDIDATES, (batch,)))
-    return Utterance(texts, states, mask, scene if channel.sees_scene else None)
+    return Utterance(texts, states, mask, scene)
 
 
 def _texts(number: int) -> list[str]:

@@ -37,6 +37,9 @@ __all__ = [
     "write_script",
 ]
 
+MOST_NUMBERS = 1024
+"""Of a message that are recorded: nobody reads more, and a file of them would be gigabytes long."""
+
 _DELIVERY: dict[str, Condition] = {**{name: name for name in CONDITIONS}, REORDERED: "normal"}
 
 
@@ -46,6 +49,7 @@ class Contestant(NamedTuple):
     channel: Channel
     trained: bool | None
     conditions: Sequence[Condition] = CONDITIONS
+    reference: bool = False  # played to compare with
 
 
 class Turn(NamedTuple):
@@ -206,6 +210,7 @@ class _Round:
             num_candidates=len(episode.candidates),
             candidates=[describe(candidate) for candidate in episode.candidates] if shown else None,
             trained=contestant.trained,
+            reference=contestant.reference,
         )
 
 
@@ -262,7 +267,9 @@ def _num_positions(receiver: Receiver, reception: Reception) -> list[int]:
 
 
 def _as_json(message: Any) -> Any:
-    """Text and codes as they are; of vectors three digits, enough to look at."""
+    """Text and codes as they are; of vectors three digits, enough to look at, and of long ones nothing."""
     if isinstance(message, np.ndarray):
+        if message.size > MOST_NUMBERS:
+            return None
         return message.tolist() if message.dtype.kind == "i" else np.round(message, 3).tolist()
     return int(message) if isinstance(message, np.integer) else message
