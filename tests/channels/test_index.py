@@ -74,6 +74,9 @@ def test_fewer_candidates_are_no_cheaper_and_more_are_refused(channel: IndexChan
     for speak in (channel.send, channel.relay):
         with pytest.raises(ValueError, match="places must be at least the 6 candidates, got 5"):
             speak(said([1, 2], num_candidates=6))
+        scene = Scene([["a"] * 3, ["b"] * 6], torch.tensor([1, 2]))
+        with pytest.raises(ValueError, match="places must be at least the 6 candidates, got 5"):
+            speak(few._replace(scene=scene))
 
 
 def test_it_needs_the_scene(channel: IndexChannel) -> None:
