@@ -65,6 +65,10 @@ def test_a_place_costs_what_it_takes_to_name_it(places: int, k: int) -> None:
     vectors = channel.receive([np.int64(place) for place in range(places)]).vectors
     assert vectors.shape == (places, k, ENDS.embedding_width)
     torch.testing.assert_close(vectors.norm(dim=-1), torch.full((places, k), ENDS.embedding_norm))
+    with torch.no_grad():
+        channel.table.mul_(7)
+    again = channel.receive([np.int64(place) for place in range(places)]).vectors
+    torch.testing.assert_close(again, vectors, msg="only the directions count")
     assert channel.num_slots == k
 
 
