@@ -10,11 +10,18 @@ import pytest
 import torch
 
 from agents.pair import Pair
+from agents.sender import Sender
 from channels.activation import LARGEST, ActivationChannel, ActivationConfig
 from channels.base import Ends, Graft, Reading, last_state
 from channels.reception import GraftMode, num_positions
 from channels.registry import channel_class
 from channels.testing import ENDS, synthetic_utterance
+
+
+@pytest.fixture(autouse=True)
+def said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sender need not look for its words."""
+    monkeypatch.setattr(Sender, "_describe", lambda self, rows: ["tiny red cube"] * len(rows))
 
 
 def test_messages_are_the_last_state_that_counts() -> None:

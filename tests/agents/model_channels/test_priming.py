@@ -8,8 +8,15 @@ from peft import PromptEmbedding
 
 from agents.model_channels.priming import PrimingChannel, PrimingConfig
 from agents.pair import Pair
+from agents.sender import Sender
 from channels.registry import channel_class
 from channels.testing import ENDS, synthetic_utterance
+
+
+@pytest.fixture(autouse=True)
+def said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sender need not look for its words."""
+    monkeypatch.setattr(Sender, "_describe", lambda self, rows: ["tiny red cube"] * len(rows))
 
 
 @pytest.fixture
