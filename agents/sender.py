@@ -14,7 +14,7 @@ from torch import Tensor
 from agents.language_model import FrozenLM
 from agents.prompts import sender_prompt
 from channels.base import Reading, Utterance
-from envs.world import Referents, World
+from envs.world import AnyWorld, Referents
 
 MAX_DESCRIPTION_TOKENS = 32
 ROWS_AT_ONCE = 256
@@ -29,7 +29,7 @@ class Sender:
         world: what it speaks about.
     """
 
-    def __init__(self, lm: FrozenLM, world: World) -> None:
+    def __init__(self, lm: FrozenLM, world: AnyWorld) -> None:
         self.lm, self.world = lm, world
         self._texts: dict[int, str] = {}
         self._states: dict[tuple[int, str], dict[int, Tensor]] = {}
