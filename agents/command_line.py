@@ -6,13 +6,24 @@ import sys
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
 from rich.console import Console
 from rich.markup import escape
 
 from agents.language_model import ModelError
 from channels.checkpoint import CheckpointError
+from envs.worlds import world_names
+from plugins.registry import PluginError
+
+
+def _worlds(default: str) -> str:
+    """What --help says after the flag's own words; asked when the flags are made, so that plug-ins are in."""
+    return f"(one of {', '.join(world_names())}, or a file; default: {default})"
+
+
+WorldName = Annotated[str, tyro.conf.arg(help_behavior_hint=_worlds)]
 
 
 class ExitCode(IntEnum):
@@ -35,7 +46,7 @@ def run_command(command: Callable[[], int]) -> int:
     console = Console(stderr=True, soft_wrap=True)
     try:
         return command()
-    except (ModelError, CheckpointError, RunError, OSError) as error:
+    except (ModelError, CheckpointError, RunError, PluginError, OSError) as error:
         console.print(f"[bold red]could not run:[/] {escape(str(error))}")
         return ExitCode.COULD_NOT_RUN
     except ValueError as error:

@@ -16,7 +16,7 @@ from agents.language_model import POCKET, FrozenLM
 from agents.receiver import Context, Receiver
 from agents.sender import Sender
 from channels.base import Channel, Ends, Scene, Utterance, check_range
-from envs.world import Referents, World
+from envs.world import AnyWorld, Referents
 
 
 class Seen(NamedTuple):
@@ -58,11 +58,11 @@ class Pair:
         world: what they speak about.
     """
 
-    def __init__(self, sender: Sender, receiver: Receiver, world: World) -> None:
+    def __init__(self, sender: Sender, receiver: Receiver, world: AnyWorld) -> None:
         self.sender, self.receiver, self.world = sender, receiver, world
 
     @classmethod
-    def load(cls, config: ModelConfig, world: World) -> Pair:
+    def load(cls, config: ModelConfig, world: AnyWorld) -> Pair:
         """Load the models; one copy serves both roles if they are the same.
 
         Raises:

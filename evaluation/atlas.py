@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from channels.diagnostics import code_value_table, normalized_mutual_information
-from envs.world import Referents, World
+from envs.world import AnyWorld, Referents
 from evaluation import cells
 from evaluation.chart import INK, as_png
 
@@ -52,7 +52,7 @@ def atlas_file(channel: str) -> str:
     return f"atlas-{quote(channel, safe='')}.png"
 
 
-def panels_of(codes: Int[Tensor, "n k"], referents: Referents, world: World) -> list[Panel]:
+def panels_of(codes: Int[Tensor, "n k"], referents: Referents, world: AnyWorld) -> list[Panel]:
     """What each slot's codes stand for.
 
     Args:
@@ -66,7 +66,7 @@ def panels_of(codes: Int[Tensor, "n k"], referents: Referents, world: World) -> 
     return [_panel(slot, column, referents, world) for slot, column in enumerate(codes.unbind(1), start=1)]
 
 
-def _panel(slot: int, column: Int[Tensor, " n"], referents: Referents, world: World) -> Panel:
+def _panel(slot: int, column: Int[Tensor, " n"], referents: Referents, world: AnyWorld) -> Panel:
     values = torch.from_numpy(referents)
     nmi = [normalized_mutual_information(column, attribute) for attribute in values.unbind(1)]
     best = max(range(len(nmi)), key=lambda index: -1.0 if math.isnan(nmi[index]) else nmi[index])

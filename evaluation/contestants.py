@@ -13,6 +13,7 @@ from channels.base import Ends
 from channels.checkpoint import CheckpointError, load_channel, read_header
 from channels.controls import CONDITIONS
 from channels.registry import channel_class, channel_names
+from envs.worlds import DEFAULT_WORLD
 from evaluation.play import Contestant
 from evaluation.records import SILENCE
 
@@ -56,14 +57,15 @@ def can_play(name: str, ends: Ends, named: bool, console: Console) -> bool:
 
 
 def find_checkpoint(name: str, pair: Pair, runs: Path) -> Path | None:
-    """The newest checkpoint of a channel under `runs` that was made for these models, if any."""
+    """The newest checkpoint of a channel under `runs` made for this world and these models, if any."""
     found = sorted(runs.glob(f"*/{CHECKPOINT_FILE}"), key=lambda p: p.stat().st_mtime, reverse=True)
     for path in found:
         try:
             header = read_header(path)
         except CheckpointError:
             continue
-        if header.channel == name and header.models == pair.fingerprints:
+        world = header.training.get("world", DEFAULT_WORLD)  # the only one there was when none was noted
+        if header.channel == name and header.models == pair.fingerprints and world == pair.world.name:
             return path
     return None
 

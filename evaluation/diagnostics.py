@@ -26,7 +26,7 @@ from channels.diagnostics import (
     prefix_cosine,
     topographic_similarity,
 )
-from envs.world import Referents, World
+from envs.world import AnyWorld, Referents
 from evaluation.likelihood import nll_by_condition
 
 __all__ = ["Spoken", "diagnose", "diagnosed_referents", "nll_by_condition", "speak_of"]
@@ -46,7 +46,7 @@ class Spoken(NamedTuple):
     codebook_size: int  # most values a slot has, 0 without codes
 
 
-def diagnosed_referents(world: World) -> Referents:
+def diagnosed_referents(world: AnyWorld) -> Referents:
     """The test referents (n, A), or of more than 1,024 always the same ones."""
     referents = world.referents("test")
     if len(referents) <= MOST_REFERENTS:
@@ -115,7 +115,7 @@ def _prefix(reception: Reception, embedding_norm: float) -> dict[str, float | No
     }
 
 
-def _codes(spoken: Spoken, world: World) -> dict[str, Any] | None:
+def _codes(spoken: Spoken, world: AnyWorld) -> dict[str, Any] | None:
     """What is measured on codes, slot by slot and all together; None for other messages."""
     codes, size = spoken.codes, spoken.codebook_size
     if codes is None:

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from agents.command_line import RunError, exit_with
 from agents.pair import ModelConfig, Pair
-from envs.world import objects_world
+from envs.worlds import find_world
 from evaluation.atlas import atlas_file, draw_atlas, panels_of
 from evaluation.contestants import (
     asked_by_name,
@@ -127,7 +127,7 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
     check_folder(folder, config.resume)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded, and the sender reads"):
-        pair = Pair.load(config.models, objects_world())
+        pair = Pair.load(config.models, find_world(config.play.world))
         files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
         named = asked_by_name(config.channels)
         names = [name for name in names if can_play(name, pair.ends, name in named, console)]

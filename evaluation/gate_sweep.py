@@ -30,7 +30,7 @@ from channels.base import check_range
 from channels.checkpoint import read_header
 from channels.latent import LatentChannel
 from channels.registry import channel_class
-from envs.world import objects_world
+from envs.worlds import find_world
 from evaluation import cells
 from evaluation.contestants import CHECKPOINT_FILE, enter
 from evaluation.files import write_whole
@@ -85,7 +85,7 @@ def run(config: GateSweepConfig, arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded"):
-        pair = Pair.load(config.models, objects_world())
+        pair = Pair.load(config.models, find_world(config.play.world))
         channel = enter(name, pair, config.file).channel
     assert isinstance(channel, LatentChannel), "checked by its class"
     results = sweep(pair, channel, config.gates, config.play, console)

@@ -61,8 +61,12 @@ class Registry(Generic[T]):
         self._import_all()
         return sorted(self._known)
 
-    def find(self, name: str) -> T:
+    def find(self, name: str, remark: str = "") -> T:
         """What is registered under a name.
+
+        Args:
+            name: of the thing.
+            remark: what else to say if there is no such name.
 
         Raises:
             ValueError: if nothing is; lists the valid names and suggests the nearest.
@@ -77,7 +81,7 @@ class Registry(Generic[T]):
                 f"{_cause(self.broken[name])}"
             ) from self.broken[name]
         left_out = "".join(f". Left out is {self._lament(plugin)}" for plugin in self.broken)
-        raise unknown(self.kind, name, names, left_out)
+        raise unknown(self.kind, name, names, left_out + remark)
 
     def _import_all(self) -> None:
         if self._complete:

@@ -129,9 +129,14 @@ def render(rows: list[dict[str, Any]]) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown
     )
-    rank = {name: place for place, name in enumerate(ORDER)}
-    ordered = sorted(rows, key=lambda row: (rank.get(row["channel"], len(rank)), row["channel"], row["seed"] or 0))
+    ordered = sorted(rows, key=_place)
     return environment.get_template(TEMPLATE).render(rows=ordered, cells=cells, expectation=expectation)
+
+
+def _place(row: dict[str, Any]) -> tuple[int, str, int]:
+    """Known channels first, in the plan's order; others by name; seeds in ascending order."""
+    name = row["channel"]
+    return (ORDER.index(name) if name in ORDER else len(ORDER), name, row["seed"] or 0)
 
 
 def main() -> int:

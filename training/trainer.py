@@ -195,7 +195,12 @@ class Trainer:
         success = record["validation_success"]
         if success >= self.best and self.channel.ready:
             self.best = success
-            notes = {"seed": self.config.seed, "step": self.step_number, "validation_success": success}
+            notes = {
+                "world": self.pair.world.name,
+                "seed": self.config.seed,
+                "step": self.step_number,
+                "validation_success": success,
+            }
             save_channel(self.folder / "channel.safetensors", self.channel, self.pair.fingerprints, notes)
         self.channel.train()
         return record

@@ -27,7 +27,7 @@ TRAINING = {
     "alignment_batch": 22, "first_tokens_only": True, "continuous_share": 0.625, "batch_size": 9,
     "messages_per_context": 2, "fixed_episodes": 77, "learning_rate": 0.0625, "warmup_steps": 13,
     "learning_rate_every": 14, "beta2": 0.875, "weight_decay": 0.03125, "max_grad_norm": 2.5,
-    "num_candidates": 6, "validate_every": 15, "validation_episodes": 16,
+    "num_candidates": 6, "validate_every": 15, "validation_episodes": 16, "world": "some/world.jsonl",
 }  # fmt: skip
 OBJECTIVES = {
     "ce": 1.5, "contrast": 0.2, "swap_contrast": 0.3, "reconstruction": 0.4, "attributes": 0.6,
@@ -205,6 +205,7 @@ def test_help_names_presets_channels_and_the_flags_of_the_one_that_is_named(chan
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "one of attempt_02, attempt_03, reinforce" in shown
     assert "one of latent, latent_fsq, latent_vq, symbols" in shown
+    assert "what is talked about. (one of elements, objects, or a file; default: objects)" in shown
     assert own in shown
     assert other not in shown
 
