@@ -28,7 +28,7 @@ THINGS = [
     ("tiny", "red", "metal", "cube"), ("tiny", "red", "metal", "ball"), ("tiny", "red", "wood", "cube"),
     ("giant", "red", "metal", "cube"), ("giant", "blue", "metal", "cube"), ("giant", "blue", "wood", "cube"),
     ("giant", "blue", "wood", "ball"), ("tiny", "blue", "wood", "ball"), ("small", "blue", "wood", "ball"),
-    ("small", "green", "wood", "ball"), ("small", "green", "metal", "ball"), 
+    ("small", "green", "wood", "ball"), ("small", "green", "metal", "ball"),
     ("tiny", "green", "clay", "cube"),
 ]  # fmt: skip
 NAMES = ("size", "colour", "material", "shape")
