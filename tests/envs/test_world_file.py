@@ -86,7 +86,7 @@ MALFORMED = [
     ('{"attributes": {}} {}', "is not JSON: Extra data"),
     (b'{"text": "\xff"}', "is not UTF-8: invalid start byte at byte 11"),
     ("\ufeff" + bird(), "is not JSON: Unexpected UTF-8 BOM"),
-    ("[" * 100_000, "is not JSON: maximum recursion depth exceeded"),
+    ("[" * 100_000, "is not JSON: "),
     (bird().replace('"2"', "NaN"), "is not JSON: NaN is no number"),
     (bird().replace('"2"', "-Infinity"), "is not JSON: -Infinity is no number"),
     ("7", "must be a JSON object, got the number 7"),

@@ -16,7 +16,7 @@ from channels.base import ChannelConfig
 from channels.checkpoint import read_header, save_channel
 from channels.latent import ScalarQuantizedChannel, ScalarQuantizedConfig
 from channels.text import TextChannel, TextConfig
-from envs.worlds import find_world
+from envs.worlds import WORLDS, find_world, world_names
 from evaluation import gate1, gate_sweep, rate_limit
 from evaluation.contestants import find_checkpoint
 from evaluation.diagnostics import diagnose, diagnosed_referents
@@ -28,8 +28,7 @@ THINGS = [
     ("tiny", "red", "metal", "cube"), ("tiny", "red", "metal", "ball"), ("tiny", "red", "wood", "cube"),
     ("giant", "red", "metal", "cube"), ("giant", "blue", "metal", "cube"), ("giant", "blue", "wood", "cube"),
     ("giant", "blue", "wood", "ball"), ("tiny", "blue", "wood", "ball"), ("small", "blue", "wood", "ball"),
-    ("small", "green", "wood", "ball"), ("small", "green", "metal", "ball"),
-    ("tiny", "green", "clay", "cube"),
+    ("tiny", "green", "wood", "ball"), ("small", "green", "metal", "ball"), ("tiny", "green", "clay", "cube"),
 ]  # fmt: skip
 NAMES = ("size", "colour", "material", "shape")
 FEW = ("--episodes", "4", "--num-candidates", "2", "--device", "cpu")
@@ -217,6 +216,14 @@ def test_an_unknown_world_is_a_usage_error(tmp_path, capsys):
     assert run_command(lambda: bool(train(*parsed))) == ExitCode.USAGE
     assert words in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_world_whose_plug_in_is_broken_is_named_on_one_line(monkeypatch, tmp_path, capsys):
+    world_names()
+    monkeypatch.setattr(WORLDS, "broken", {"dice": ImportError("no dice")})
+    assert play("--world", "dice", "--folder", str(tmp_path / "out"), *FEW) == ExitCode.COULD_NOT_RUN
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "could not run: world 'dice' comes from a plug-in that cannot be imported: ImportError:" in shown
 
 
 @pytest.mark.parametrize(
