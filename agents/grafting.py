@@ -73,12 +73,13 @@ def extend(
     kept = torch.ones(batch, slots, dtype=torch.bool, device=mask.device)
     if memory.mask is not None:
         kept = memory.mask.to(mask.device)
-    positions = torch.cat([mask, kept], dim=1).long().cumsum(-1)[:, -slots:] - 1
-    rotated = rotate(backbone, memory.keys.flatten(1, 2), positions).reshape(memory.keys.shape)
+    positions = torch.cat([mask, kept], dim=1).long().cumsum(-1)[:, mask.shape[1] :] - 1
+    keys = memory.keys.to(mask.device)
+    rotated = rotate(backbone, keys.flatten(1, 2), positions).reshape(keys.shape)
     added = zip(rotated.unbind(1), memory.values.unbind(1), strict=True)
     longer = tuple(
-        (torch.cat([keys, more.to(keys)], dim=2), torch.cat([values, others.to(values)], dim=2))
-        for (keys, values), (more, others) in zip(layers, added, strict=True)
+        (torch.cat([old, more.to(old)], dim=2), torch.cat([values, others.to(values)], dim=2))
+        for (old, values), (more, others) in zip(layers, added, strict=True)
     )
     return longer, kept
 

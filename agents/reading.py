@@ -87,15 +87,20 @@ def expectation(
         if not speaking.any():
             break
         probabilities = logits.float().softmax(-1)
-        said.append(probabilities[:, : len(embeddings)] @ embeddings.float())
+        said.append(_mean(probabilities, embeddings))
         counted.append(speaking.clone())
-        own = probabilities[:, : len(lm.embedding_table)] @ lm.embedding_table.float()
-        inputs = own[:, None].to(lm.dtype)
+        inputs = _mean(probabilities, lm.embedding_table)[:, None].to(lm.dtype)
         mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
     if not said:
         return [embeddings.new_zeros(0, embeddings.shape[1]).float() for _ in prompts]
     vectors, kept = torch.stack(said, dim=1), torch.stack(counted, dim=1)
     return [row[keep] for row, keep in zip(vectors, kept, strict=True)]
+
+
+def _mean(probabilities: Float[Tensor, "B V"], table: Float[Tensor, "N E"]) -> Float[Tensor, "B E"]:
+    """The mean of a table's rows; either may be padded beyond the tokens that there are."""
+    shared = min(probabilities.shape[1], len(table))
+    return probabilities[:, :shared] @ table[:shared].float()
 
 
 def _end_tokens(lm: FrozenLM) -> list[int]:

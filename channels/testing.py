@@ -12,7 +12,7 @@ import torch
 from gymnasium.spaces import Discrete, MultiDiscrete
 from safetensors.torch import load, save
 
-from channels.base import Channel, Ends, Message, Prefix, Reception, Scene, Utterance, Words
+from channels.base import Channel, Ends, Graft, Memory, Message, Prefix, Reception, Scene, Utterance, Words
 from channels.reception import num_positions, tensors_of
 from channels.registry import channel_class
 
@@ -208,7 +208,15 @@ def _equal(first: Sequence[Message], second: Sequence[Message]) -> bool:
 def _content(reception: Reception) -> bytes:
     if isinstance(reception, Words):
         return "".join(reception.texts).encode()
-    return b"".join(part.detach().cpu().float().numpy().tobytes() for part in tensors_of(reception))
+    parts = b"".join(part.detach().cpu().float().numpy().tobytes() for part in tensors_of(reception))
+    return parts + _placing(reception)
+
+
+def _placing(reception: Prefix | Graft | Memory) -> bytes:
+    """Where and how it is put: a message that decided this would tell the receiver so much more."""
+    if isinstance(reception, Graft):
+        return f"{reception.depth} {reception.mode}".encode()
+    return b"at the start" if isinstance(reception, Prefix) and reception.at_start else b""
 
 
 def _same(first: Reception, second: Reception) -> bool:
@@ -219,8 +227,9 @@ def _alike(alone: Sequence[Reception], together: Reception) -> bool:
     """Whether receptions agree but for the rounding of differently shaped products."""
     if isinstance(together, Words):
         return [text for reception in alone for text in reception[0]] == list(together.texts)
-    rows = [tensors_of(reception) for reception in alone if not isinstance(reception, Words)]
-    return all(
+    vectors = [reception for reception in alone if not isinstance(reception, Words)]
+    rows = [tensors_of(reception) for reception in vectors]
+    return {_placing(reception) for reception in vectors} == {_placing(together)} and all(
         torch.allclose(torch.cat(parts).float(), whole.float(), rtol=1e-4, atol=1e-5)
         for parts, whole in zip(zip(*rows, strict=True), tensors_of(together), strict=True)
     )

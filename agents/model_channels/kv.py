@@ -32,6 +32,7 @@ from channels.registry import register
 from channels.standardizer import Standardizer
 
 BOUND = 8.0  # standard deviations
+FIRST_BEND = 1e-4
 
 
 class CacheShape(NamedTuple):
@@ -74,13 +75,17 @@ class KvConfig(ChannelConfig):
 class LayerProjection(nn.Module):
     """One layer of the sender's cache to one of the receiver's: a linear map and a hidden layer's correction.
 
-    Where both are of one shape the linear map begins as the identity: the receiver gets what the sender had.
+    The correction begins next to nothing. Where both are of one shape the linear map begins as the identity:
+    the receiver gets what the sender had.
     """
 
     def __init__(self, incoming: int, outgoing: int, hidden: int) -> None:
         super().__init__()
         self.straight = nn.Linear(incoming, outgoing)
-        self.bend = nn.Sequential(nn.Linear(incoming, hidden), nn.GELU(), nn.Linear(hidden, outgoing))
+        last = nn.Linear(hidden, outgoing)
+        nn.init.normal_(last.weight, std=FIRST_BEND)  # from zero no gradient would reach the hidden layer
+        nn.init.zeros_(last.bias)
+        self.bend = nn.Sequential(nn.Linear(incoming, hidden), nn.GELU(), last)
         if incoming == outgoing:
             nn.init.eye_(self.straight.weight)
             nn.init.zeros_(self.straight.bias)

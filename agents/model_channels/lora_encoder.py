@@ -58,7 +58,7 @@ class LoraEncoder(Encoder):
     def __init__(self, ends: Ends, config: LoraEncoderConfig, latent_width: int) -> None:
         super().__init__(ends, config, latent_width)
         sender = models_of(ends).sender.lm
-        self._borrowed = [_adapted(sender.model.model, config)]  # in a list: it is no part of this module
+        self._borrowed = _Borrowed(_adapted(sender.model.model, config))  # no module: no part of this one
         self.adapters = nn.ParameterDict({name.replace(".", "/"): p for name, p in self._lora_parameters()})
         table = sender.embedding_table
         self.slots = nn.Parameter(table[torch.randint(len(table), (config.k,))].float().clone())
@@ -67,12 +67,12 @@ class LoraEncoder(Encoder):
         )
 
     def _lora_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        model = self._borrowed[0]
+        model = self._borrowed.model
         return ((name, weight) for name, weight in model.named_parameters() if "lora_" in name)
 
     def forward(self, states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B k C"]:
         """K latents an utterance; the states are the embeddings of its prompt."""
-        model = self._borrowed[0]
+        model = self._borrowed.model
         slots = self.slots.expand(len(states), -1, -1)
         whole = torch.cat([mask, torch.ones_like(mask[:, :1]).expand(-1, self.num_slots)], dim=1)
         hidden = model(
@@ -85,15 +85,32 @@ class LoraEncoder(Encoder):
         return latents
 
 
+class _Borrowed:
+    """A model whose copies, as those of a channel that has it, share its frozen tensors."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def copied(self, memo: dict[int, Any]) -> Any:
+        """The model anew, but for what is frozen in it."""
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        memo.update((id(tensor), tensor) for tensor in tensors if not tensor.requires_grad)
+        return deepcopy(self.model, memo)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Borrowed:
+        return _Borrowed(self.copied(memo))
+
+
 def _adapted(model: Any, config: LoraEncoderConfig) -> Any:
     """A copy of a model that shares its tensors, with adapters in it."""
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    copy = deepcopy(model, shared)
+    copy = _Borrowed(model).copied({})
     settings = LoraConfig(
         r=config.rank, lora_alpha=config.alpha, target_modules=PROJECTIONS, lora_dropout=0.0
     )
     inject_adapter_in_model(settings, copy)
     for name, weight in copy.named_parameters():
+        if "lora_" in name:  # peft gives it the model's precision, in which small steps would be lost
+            weight.data = weight.data.float()
         if "lora_B" in name:  # from zero, where peft begins, no gradient would reach the other half
             nn.init.normal_(weight, std=FIRST_SCALE)
     return copy

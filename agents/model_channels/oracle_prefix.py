@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.model_channels.models import models_of
+from agents.receiver import Receiver
 from channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Utterance, check_range
 from channels.latent import FLOAT_BITS
 from channels.registry import register
@@ -52,9 +53,14 @@ class OraclePrefixChannel(Channel):
 
     def __init__(self, config: OraclePrefixConfig, ends: Ends) -> None:
         super().__init__(config, ends)
-        self.receiver, self.num_slots = models_of(ends).receiver, config.k
-        norm = ends.embedding_norm
+        self.num_slots, norm = config.k, ends.embedding_norm
+        models_of(ends)  # refused here, not at the first message
         self.message_space = Box(-norm, norm, (config.k, ends.embedding_width), np.float32)
+
+    @property
+    def receiver(self) -> Receiver:
+        """To whom the prefixes are fitted; kept with the ends, so that a copied channel copies no model."""
+        return models_of(self.ends).receiver
 
     @torch.enable_grad()
     def send(self, utterance: Utterance) -> list[Message]:
