@@ -95,7 +95,7 @@ class TrainConfig:
         own = asdict(self)
         for name in ("folder", "resume"):
             own.pop(name)
-        for name in ("device", "threads"):
+        for name in ("device", "device_map", "threads"):
             own["models"].pop(name)
         record = {"channel": channel, "codec": asdict(channel_config), "training": own}
         as_read_again: dict[str, Any] = json.loads(json.dumps(record))  # a tuple becomes a list
