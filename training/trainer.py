@@ -46,7 +46,8 @@ class Trainer:
             `state.safetensors` (to resume) are written.
 
     Raises:
-        ValueError: if a discrete channel would never be quantised.
+        ValueError: if a discrete channel would never be quantised, or the sender says nothing that could be
+            reconstructed.
     """
 
     def __init__(self, channel: LatentChannel, pair: Pair, config: TrainConfig, folder: Path) -> None:
@@ -83,6 +84,10 @@ class Trainer:
         self.everything = self.pair.calibrate(self.channel)
         receiver = self.pair.receiver
         rows = receiver.message_tokens(list(self.everything.texts))
+        if self.config.objectives.reconstruction and not any(rows):
+            raise ValueError(
+                "reconstruction must be 0 with a sender that says nothing, which leaves no words to tie to"
+            )
         self.targets = TokenTargets(
             rows, receiver.lm.embedding_table, self.channel.num_slots, self.config.first_tokens_only
         )
