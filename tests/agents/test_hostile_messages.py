@@ -27,7 +27,7 @@ from envs.world import World
 from evaluation.script import PlayConfig
 from evaluation.table import Table
 
-CANDIDATES = ["tiny red cube", "very large blue ball", "tiny blue ring"]
+CANDIDATES = ["tiny red cube", "blue ball"]
 MESSAGES = hostile_messages()
 AT_ONCE = 100
 TEMPLATE = CHATML_TEMPLATE + "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
