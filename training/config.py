@@ -102,7 +102,7 @@ class TrainConfig:
         own = asdict(self)
         for name in ("folder", "resume"):
             own.pop(name)
-        for name in ("device", "threads"):
+        for name in ("device", "device_map", "threads"):
             own["models"].pop(name)
         own["world"] = find_world(self.world).name  # which tells a file's content, unlike its path
         record = {"channel": channel, "codec": asdict(channel_config), "training": own}

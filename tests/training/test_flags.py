@@ -34,7 +34,9 @@ OBJECTIVES = {
     "state_reconstruction": 0.7, "info_nce": 0.8, "info_preserve": 0.9, "teacher_kl": 1.1, "reinforce": 1.2,
     "entropy": 1.3, "quantizer": 1.4, "among": "vocabulary",
 }  # fmt: skip
-MODELS = {"model": "m", "sender": "s", "receiver": "r", "device": "cpu", "threads": 2}
+MODELS = {
+    "model": "m", "sender": "s", "receiver": "r", "device": "cpu", "device_map": "balanced", "threads": 2,
+}  # fmt: skip
 SWITCHES = {"standardize", "at_start", "shared_codebook", "resume", "first_tokens_only"}
 
 
