@@ -44,8 +44,8 @@ class Trainer:
             `state.safetensors` (to resume) are written.
 
     Raises:
-        ValueError: if a discrete channel would never be quantised, a channel that speaks about episodes should
-            be aligned without any, or the sender says nothing that could be reconstructed.
+        ValueError: if a discrete channel would never be quantised, a channel that speaks about episodes
+            should be aligned without any, or the sender says nothing that could be reconstructed.
     """
 
     def __init__(self, channel: Channel, pair: Pair, config: TrainConfig, folder: Path) -> None:
