@@ -131,6 +131,8 @@ class Channel(nn.Module, ABC):
     Config: ClassVar[type[ChannelConfig]] = ChannelConfig
     trainable: ClassVar[bool] = False
     judged: ClassVar[bool] = True
+    modality: ClassVar[str] = "vectors"  # what crosses: "text", "codes", "vectors" or "none"
+    price: ClassVar[str] = ""  # how a message's bits are reckoned, as a short formula; "": see message_bits
     message_space: Space[Any]
     num_slots: int = 4
     reading: Reading = Reading()
