@@ -74,7 +74,7 @@ class Registry(Generic[T]):
         """
         if not NAME.fullmatch(name):
             raise ValueError(
-                f"the name of a {self.kind} must be small letters, digits, _ and -, beginning with a letter, "
+                f"{self.kind} names must be small letters, digits, _ and -, beginning with a letter, "
                 f"got {name!r}"
             )
 
