@@ -135,6 +135,8 @@ class Channel(nn.Module, ABC):
         Config: the dataclass of this channel's settings.
         trainable: whether there is something to learn.
         judged: whether Gate 1 puts it to the test; False for the mere absence of a message.
+        modality: what crosses: "text", "codes", "vectors", "states" (of a layer), "cache" or "none".
+        price: how a message's bits are reckoned, as a short formula; "" refers to `message_bits`.
         reference: whether it is played to compare with and is no contestant, whatever it scores.
         sees_scene: whether it is told what the receiver sees, which only a reference may be.
         recipe: settings of the trainer that suit it, by name, where the usual ones do not.
@@ -153,6 +155,8 @@ class Channel(nn.Module, ABC):
     reference: ClassVar[bool] = False
     sees_scene: ClassVar[bool] = False
     recipe: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    modality: ClassVar[str] = "vectors"
+    price: ClassVar[str] = ""
     message_space: Space[Any]
     num_slots: int = 4
     latent_width: int = 0

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2, prod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -85,6 +85,8 @@ class LatentChannel(Channel):
 class ContinuousChannel(LatentChannel):
     """k vectors of C numbers in [-1, 1], charged 32 bits a number."""
 
+    modality: ClassVar[str] = "vectors"
+    price: ClassVar[str] = "32 k C"
     Config = CodecConfig
 
     def __init__(self, config: CodecConfig, ends: Ends) -> None:
@@ -122,6 +124,9 @@ class QuantizedChannel(LatentChannel):
         latent_width: C.
         quantizer: latents to codes and back.
     """
+
+    modality: ClassVar[str] = "codes"
+    price: ClassVar[str] = "k log2 K"
 
     def __init__(self, config: CodecConfig, ends: Ends, latent_width: int, quantizer: Quantizer) -> None:
         super().__init__(config, ends, latent_width)

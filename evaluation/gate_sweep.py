@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from agents.command_line import ExitCode, exit_with
+from agents.command_line import ExitCode, exit_with, parse_arguments
 from agents.pair import ModelConfig, Pair
 from channels.base import check_range
 from channels.checkpoint import read_header
@@ -177,13 +176,7 @@ def _row(point: dict[str, Any]) -> tuple[str, str, str]:
 def main() -> int:
     """Entry point of `python -m evaluation.gate_sweep`."""
     arguments = sys.argv[1:]
-    config = tyro.cli(
-        GateSweepConfig,
-        args=arguments,
-        description=__doc__,
-        config=(tyro.conf.OmitArgPrefixes,),
-        prog="evaluation.gate_sweep",
-    )
+    config = parse_arguments(GateSweepConfig, arguments, __doc__, "evaluation.gate_sweep")
     return run(config, arguments)
 
 

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from agents.command_line import ExitCode, WorldName, exit_with
+from agents.command_line import ExitCode, WorldName, exit_with, parse_arguments
 from envs.world import World
 from envs.worlds import DEFAULT_WORLD, find_world
 from evaluation.candidate_law import CandidateLaw, Integers
@@ -192,7 +191,7 @@ def _table(points: list[RatePoint]) -> Table:
 def main() -> int:
     """Entry point of `python -m evaluation.rate_limit`."""
     arguments = sys.argv[1:]
-    config = tyro.cli(RateLimitConfig, args=arguments, description=__doc__, prog="evaluation.rate_limit")
+    config = parse_arguments(RateLimitConfig, arguments, __doc__, "evaluation.rate_limit")
     return run(config, arguments)
 
 

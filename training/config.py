@@ -77,8 +77,8 @@ class TrainConfig:
         check_range("alignment_batch", self.alignment_batch, 1)
         if self.alignment_steps and not self.objectives.aligning:
             raise ValueError(
-                f"alignment_steps must be 0 without reconstruction, attributes, state_reconstruction or "
-                f"info_preserve, got {self.alignment_steps}"
+                f"alignment_steps must be 0 without reconstruction, attributes, state_reconstruction, "
+                f"info_preserve or an extra objective of messages, got {self.alignment_steps}"
             )
         check_range("continuous_share", self.continuous_share, 0, 1)
         check_range("batch_size", self.batch_size, 1)

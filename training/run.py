@@ -20,7 +20,7 @@ import torch
 import tyro
 from rich.console import Console
 
-from agents.command_line import ExitCode, RunError, exit_with
+from agents.command_line import ExitCode, RunError, exit_with, parse_arguments
 from agents.pair import Pair
 from channels.base import ChannelConfig
 from channels.registry import channel_class, channel_names
@@ -57,9 +57,7 @@ def parse(arguments: list[str]) -> tuple[str, ChannelConfig, TrainConfig]:
         ],
         kw_only=True,
     )
-    parsed: Any = tyro.cli(
-        flags, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,), prog="training.run"
-    )
+    parsed: Any = parse_arguments(flags, arguments, __doc__, "training.run")
     training = parsed.training
     if training.folder is None:
         training = replace(training, folder=default_folder(preset_name, name, training.seed))

@@ -68,7 +68,7 @@ def test_every_flag_reaches_its_own_setting(channel):
     assert plain_settings(codec) == codec_values, "the table above must name every flag"
     seen = {**plain_settings(training), "folder": str(training.folder)}
     assert seen == TRAINING
-    assert plain_settings(training.objectives) == {"help": 0.0, **OBJECTIVES}
+    assert plain_settings(training.objectives) == {"help": 0.0, "extra": (), **OBJECTIVES}
     assert plain_settings(training.models) == MODELS
 
 
