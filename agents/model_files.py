@@ -18,10 +18,11 @@ from huggingface_hub.utils.tqdm import enable_progress_bars
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedConfig
 from transformers.utils import cached_file, find_adapter_config_file, logging
 
-from agents.pocket_model import POCKET_FOLDER
+from agents.pocket_model import NARROW_FOLDER, POCKET_FOLDER
 
 FAMILIES = ("qwen2", "qwen3")  # Qwen2.5 calls itself qwen2
 POCKET = "pocket"
+EMBEDDED = {POCKET: POCKET_FOLDER, "pocket_narrow": NARROW_FOLDER}
 DeviceMap = str | Mapping[str, Any]
 _HYBRID = (
     "which mixes in linear attention: its running state has no keys and values, so what was read cannot be "
@@ -50,19 +51,19 @@ class Checkpoint(NamedTuple):
 
 
 def find_source(name: str) -> Source:
-    """The place that a name stands for: `pocket`, a folder, a hub name, or NAME@REVISION of the hub.
+    """The place that a name stands for: an embedded model, a folder, a hub name, or NAME@REVISION of the hub.
 
     Raises:
         ModelError: if a revision is empty, or is asked of what has none.
     """
-    if name == POCKET:
-        return Source(str(POCKET_FOLDER))
+    if name in EMBEDDED:
+        return Source(str(EMBEDDED[name]))
     if "@" not in name or Path(name).is_dir():
         return Source(name)
     place, _, revision = name.rpartition("@")
     if not place or not revision:
         raise ModelError(f"model {name!r} must be a folder, a hub name or NAME@REVISION of the hub")
-    if place == POCKET or Path(place).is_dir():
+    if place in EMBEDDED or Path(place).is_dir():
         raise ModelError(f"model {name!r} asks for a revision, which only models on the hub have")
     return Source(place, revision)
 

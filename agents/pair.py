@@ -31,7 +31,7 @@ class ModelConfig:
     """Which models play.
 
     Args:
-        model: sender and receiver: `pocket` (embedded), a folder, or a hub name of a Qwen; NAME@REVISION
+        model: sender and receiver: `pocket` or `pocket_narrow` (embedded), a folder, or a hub name of a Qwen; NAME@REVISION
             is a branch, tag or commit on the hub.
         sender: another model for the sender.
         receiver: another model for the receiver.
