@@ -26,8 +26,8 @@ class FrozenLM:
     """A frozen causal language model with its tokenizer.
 
     Args:
-        name: `pocket` or `pocket_narrow`, a local folder, or a hub name such as `Qwen/Qwen2.5-0.5B-Instruct`, which may be
-            followed by `@` and a branch, tag or commit.
+        name: `pocket` or `pocket_narrow`, a local folder, or a hub name such as
+            `Qwen/Qwen2.5-0.5B-Instruct`, which may be followed by `@` and a branch, tag or commit.
         device: where it runs; its precision is bfloat16 on CUDA and float32 elsewhere.
         dtype: another precision; float16 is refused, its range is too small for gradients.
         device_map: how accelerate is to place the layers of a model that is larger than one card, such as
