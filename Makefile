@@ -6,7 +6,7 @@ SEED ?= 0
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install gate1 test test-slow test-gpu check results study calibration pocket clean
+.PHONY: help install gate1 test test-slow test-gpu check results study calibration zoo pocket clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ study: pocket  ## the study of docs/results/attempt_03.md: hours; goes on where 
 
 calibration: $(VENV)/installed  ## how often Gate 1 errs: docs/results/calibration.md, half an hour
 	$(BIN)/python -m studies.calibration --experiments 2000 --jobs 2
+
+zoo: $(VENV)/installed  ## every channel through Gate 1: docs/results/zoo.md, half an hour; goes on where it was cut
+	$(BIN)/python -m studies.zoo --seeds 0 1 2
 
 pocket: $(VENV)/installed  ## pretrain the embedded model again, into runs/pocket (resumable)
 	$(BIN)/python -m training.pretrain_pocket --folder runs/pocket
