@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,8 +15,15 @@ from torch import Tensor
 from agents.language_model import POCKET, FrozenLM
 from agents.receiver import Context, Receiver
 from agents.sender import Sender
-from channels.base import Channel, Ends, Utterance, check_range
+from channels.base import Channel, Ends, Scene, Utterance, check_range
 from envs.world import Referents, World
+
+
+class Seen(NamedTuple):
+    """What B receivers see, and the places of their targets."""
+
+    candidates: Sequence[Referents]  # (N, A) each
+    targets: Sequence[int] | np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +85,7 @@ class Pair:
             num_positions=self.sender.num_positions,
             embedding_width=self.receiver.lm.width,
             embedding_norm=round(self.receiver.lm.embedding_norm(), 6),
+            models=self,
         )
 
     @property
@@ -98,9 +108,52 @@ class Pair:
         tokens = sorted(counts, key=lambda token: (-counts[token], token))
         return self.receiver.embed_ids(torch.tensor([tokens], device=self.device))[0]
 
-    def calibrate(self, channel: Channel) -> Utterance:
-        """Let a channel learn what it must know before training; returns all that the sender says in it."""
-        everything = self.sender.speak(self.world.referents("train"), channel.reading)
+    def speak(self, channel: Channel, referents: Referents, seen: Seen | None = None) -> Utterance:
+        """What the sender hands to a channel about B referents (B, A).
+
+        Args:
+            channel: who takes it.
+            referents: the targets' value indices.
+            seen: what the receivers see; only a channel that `sees_scene` is told.
+
+        Raises:
+            ValueError: if a channel needs what the receivers see and it is not at hand.
+        """
+        if channel.reading.what == "expected":
+            utterance = self._expect(referents)
+        else:
+            utterance = self.sender.speak(referents, channel.reading)
+        if not channel.sees_scene:
+            return utterance
+        if seen is None:
+            raise ValueError(f"channel {channel.name!r} speaks about episodes, not about referents alone")
+        candidates = [[self.world.describe(c) for c in row] for row in seen.candidates]
+        targets = torch.as_tensor(np.asarray(seen.targets), device=self.device)
+        return utterance._replace(scene=Scene(candidates, targets))
+
+    def _expect(self, referents: Referents) -> Utterance:
+        """Expected embeddings of the receiver's, which only one vocabulary for both makes possible.
+
+        Raises:
+            ValueError: if sender and receiver have different vocabularies.
+        """
+        speaking, listening = self.sender.lm, self.receiver.lm
+        if speaking.tokenizer.get_vocab() != listening.tokenizer.get_vocab():
+            raise ValueError(
+                f"expected embeddings need one vocabulary: those of {speaking.name!r} and "
+                f"{listening.name!r} differ"
+            )
+        states, mask = self.sender.expect(referents, listening.embedding_table)
+        return Utterance(self.sender.describe(referents), states, mask)
+
+    def calibrate(self, channel: Channel) -> Utterance | None:
+        """Let a channel learn what it must know before training; returns all that the sender says in it.
+
+        A channel that is told what receivers see has nothing to say of referents alone: None.
+        """
+        if channel.sees_scene:
+            return None
+        everything = self.speak(channel, self.world.referents("train"))
         channel.calibrate(everything, self.vocabulary())
         return everything
 

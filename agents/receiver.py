@@ -16,11 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache
 
+from agents.grafting import Layer, extend, grafted
 from agents.language_model import FrozenLM
 from agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, slot_text
-from channels.base import Prefix, Reception
-
-Layer = tuple[Tensor, Tensor]  # keys and values, (B, heads, T, head width)
+from channels.base import Graft, Memory, Prefix, Reception
 
 
 class Context(NamedTuple):
@@ -103,6 +102,11 @@ class Receiver:
         if not context.layers or (isinstance(reception, Prefix) and reception.at_start):
             # what was read without the prefix is of no use: it could not look at what stands before it
             return self._listen_anew(context.ids, context.mask, reception)
+        if isinstance(reception, Memory):
+            return self.listen(self._remember(context, reception), self._nothing(len(reception.keys)))
+        if isinstance(reception, Graft):
+            with grafted(self.lm.model.model, reception):
+                return self.listen(context, self._nothing(len(reception.states)))
         slot = self.fill(reception)
         tail = self._embed_tail(len(slot.vectors))
         mask = torch.cat([context.mask, slot.mask, _all_of(tail)], dim=1)
@@ -110,6 +114,21 @@ class Receiver:
         inputs = torch.cat([slot.vectors, tail], dim=1)
         hidden = self._backbone(inputs_embeds=inputs, mask=mask, past=context.mask.shape[1], cache=cache)
         return hidden[:, -1]
+
+    def _remember(self, context: Context, memory: Memory) -> Context:
+        """The context with entries behind it in every layer's cache, as if they had been read."""
+        layers, kept = extend(self.lm.model.model, context.layers, context.mask, memory)
+        ids = torch.zeros_like(kept, dtype=torch.long)  # they stand for no token
+        return Context(
+            layers,
+            torch.cat([context.ids, ids], dim=1),
+            torch.cat([context.mask, kept], dim=1),
+            context.num_candidates,
+        )
+
+    def _nothing(self, batch: int) -> Prefix:
+        """An empty slot."""
+        return Prefix(torch.zeros(batch, 0, self.lm.width, device=self.lm.device))
 
     def label_logits(self, hidden: Float[Tensor, "B D"], num_candidates: int) -> Float[Tensor, "B N"]:
         """Log-odds of the first N labels, float32."""
@@ -124,7 +143,11 @@ class Receiver:
     def choose_uncached(
         self, candidates: Sequence[Sequence[str]], reception: Reception
     ) -> Float[Tensor, "B N"]:
-        """The same as `choose(read(candidates), reception)` in one full pass: the plain reference."""
+        """The same as `choose(read(candidates), reception)` in one full pass: the plain reference.
+
+        Raises:
+            ValueError: for entries of the cache, which no full pass can hold.
+        """
         ids, mask = self.lm.left_pad([self._before(descriptions) for descriptions in candidates])
         return self.label_logits(self._listen_anew(ids, mask, reception), len(candidates[0]))
 
@@ -132,6 +155,9 @@ class Receiver:
         self, ids: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"], reception: Reception
     ) -> Float[Tensor, "B D"]:
         """The same in one full pass, with a prefix where it belongs: in the slot or at the start."""
+        if isinstance(reception, Graft):
+            with grafted(self.lm.model.model, reception):
+                return self._listen_anew(ids, mask, self._nothing(len(reception.states)))
         slot = self.fill(reception)
         tail = self._embed_tail(len(slot.vectors))
         parts = [(self.embed_ids(ids), mask), (slot.vectors, slot.mask)]
@@ -153,13 +179,16 @@ class Receiver:
         """The vectors that stand in the slot for a reception.
 
         Raises:
-            ValueError: if a prefix is not as wide as the model's embeddings.
+            ValueError: if a prefix is not as wide as the model's embeddings, or nothing stands in the slot.
         """
         if isinstance(reception, Prefix):
             vectors = reception.vectors.to(self.lm.device, self.lm.dtype)
             if vectors.shape[-1] != self.lm.width:
                 raise ValueError(f"prefix width must be {self.lm.width}, got {vectors.shape[-1]}")
-            return Slot(vectors, _all_of(vectors))
+            mask = _all_of(vectors) if reception.mask is None else reception.mask.to(self.lm.device)
+            return Slot(vectors, mask)
+        if isinstance(reception, Graft | Memory):
+            raise ValueError(f"the slot holds words or vectors, got a {type(reception).__name__}")
         ids, mask = self.lm.left_pad(self.message_tokens(reception.texts))
         return Slot(self.embed_ids(ids), mask)
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from agents.language_model import FrozenLM
 from agents.prompts import sender_prompt
+from agents.reading import MAX_DESCRIPTION_TOKENS, cache_rows, expectation, layer_states
 from channels.base import Reading, Utterance
 from envs.world import Referents, World
 
-MAX_DESCRIPTION_TOKENS = 32
 ROWS_AT_ONCE = 256
 T = TypeVar("T")
 
@@ -32,15 +32,19 @@ class Sender:
     def __init__(self, lm: FrozenLM, world: World) -> None:
         self.lm, self.world = lm, world
         self._texts: dict[int, str] = {}
-        self._states: dict[tuple[int, str], dict[int, Tensor]] = {}
+        self._states: dict[tuple[int | str, str], dict[int, Tensor]] = {}
         prompts = self._prompts(self._widest_referents())
         self.num_positions = max(MAX_DESCRIPTION_TOKENS, *(len(row) for row in prompts))
 
     def speak(self, referents: Referents, reading: Reading = Reading()) -> Utterance:  # noqa: B008 - immutable
         """What the sender says of B referents (B, A): greedy words, and the states that are wanted."""
+        texts = self.describe(referents)
+        return Utterance(texts, *self.read(referents, reading))
+
+    def describe(self, referents: Referents) -> list[str]:
+        """Its greedy words about B referents (B, A)."""
         self._remember(self._texts, referents, self._describe)
-        states, mask = self.read(referents, reading)
-        return Utterance(self._words(referents), states, mask)
+        return self._words(referents)
 
     def read(
         self,
@@ -52,11 +56,32 @@ class Sender:
         Raises:
             ValueError: if the depth is not from 0 to 1.
         """
-        layer = self.layer(reading.depth)
+        if reading.what == "expected":
+            raise ValueError("expected embeddings are the receiver's too: ask the pair, not the sender alone")
+        layer = self.layer(reading.depth) if reading.what == "states" else reading.what
         if reading.of == "message":
             self._remember(self._texts, referents, self._describe)
         known = self._states.setdefault((layer, reading.of), {})
         self._remember(known, referents, partial(self._read, layer=layer, of=reading.of))
+        return self._padded(known, referents)
+
+    def expect(
+        self, referents: Referents, embeddings: Float[Tensor, "V E"]
+    ) -> tuple[Float[Tensor, "B T E"], Bool[Tensor, "B T"]]:
+        """What it would say of B referents as expected embeddings, and their mask; see `expectation`.
+
+        Args:
+            referents: value indices (B, A).
+            embeddings: the table in which is expected; always the same one.
+        """
+        known = self._states.setdefault(("expected", "message"), {})
+        self._remember(known, referents, lambda rows: expectation(self.lm, self._prompts(rows), embeddings))
+        return self._padded(known, referents)
+
+    def _padded(
+        self, known: dict[int, Tensor], referents: Referents
+    ) -> tuple[Float[Tensor, "B T D"], Bool[Tensor, "B T"]]:
+        """What is kept of B referents, and which positions count."""
         rows = [known[index] for index in self.world.index(referents).tolist()]
         states = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         lengths = torch.tensor([len(row) for row in rows], device=states.device)
@@ -106,21 +131,16 @@ class Sender:
         return [text.strip().split("\n")[0] for text in texts]
 
     @torch.no_grad()
-    def _read(self, referents: list[Referents], layer: int, of: str) -> list[Float[Tensor, "T D"]]:
+    def _read(self, referents: list[Referents], layer: int | str, of: str) -> list[Float[Tensor, "T D"]]:
         rows = self._prompts(referents)
         if of == "message":
             said = [self.lm.encode_plain(text) for text in self._words(referents)]
             rows = [prompt + words for prompt, words in zip(rows, said, strict=True)]
         ids, mask = self.lm.left_pad(rows)
-        positions = (mask.long().cumsum(-1) - 1).clamp(min=0)
-        states = self.lm.model(
-            input_ids=ids,
-            attention_mask=mask.long(),
-            position_ids=positions,
-            output_hidden_states=True,
-            use_cache=False,
-            logits_to_keep=1,
-        ).hidden_states[layer]
+        if isinstance(layer, str):
+            states = cache_rows(self.lm, ids, mask)
+        else:
+            states = layer_states(self.lm, ids, mask, layer)
         whole = [row[kept].float() for row, kept in zip(states, mask, strict=True)]
         if of == "prompt":
             return whole

@@ -5,22 +5,37 @@ A channel turns what the sender hands over (an utterance) into a message, an ele
 cannot hold cannot cross. Channels know no language model and no game.
 
 Dimension names in every signature: B batch, T tokens of an utterance, D width of the sender's
-states, k slots of a prefix, C width of a latent, E width of the receiver's embeddings.
+states, k slots of a prefix, C width of a latent, E width of the receiver's embeddings, L layers,
+H key-value heads of a layer, W width of a head.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from gymnasium import Space
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from channels.reception import Graft as Graft
+from channels.reception import Memory as Memory
+from channels.reception import Prefix as Prefix
+from channels.reception import Reception as Reception
+from channels.reception import Words as Words
+
 Message = Any  # an element of a channel's message_space
+
+
+class Scene(NamedTuple):
+    """What the receivers see and should pick: for references, which may know what no channel may."""
+
+    candidates: Sequence[Sequence[str]]  # B lists of N descriptions, in the receivers' order
+    targets: Int[Tensor, " B"]  # places, 0 to N - 1
 
 
 class Utterance(NamedTuple):
@@ -29,33 +44,19 @@ class Utterance(NamedTuple):
     texts: Sequence[str]  # B descriptions
     states: Float[Tensor, "B T D"]
     mask: Bool[Tensor, "B T"]  # False where a shorter prompt was padded
+    scene: Scene | None = None  # only for channels that say `sees_scene`
 
 
 class Reading(NamedTuple):
-    """Which of the sender's states a channel wants."""
+    """Which of the sender's states a channel wants.
+
+    `states` are hidden states at a depth; `cache` the keys (not yet rotated) and values of all layers, one
+    row a token; `expected` what it would say as expected embeddings of the receiver's.
+    """
 
     depth: float = 0.5  # 0 is the embeddings, 1 the last layer, after its norm
     of: Literal["prompt", "message"] = "prompt"  # over what it was told, or over what it said
-
-
-class Words(NamedTuple):
-    """A reception of plain text, one string a receiver."""
-
-    texts: Sequence[str]
-
-
-class Prefix(NamedTuple):
-    """A reception of vectors.
-
-    They stand in the slot, where a message's token embeddings would stand, or, as the failed
-    experiment had it, before everything else the receiver reads.
-    """
-
-    vectors: Float[Tensor, "B k E"]
-    at_start: bool = False
-
-
-Reception = Words | Prefix
+    what: Literal["states", "cache", "expected"] = "states"
 
 
 class Policy(NamedTuple):
@@ -90,12 +91,24 @@ class Ends:
         num_positions: most tokens an utterance's states cover.
         embedding_width: E, width of the receiver's token embeddings.
         embedding_norm: mean L2 norm of the receiver's token embeddings.
+        models: the models themselves, an `agents.pair.Pair`, for the few channels that run them.
     """
 
     state_width: int
     num_positions: int
     embedding_width: int
     embedding_norm: float
+    models: object | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def sizes(self) -> dict[str, float]:
+        """All but the models themselves, as a checkpoint keeps them."""
+        names = ("state_width", "num_positions", "embedding_width", "embedding_norm")
+        return {name: getattr(self, name) for name in names}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Ends:
+        """Itself: a copied channel stands between the same models."""
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +133,12 @@ class Channel(nn.Module, ABC):
         Config: the dataclass of this channel's settings.
         trainable: whether there is something to learn.
         judged: whether Gate 1 puts it to the test; False for the mere absence of a message.
+        reference: whether it is played to compare with and is no contestant, whatever it scores.
+        sees_scene: whether it is told what the receiver sees, which only a reference may be.
+        recipe: settings of the trainer that suit it, by name, where the usual ones do not.
         message_space: every message is an element of this gymnasium space.
         num_slots: k, the length of the content-free prefix that stands for "no content".
+        latent_width: C, numbers a latent; 0 without latents.
         reading: which of the sender's states it looks at.
         at_start: whether its prefix stands before all that the receiver reads.
         ready: whether what is trained is what crosses; False while a discrete channel is warming up.
@@ -131,8 +148,12 @@ class Channel(nn.Module, ABC):
     Config: ClassVar[type[ChannelConfig]] = ChannelConfig
     trainable: ClassVar[bool] = False
     judged: ClassVar[bool] = True
+    reference: ClassVar[bool] = False
+    sees_scene: ClassVar[bool] = False
+    recipe: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     message_space: Space[Any]
     num_slots: int = 4
+    latent_width: int = 0
     reading: Reading = Reading()
     at_start: bool = False
 
@@ -160,7 +181,12 @@ class Channel(nn.Module, ABC):
         """The same as `relay`, for wrappers that call modules."""
         return self.relay(utterance)
 
-    def null_reception(self, batch: int) -> Prefix:
+    @property
+    def state_width(self) -> int:
+        """Width of the states that it is handed."""
+        return self.ends.state_width
+
+    def null_reception(self, batch: int) -> Reception:
         """K true-zero vectors for each of `batch` receivers: no content, bit for bit."""
         zeros = torch.zeros(batch, self.num_slots, self.ends.embedding_width, device=self.device)
         return Prefix(zeros, self.at_start)
@@ -176,6 +202,14 @@ class Channel(nn.Module, ABC):
     def start_quantizing(self, utterance: Utterance) -> None:
         """End the continuous warm-up of a discrete channel; `utterance` is as for `calibrate`."""
 
+    def pooled(self, utterance: Utterance) -> Float[Tensor, "B D"]:
+        """One state an utterance, the last, as the channel reads it: what some objectives hold it to."""
+        return last_state(utterance.states, utterance.mask)
+
+    def logged(self) -> dict[str, float]:
+        """Numbers of its own that are worth a place in the training's log."""
+        return {}
+
     @property
     def ready(self) -> bool:
         """Whether what is trained is what crosses."""
@@ -185,6 +219,12 @@ class Channel(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the parameters are; the CPU if there are none."""
         return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
+
+
+def last_state(states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B D"]:
+    """The state of each utterance's last token."""
+    last = mask.long().cumsum(-1).argmax(-1)
+    return states[torch.arange(len(states), device=states.device), last]
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:

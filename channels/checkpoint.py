@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def save_channel(path: Path, channel: Channel, models: dict[str, str], training:
     header = CheckpointHeader(
         channel=channel.name,
         config=asdict(channel.config),
-        ends=asdict(channel.ends),
+        ends=channel.ends.sizes,
         models=models,
         training=training,
     )
@@ -97,7 +97,7 @@ def load_channel(path: Path, ends: Ends, models: dict[str, str]) -> Channel:
             )
     try:
         kind = channel_class(header.channel)
-        channel = kind(kind.Config.from_json(header.config), Ends(**header.ends))
+        channel = kind(kind.Config.from_json(header.config), replace(ends, **header.ends))
         channel.load_state_dict(load_file(path), strict=True)
     except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{path} does not fit channel {header.channel!r}: {error}") from error
@@ -106,7 +106,7 @@ def load_channel(path: Path, ends: Ends, models: dict[str, str]) -> Channel:
 
 def _check_ends(path: Path, trained: dict[str, Any], asked: Ends) -> None:
     """Refuse other widths; the norm may differ by what another precision or device rounds it to."""
-    for name, value in asdict(asked).items():
+    for name, value in asked.sizes.items():
         slack = NORM_SLACK * value if name == "embedding_norm" else 0
         kept = trained.get(name)
         if not isinstance(kept, int | float) or not abs(kept - value) <= slack:

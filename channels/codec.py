@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from channels.base import ChannelConfig, Ends, Reading, check_range
+from channels.base import ChannelConfig, Ends, Reading, check_range, last_state
 from channels.standardizer import Standardizer
 
 
@@ -189,9 +189,3 @@ class IdentityDecoder(Decoder):
 
 ENCODERS: dict[str, type[Encoder]] = {"perceiver": PerceiverEncoder, "pooled": PooledEncoder}
 DECODERS: dict[str, type[Decoder]] = {"mlp": PrefixDecoder, "identity": IdentityDecoder}
-
-
-def last_state(states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B D"]:
-    """The state of each utterance's last token."""
-    last = mask.long().cumsum(-1).argmax(-1)
-    return states[torch.arange(len(states), device=states.device), last]

@@ -14,8 +14,8 @@ from gymnasium.spaces import Box, MultiDiscrete
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from channels.base import Channel, Ends, Message, Prefix, Relay, Utterance, check_range
-from channels.codec import DECODERS, ENCODERS, CodecConfig, Decoder
+from channels.base import Channel, Ends, Message, Prefix, Relay, Utterance, check_range, last_state
+from channels.codec import DECODERS, ENCODERS, CodecConfig, Decoder, Encoder
 from channels.quantizers import Quantizer, ScalarQuantizer, VectorQuantizer
 from channels.registry import register
 
@@ -45,8 +45,11 @@ class LatentChannel(Channel):
         super().__init__(config, ends)
         self.latent_width = latent_width or config.latent_width or ends.embedding_width
         self.num_slots, self.reading, self.at_start = config.k, config.reading, config.at_start
-        self.encoder = ENCODERS[config.encoder](ends, config, self.latent_width)
+        self.encoder = self._make_encoder(config, ends)
         self.decoder = self._make_decoder(config, ends)
+
+    def _make_encoder(self, config: CodecConfig, ends: Ends) -> Encoder:
+        return ENCODERS[config.encoder](ends, config, self.latent_width)
 
     def _make_decoder(self, config: CodecConfig, ends: Ends) -> Decoder:
         return DECODERS[config.decoder](ends, config, self.latent_width)
@@ -55,6 +58,14 @@ class LatentChannel(Channel):
         """Learn the statistics of the sender's states over training referents."""
         if self.config.standardize:
             self.encoder.standardize.calibrate(utterance.states, utterance.mask)
+
+    def pooled(self, utterance: Utterance) -> Float[Tensor, "B D"]:
+        """The last state, standardised as the encoder gets it."""
+        return last_state(self.encoder.standardize(utterance.states), utterance.mask)
+
+    def logged(self) -> dict[str, float]:
+        """The learned scale of the prefix."""
+        return {"scale_gate": self.decoder.scale_gate.item()}
 
     @abstractmethod
     def encode(self, utterance: Utterance) -> Encoding:

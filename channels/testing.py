@@ -9,13 +9,15 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
+from gymnasium.spaces import Discrete, MultiDiscrete
 from safetensors.torch import load, save
 
-from channels.base import Channel, Ends, Message, Prefix, Reception, Utterance, Words
+from channels.base import Channel, Ends, Message, Prefix, Reception, Scene, Utterance, Words
+from channels.reception import num_positions, tensors_of
 from channels.registry import channel_class
 
 ENDS = Ends(state_width=24, num_positions=12, embedding_width=20, embedding_norm=1.5)
-NUM_UTTERANCES, NUM_SAMPLES = 32, 128
+NUM_UTTERANCES, NUM_SAMPLES, NUM_CANDIDATES = 32, 128, 5
 WORDS = ("red", "green", "tiny", "huge", "metal", "cube", "ball", "<|im_end|>")
 
 
@@ -23,7 +25,7 @@ class ContractError(AssertionError):
     """A promise that a channel breaks; the message says which, and what to do."""
 
 
-def check_channel(channel: str | type[Channel] | Channel, seed: int = 0) -> None:
+def check_channel(channel: str | type[Channel] | Channel, seed: int = 0, ends: Ends = ENDS) -> None:
     """Check all that a channel promises, on a copy of it.
 
     Messages lie in the space, eval mode is deterministic, bits are honest, `relay` is `receive`
@@ -31,30 +33,44 @@ def check_channel(channel: str | type[Channel] | Channel, seed: int = 0) -> None
     reaches every parameter, and saving and loading is exact.
 
     Args:
-        channel: what to check; a name or class is made with its default settings for `ENDS`.
+        channel: what to check; a name or class is made with its default settings.
         seed: of initial weights and utterances; torch's own generator stays as it is.
+        ends: between which a name or class is made; a channel that runs the models needs a pair's own.
 
     Raises:
         ContractError: at the first promise that is broken.
-        ValueError: if the name is unknown.
+        ValueError: if the name is unknown, or the channel needs the models and `ends` has none.
     """
     kind = channel_class(channel) if isinstance(channel, str) else channel
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made = kind(kind.Config(), ENDS) if isinstance(kind, type) else deepcopy(kind)
+        made = kind(kind.Config(), ends) if isinstance(kind, type) else deepcopy(kind)
         made.message_space.seed(seed)
-        utterance = synthetic_utterance(made.ends)
+        utterance = synthetic_utterance(made.ends, width=made.state_width)
         checks = (check_messages, check_eval_mode, check_bits, check_relay, check_null)
         for check in (*checks, check_sending_changes_nothing, check_gradients, check_saving):
             check(made.eval(), utterance)
 
 
-def synthetic_utterance(ends: Ends, batch: int = NUM_UTTERANCES) -> Utterance:
-    """Utterances of differing words, states and lengths, from torch's generator."""
-    picks = torch.randint(len(WORDS), (batch, 4)).tolist()
-    mask = torch.arange(ends.num_positions) < torch.randint(1, ends.num_positions + 1, (batch, 1))
-    states = torch.randn(batch, ends.num_positions, ends.state_width) * mask[..., None]
-    return Utterance([" ".join(WORDS[pick] for pick in row) for row in picks], states, mask)
+def synthetic_utterance(ends: Ends, batch: int = NUM_UTTERANCES, width: int | None = None) -> Utterance:
+    """Utterances of differing words, states, lengths and scenes, from torch's generator.
+
+    Args:
+        ends: how many positions there are.
+        batch: B.
+        width: of the states, by default the sender's own.
+    """
+    positions = ends.num_positions
+    texts = _texts(batch)
+    mask = torch.arange(positions) < torch.randint(1, positions + 1, (batch, 1))
+    states = torch.randn(batch, positions, width or ends.state_width) * mask[..., None]
+    scene = Scene([_texts(NUM_CANDIDATES) for _ in texts], torch.randint(NUM_CANDIDATES, (batch,)))
+    return Utterance(texts, states, mask, scene)
+
+
+def _texts(number: int) -> list[str]:
+    picks = torch.randint(len(WORDS), (number, 4)).tolist()
+    return [" ".join(WORDS[pick] for pick in row) for row in picks]
 
 
 def check_messages(channel: Channel, utterance: Utterance) -> None:
@@ -83,7 +99,7 @@ def check_bits(channel: Channel, utterance: Utterance) -> None:
         key = _content(received)
         cheapest[key] = min(bits, cheapest.get(key, bits))
         _demand(
-            isinstance(received, Prefix) or 8 * len(key) <= bits,
+            not isinstance(received, Words) or min(8 * len(key), _space_bits(channel)) <= bits,
             f"a receiver got {len(key)} bytes of text for {bits:g} bits; charge 8 bits a byte at least",
         )
     # Kraft's inequality: no code tells these receptions apart at a lower price
@@ -116,11 +132,17 @@ def check_eval_mode(channel: Channel, utterance: Utterance) -> None:
 
 
 def check_null(channel: Channel, utterance: Utterance) -> None:
-    """Null is `num_slots` true zeros, bit for bit."""
-    vectors = channel.null_reception(3).vectors
-    shape, wanted = tuple(vectors.shape), (3, channel.num_slots, channel.ends.embedding_width)
-    _demand(shape == wanted, f"null_reception has shape {shape}; it must have {wanted}")
-    _demand(not vectors.any(), "null_reception is not zero; return zeros, never what a decoder makes of them")
+    """Null is true zeros of the shape that a message would have, bit for bit."""
+    null = channel.null_reception(3)
+    if isinstance(null, Words):
+        raise ContractError("null_reception is text; return zeros, as vectors, a state or cache entries")
+    if isinstance(null, Prefix):
+        shape, wanted = tuple(null.vectors.shape), (3, channel.num_slots, channel.ends.embedding_width)
+        _demand(shape == wanted, f"null_reception has shape {shape}; it must have {wanted}")
+    receivers = len(num_positions(null))
+    _demand(receivers == 3, f"null_reception is for {receivers} receivers; it must be for the 3 asked for")
+    zero = not any(part.any() for part in tensors_of(null) if part.dtype != torch.bool)
+    _demand(zero, "null_reception is not zero; return zeros, never what a decoder makes of them")
 
 
 def check_sending_changes_nothing(channel: Channel, utterance: Utterance) -> None:
@@ -150,9 +172,10 @@ def check_gradients(channel: Channel, utterance: Utterance) -> None:
         return
     relay = channel.train().relay(utterance)
     reception, losses = relay.reception, relay.losses
-    if not isinstance(reception, Prefix):
+    if isinstance(reception, Words):
         raise ContractError("a trainable channel relays text, which has no gradient; relay a Prefix")
-    score = torch.stack([(reception.vectors * torch.randn_like(reception.vectors)).sum(), *losses.values()])
+    parts = [part for part in tensors_of(reception) if part.is_floating_point()]
+    score = torch.stack([*((part * torch.randn_like(part)).sum() for part in parts), *losses.values()])
     _demand(score.requires_grad, "relay has no gradient in training mode; neither detach nor use no_grad")
     gradients = torch.autograd.grad(score.sum(), list(parameters.values()), allow_unused=True)
     for name, gradient in zip(parameters, gradients, strict=True):
@@ -185,7 +208,7 @@ def _equal(first: Sequence[Message], second: Sequence[Message]) -> bool:
 def _content(reception: Reception) -> bytes:
     if isinstance(reception, Words):
         return "".join(reception.texts).encode()
-    return bytes(reception.vectors.detach().cpu().float().numpy().tobytes())
+    return b"".join(part.detach().cpu().float().numpy().tobytes() for part in tensors_of(reception))
 
 
 def _same(first: Reception, second: Reception) -> bool:
@@ -196,5 +219,16 @@ def _alike(alone: Sequence[Reception], together: Reception) -> bool:
     """Whether receptions agree but for the rounding of differently shaped products."""
     if isinstance(together, Words):
         return [text for reception in alone for text in reception[0]] == list(together.texts)
-    vectors = torch.cat([reception.vectors for reception in alone if isinstance(reception, Prefix)])
-    return torch.allclose(vectors, together.vectors, rtol=1e-4, atol=1e-5)
+    rows = [tensors_of(reception) for reception in alone if not isinstance(reception, Words)]
+    return all(
+        torch.allclose(torch.cat(parts).float(), whole.float(), rtol=1e-4, atol=1e-5)
+        for parts, whole in zip(zip(*rows, strict=True), tensors_of(together), strict=True)
+    )
+
+
+def _space_bits(channel: Channel) -> float:
+    """What it takes to name one message of the space; infinite where they are not so many of one length."""
+    space = channel.message_space
+    if isinstance(space, MultiDiscrete):
+        return float(np.log2(space.nvec.astype(float)).sum())
+    return float(np.log2(int(space.n))) if isinstance(space, Discrete) else float("inf")

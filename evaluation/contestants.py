@@ -9,10 +9,12 @@ import torch
 
 from agents.pair import Pair
 from channels.checkpoint import CheckpointError, load_channel, read_header
+from channels.controls import CONDITIONS
 from channels.registry import channel_class, channel_names
 from evaluation.play import Contestant
 from evaluation.records import SILENCE
 
+ALL = "all"
 CHECKPOINT_FILE = "channel.safetensors"
 
 
@@ -25,10 +27,15 @@ def chosen_channels(names: Sequence[str]) -> list[str]:
     wanted = [part for name in names for part in name.split(",") if part]
     if not wanted:
         raise ValueError("channels must name at least one channel, or all")
-    listed = channel_names() if "all" in wanted else wanted
-    for name in {*listed, *wanted} - {"all"}:
+    listed = channel_names() if ALL in wanted else wanted
+    for name in {*listed, *wanted} - {ALL}:
         channel_class(name)
     return list(dict.fromkeys([SILENCE, "text", *listed] if "text" in listed else [SILENCE, *listed]))
+
+
+def asked_by_name(names: Sequence[str]) -> set[str]:
+    """The channels that were named, not counting those that `all` brings."""
+    return {part for name in names for part in name.split(",") if part} - {ALL}
 
 
 def find_checkpoint(name: str, pair: Pair, runs: Path) -> Path | None:
@@ -65,15 +72,28 @@ def given_checkpoints(paths: Iterable[Path], wanted: Sequence[str]) -> dict[str,
     return files
 
 
-def enter(name: str, pair: Pair, checkpoint: Path | None) -> Contestant:
-    """A channel in eval mode: trained from its checkpoint, or as it begins, and named so."""
+def enter(name: str, pair: Pair, checkpoint: Path | None, *, named: bool = True) -> Contestant:
+    """A channel in eval mode: trained from its checkpoint, or as it begins.
+
+    Args:
+        name: of the channel.
+        pair: who plays.
+        checkpoint: what it has learned, where there is something to learn.
+        named: whether it was asked for by name. One that came with `all` decides nothing if it has nothing
+            to learn, and plays as it is meant alone if it has not learned it.
+    """
     kind = channel_class(name)
     if not kind.trainable:
-        return Contestant(kind(kind.Config(), pair.ends).eval(), None)
+        channel = kind(kind.Config(), pair.ends).eval()
+        return Contestant(channel, None, reference=kind.reference or not named)
     if checkpoint is not None:
-        return Contestant(load_channel(checkpoint, pair.ends, pair.fingerprints).to(pair.device), True)
+        channel = load_channel(checkpoint, pair.ends, pair.fingerprints).to(pair.device)
+        return Contestant(channel, True, reference=kind.reference)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         channel = kind(kind.Config(), pair.ends).to(pair.device)
-        channel.start_quantizing(pair.calibrate(channel))
-    return Contestant(channel.eval(), False)
+        everything = pair.calibrate(channel)
+        if everything is not None:
+            channel.start_quantizing(everything)
+    conditions = CONDITIONS if named else ("normal",)
+    return Contestant(channel.eval(), False, conditions, reference=kind.reference)

@@ -66,7 +66,7 @@ def speak_of(pair: Pair, channel: Channel, referents: Referents) -> Spoken:
         raise ValueError(f"channel {channel.name!r} must be in eval mode to be diagnosed, got training mode")
     messages: list[Message] = []
     for start in range(0, len(referents), REFERENTS_AT_ONCE):
-        utterance = pair.sender.speak(referents[start : start + REFERENTS_AT_ONCE], channel.reading)
+        utterance = pair.speak(channel, referents[start : start + REFERENTS_AT_ONCE])
         messages += channel.send(utterance)
     space, codes, codebook_size = channel.message_space, None, 0
     if isinstance(space, MultiDiscrete):

@@ -37,6 +37,7 @@ class EpisodeRecord:
         num_candidates: N.
         candidates: the N candidates in words, in the order in which the receiver saw them.
         trained: True for a trained codec, False for an untrained one, None where there is nothing to train.
+        reference: whether the channel is played to compare with, and decides nothing.
 
     Raises:
         ValueError: if a field is out of its range, or if the fields contradict each other.
@@ -57,6 +58,7 @@ class EpisodeRecord:
     num_candidates: int | None = None
     candidates: Sequence[str] | None = None
     trained: bool | None = None
+    reference: bool = False
 
     def __post_init__(self) -> None:
         if not self.channel.isprintable() or not self.channel.strip():

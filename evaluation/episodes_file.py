@@ -38,6 +38,7 @@ _TYPES: dict[str, tuple[set[type], str]] = {
     "num_candidates": ({int, NoneType}, "an integer of at least 2"),
     "candidates": ({list, NoneType}, "a list of strings"),
     "trained": ({bool, NoneType}, "true, false or null"),
+    "reference": ({bool}, "true or false"),
 }
 """By field: the types that JSON may give it (a bool is no int), and what is wanted, in words."""
 _WELL_TYPED = frozenset((name, kind) for name, (kinds, _) in _TYPES.items() for kind in kinds)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from agents.pair import Pair
+from agents.pair import Pair, Seen
 from channels.base import Channel
 from envs.episode import Episode, EpisodeSampler
 from envs.world import World
@@ -46,7 +46,8 @@ def receiver_flops(pair: Pair, channel: Channel, episodes: Sequence[Episode]) ->
         raise ValueError("episodes must be at least 1, got 0")
     total = 0
     for episode in episodes:
-        utterance = pair.sender.speak(episode.referent[None], channel.reading)
+        seen = Seen([episode.candidates], [episode.target])
+        utterance = pair.speak(channel, episode.referent[None], seen)
         reception = channel.receive(channel.send(utterance))
         with _counter() as counter:
             context = pair.read([episode.candidates], cached=not channel.at_start)

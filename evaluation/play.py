@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from agents.pair import Pair
+from agents.pair import Pair, Seen
 from agents.receiver import Context, Receiver
-from channels.base import Channel, Message, Prefix, Reception
+from channels.base import Channel, Message, Reception, Utterance, Words
 from channels.controls import CONDITIONS, Condition, Control, Sent
+from channels.reception import num_positions
+from envs.episode import Episode
 from envs.world import Referents
 from evaluation.records import REORDERED, SILENCE, EpisodeRecord
 from evaluation.script import PlayConfig, Script, message_rng, rounds, write_script
@@ -35,6 +37,9 @@ __all__ = [
     "write_script",
 ]
 
+MOST_NUMBERS = 1024
+"""Of a message that are recorded: nobody reads more, and a file of them would be gigabytes long."""
+
 _DELIVERY: dict[str, Condition] = {**{name: name for name in CONDITIONS}, REORDERED: "normal"}
 
 
@@ -44,6 +49,7 @@ class Contestant(NamedTuple):
     channel: Channel
     trained: bool | None
     conditions: Sequence[Condition] = CONDITIONS
+    reference: bool = False  # played to compare with
 
 
 class Turn(NamedTuple):
@@ -204,6 +210,7 @@ class _Round:
             num_candidates=len(episode.candidates),
             candidates=[describe(candidate) for candidate in episode.candidates] if shown else None,
             trained=contestant.trained,
+            reference=contestant.reference,
         )
 
 
@@ -220,11 +227,16 @@ class _Outcome(NamedTuple):
 
 def _send(pair: Pair, channel: Channel, script: Script, rows: range) -> Sent:
     """The messages about each episode's target, its partner's target and its foil."""
-    own = [script.episodes[row].referent for row in rows]
-    partners = [script.episodes[script.partners[row]].referent for row in rows]
-    foils = [script.episodes[row].candidates[script.foils[row]] for row in rows]
-    spoken = (pair.sender.speak(np.stack(named), channel.reading) for named in (own, partners, foils))
-    return Sent(*(channel.send(utterance) for utterance in spoken))
+    own = [script.episodes[row] for row in rows]
+    partners = [script.episodes[script.partners[row]] for row in rows]
+    foils = [episode._replace(target=int(script.foils[row])) for row, episode in zip(rows, own, strict=True)]
+    return Sent(*(channel.send(_speak(pair, channel, told)) for told in (own, partners, foils)))
+
+
+def _speak(pair: Pair, channel: Channel, told: Sequence[Episode]) -> Utterance:
+    """What the sender says of the targets of some episodes."""
+    seen = Seen([episode.candidates for episode in told], [episode.target for episode in told])
+    return pair.speak(channel, np.stack([episode.referent for episode in told]), seen)
 
 
 @torch.no_grad()
@@ -248,14 +260,16 @@ def _choose(
 
 
 def _num_positions(receiver: Receiver, reception: Reception) -> list[int]:
-    """Positions of each receiver's input that a reception takes: prefix vectors, or tokens of text."""
-    if isinstance(reception, Prefix):
-        return [reception.vectors.shape[1]] * len(reception.vectors)
-    return [len(tokens) for tokens in receiver.message_tokens(reception.texts)]
+    """Positions of each receiver's input that a reception takes: of vectors, cache entries or tokens."""
+    if isinstance(reception, Words):
+        return [len(tokens) for tokens in receiver.message_tokens(reception.texts)]
+    return num_positions(reception).tolist()
 
 
 def _as_json(message: Any) -> Any:
-    """Text and codes as they are; of vectors three digits, enough to look at."""
+    """Text and codes as they are; of vectors three digits, enough to look at, and of long ones nothing."""
     if isinstance(message, np.ndarray):
+        if message.size > MOST_NUMBERS:
+            return None
         return message.tolist() if message.dtype.kind == "i" else np.round(message, 3).tolist()
     return int(message) if isinstance(message, np.integer) else message

@@ -52,6 +52,7 @@ def define(
             name: {
                 "settings": asdict(contestant.channel.config),
                 "trained": contestant.trained,
+                "reference": contestant.reference,
                 "conditions": conditions_of(name, contestant),
                 "checkpoint": checkpoints[name]["sha256"] if name in checkpoints else None,
             }

@@ -53,10 +53,18 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChannelTally:
-    """The arms of one channel by condition, and whether its codec was trained (None: nothing to train)."""
+    """The arms of one channel by condition.
+
+    Args:
+        name: of the channel.
+        trained: whether its codec was trained; None where there is nothing to train.
+        reference: whether it is played to compare with, and decides nothing.
+        arms: by condition.
+    """
 
     name: str
     trained: bool | None
+    reference: bool = False
     arms: dict[str, Arm]
 
     @property
@@ -68,7 +76,9 @@ class ChannelTally:
         """
         if self.name == SILENCE or (self.trained is None and self.name in REFERENCES):
             return "reference"
-        return "untrained" if self.trained is False else "trained"
+        if self.trained is False:
+            return "untrained"
+        return "reference" if self.reference else "trained"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,21 +123,23 @@ class OpenTally:
 
     def __init__(self) -> None:
         self._arms: dict[str, dict[str, OpenArm]] = {}
-        self._trained: dict[str, bool | None] = {}
+        self._standing: dict[str, tuple[bool | None, bool]] = {}
         self._num_candidates: int | None = None
 
     def add(self, record: EpisodeRecord) -> None:
         """Count one record, which is then let go.
 
         Raises:
-            ValueError: if the records of a channel disagree on `trained`, or any two on N.
+            ValueError: if the records of a channel disagree on `trained` or `reference`, or any two on N.
         """
-        first = self._trained.setdefault(record.channel, record.trained)
-        if record.trained is not first:
-            raise ValueError(
-                f"trained must be the same in all records of channel {record.channel!r}, "
-                f"got {first} and {record.trained} (episode_id {record.episode_id})"
-            )
+        standing = (record.trained, record.reference)
+        first = self._standing.setdefault(record.channel, standing)
+        for name, one, other in zip(("trained", "reference"), first, standing, strict=True):
+            if one is not other:
+                raise ValueError(
+                    f"{name} must be the same in all records of channel {record.channel!r}, "
+                    f"got {one} and {other} (episode_id {record.episode_id})"
+                )
         self._num_candidates = _same_candidates(record, self._num_candidates)
         arms = self._arms.setdefault(record.channel, {})
         if record.condition not in arms:
@@ -145,7 +157,8 @@ class OpenTally:
         channels = {
             name: ChannelTally(
                 name=name,
-                trained=self._trained[name],
+                trained=self._standing[name][0],
+                reference=self._standing[name][1],
                 arms={
                     condition: arms[condition].close(f"channel {name!r}, condition {condition!r}")
                     for condition in (*CONDITIONS, REORDERED)
@@ -168,7 +181,8 @@ def gather(records: Iterable[EpisodeRecord]) -> Tally:
 
     Raises:
         ValueError: if there is no record, if an episode is recorded twice for the same channel and condition,
-            or if the records of a channel disagree on `trained`, or any two on the number of candidates.
+            or if the records of a channel disagree on `trained` or `reference`, or any two on the number of
+            candidates.
     """
     tally = OpenTally()
     for record in records:

@@ -23,6 +23,11 @@ class Batch(NamedTuple):
         referents: Referents = named.reshape(-1, named.shape[-1])
         return referents
 
+    @property
+    def scenes(self) -> Referents:
+        """The candidates that each message's receiver sees (G * M, N, A), context by context."""
+        return np.repeat(self.candidates, self.targets.shape[1], axis=0)
+
 
 class Episodes:
     """Draws batches of training episodes.

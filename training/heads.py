@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from channels.latent import LatentChannel
+from channels.base import Channel
 
 
 class Heads(nn.Module):
@@ -18,10 +18,16 @@ class Heads(nn.Module):
         channel: whose latents (k, C) are read.
         num_values: values of each attribute.
         wanted: which of `attributes` and `state_reconstruction` are trained; the others have no parameters.
+
+    Raises:
+        ValueError: if a channel without latents should be guessed from.
     """
 
-    def __init__(self, channel: LatentChannel, num_values: Sequence[int], wanted: Sequence[str]) -> None:
+    def __init__(self, channel: Channel, num_values: Sequence[int], wanted: Sequence[str]) -> None:
         super().__init__()
+        asked = [name for name in ("attributes", "state_reconstruction") if name in wanted]
+        if asked and not channel.latent_width:
+            raise ValueError(f"{asked[0]} needs a channel with latents, and {channel.name!r} has none")
         self._num_values = list(num_values)
         width = channel.num_slots * channel.latent_width
         self._attributes = nn.Linear(width, sum(num_values)) if "attributes" in wanted else None

@@ -206,7 +206,7 @@ def entropy(step: Step) -> Float[Tensor, ""]:
 def quantizer(said: Said, heads: Heads) -> Float[Tensor, ""]:
     """The sum of the channel's own losses; 0 for a channel without any."""
     losses = list(said.relay.losses.values())
-    return torch.stack(losses).sum() if losses else said.latents.new_zeros(())
+    return torch.stack(losses).sum() if losses else torch.zeros((), device=said.pooled.device)
 
 
 OF_MESSAGES: dict[str, Callable[[Said, Heads], Tensor]] = {

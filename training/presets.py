@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -32,6 +32,23 @@ class Preset:
     codec: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     training: TrainConfig = field(default_factory=TrainConfig)
     differs: tuple[str, ...] = ()
+
+    def training_for(self, kind: type[Channel]) -> TrainConfig:
+        """The trainer's settings, with those that the channel asks for in their place.
+
+        Raises:
+            ValueError: if it asks for a setting that the trainer does not have.
+        """
+        own = {setting.name for setting in fields(TrainConfig)}
+        weights = {setting.name for setting in fields(ObjectiveWeights)}
+        for name in kind.recipe:
+            if name not in own | weights:
+                raise unknown("setting of the trainer", name, sorted(own | weights))
+        objectives = replace(
+            self.training.objectives, **{n: v for n, v in kind.recipe.items() if n in weights}
+        )
+        asked = {name: value for name, value in kind.recipe.items() if name in own}
+        return replace(self.training, objectives=objectives, **asked)
 
     def codec_for(self, kind: type[Channel]) -> ChannelConfig:
         """The settings of a channel: the preset's, as far as it has them."""

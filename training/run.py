@@ -23,7 +23,6 @@ from rich.console import Console
 from agents.command_line import ExitCode, RunError, exit_with
 from agents.pair import Pair
 from channels.base import ChannelConfig
-from channels.latent import LatentChannel
 from channels.registry import channel_class, channel_names
 from envs.world import objects_world
 from training.config import TrainConfig, check_same_run
@@ -38,27 +37,30 @@ def parse(arguments: list[str]) -> tuple[str, ChannelConfig, TrainConfig]:
         ValueError: if the preset or channel is unknown, the channel has nothing to train, or a value
             is out of range.
     """
-    preset_name = _named("--preset", arguments) or DEFAULT_PRESET
+    asked_preset = _named("--preset", arguments)
+    preset_name = asked_preset or DEFAULT_PRESET
     preset = find_preset(preset_name)
     name = _named("--channel", arguments) or preset.channel
     kind = channel_class(name)
     trainable = [known for known in channel_names() if channel_class(known).trainable]
     if not kind.trainable:
         raise ValueError(f"channel {name!r} has nothing to train; these have: {', '.join(trainable)}")
+    # a preset that was asked for is kept as it is; else a channel may know better than the default
+    training = preset.training if asked_preset else preset.training_for(kind)
     flags = make_dataclass(
         "Flags",
         [
             ("preset", _choice(PRESETS), field(default=preset_name)),
             ("channel", _choice(trainable), field(default=name)),
             ("codec", kind.Config, field(default=preset.codec_for(kind))),
-            ("training", TrainConfig, field(default=preset.training)),
+            ("training", TrainConfig, field(default=training)),
         ],
         kw_only=True,
     )
     parsed: Any = tyro.cli(
         flags, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,), prog="training.run"
     )
-    training: TrainConfig = parsed.training
+    training = parsed.training
     if training.folder is None:
         training = replace(training, folder=default_folder(preset_name, name, training.seed))
     return name, parsed.codec, training
@@ -125,7 +127,6 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
         pair = pair or Pair.load(config.models, objects_world())
         torch.manual_seed(config.seed)
         channel = channel_class(name)(codec, pair.ends)
-        assert isinstance(channel, LatentChannel), "trainable channels are latent"
         trainer = Trainer(channel, pair, config, folder)
         if resuming:
             trainer.resume()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.receiver import Context, Receiver
-from channels.base import Policy, Prefix, Relay, Utterance, Words
+from channels.base import Policy, Prefix, Reception, Relay, Utterance, Words
 
 Among = Literal["labels", "vocabulary"]
 
@@ -44,14 +44,29 @@ class Said:
 
     @property
     def prefix(self) -> Prefix:
-        """What the receivers got."""
-        assert isinstance(self.relay.reception, Prefix), "only a prefix can be trained"
+        """What the receivers got, where it is vectors in the slot.
+
+        Raises:
+            ValueError: if it is not.
+        """
+        if not isinstance(self.relay.reception, Prefix):
+            raise ValueError(
+                f"reconstruction compares the slot's vectors with tokens, and this channel delivers a "
+                f"{type(self.relay.reception).__name__}: set --reconstruction 0 and --alignment-steps 0"
+            )
         return self.relay.reception
 
     @property
     def latents(self) -> Float[Tensor, "B k C"]:
-        """What the decoder made it of."""
-        assert self.relay.latents is not None, "this channel has no latents"
+        """What the decoder made it of.
+
+        Raises:
+            ValueError: if the channel has none.
+        """
+        if self.relay.latents is None:
+            raise ValueError(
+                "attributes, state_reconstruction and info_preserve need latents, as channel `latent` has"
+            )
         return self.relay.latents
 
 
@@ -72,7 +87,7 @@ class Step(Said):
 
     receiver: Receiver
     context: Context
-    null: Prefix
+    null: Reception
     targets: Int[Tensor, " B"]
     per_context: int
     among: Among = "labels"
@@ -108,8 +123,8 @@ class Step(Said):
             raise ValueError(
                 "contrast needs a batch_size of at least 2: one context alone hears its own messages"
             )
-        rolled = self.prefix.vectors.roll(self.per_context, dims=0)
-        return self.receiver.listen(self.context, Prefix(rolled, self.prefix.at_start))
+        others = torch.arange(len(self.targets), device=self.targets.device).roll(self.per_context)
+        return self.receiver.listen(self.context, self.relay.reception.take(others))
 
     @cached_property
     def heard_null(self) -> Float[Tensor, "B D"]:
@@ -127,8 +142,8 @@ class Step(Said):
         """Log-odds in context i under message j, for S of the rows."""
         size = len(rows)
         contexts = self.context.take(rows.repeat_interleave(size))
-        prefixes = Prefix(self.prefix.vectors[rows].repeat(size, 1, 1), self.prefix.at_start)
-        return self.receiver.choose(contexts, prefixes).reshape(size, size, -1)
+        messages = self.relay.reception.take(rows.repeat(size))
+        return self.receiver.choose(contexts, messages).reshape(size, size, -1)
 
     @property
     def policy(self) -> Policy:

@@ -15,15 +15,13 @@ from torch import nn
 from torch.optim import AdamW
 
 from agents.command_line import RunError
-from agents.pair import Pair
-from channels.base import Words
+from agents.pair import Pair, Seen
+from channels.base import Channel, Words
 from channels.checkpoint import save_channel
-from channels.codec import last_state
-from channels.latent import LatentChannel
 from envs.episode import EpisodeConfig, EpisodeSampler
 from envs.world import Referents
 from training.config import TrainConfig
-from training.episodes import Episodes
+from training.episodes import Batch, Episodes
 from training.heads import Heads
 from training.objectives import evaluate_objectives
 from training.progress import TrainingProgress
@@ -36,7 +34,7 @@ LOG_EVERY = 10
 
 
 class Trainer:
-    """Trains one latent channel between one frozen pair.
+    """Trains one channel between one frozen pair.
 
     Args:
         channel: the codec; the only thing that changes.
@@ -46,14 +44,20 @@ class Trainer:
             `state.safetensors` (to resume) are written.
 
     Raises:
-        ValueError: if a discrete channel would never be quantised.
+        ValueError: if a discrete channel would never be quantised, or a channel that speaks about episodes
+            should be aligned without any.
     """
 
-    def __init__(self, channel: LatentChannel, pair: Pair, config: TrainConfig, folder: Path) -> None:
+    def __init__(self, channel: Channel, pair: Pair, config: TrainConfig, folder: Path) -> None:
         if not channel.ready and int(config.continuous_share * config.steps) >= config.steps:
             raise ValueError(
                 f"continuous_share must leave steps in which channel {channel.name!r} is quantised, "
                 f"got {config.continuous_share} of {config.steps} steps"
+            )
+        if channel.sees_scene and config.alignment_steps:
+            raise ValueError(
+                f"alignment_steps must be 0 for channel {channel.name!r}, which speaks about episodes, not "
+                f"about referents alone, got {config.alignment_steps}"
             )
         self.config, self.pair, self.folder = config, pair, folder
         self.accelerator = Accelerator(cpu=pair.device.type == "cpu", mixed_precision="no")
@@ -82,11 +86,11 @@ class Trainer:
         """Statistics of its states over training referents, and the tokens of what it says of them."""
         self.everything = self.pair.calibrate(self.channel)
         receiver = self.pair.receiver
-        rows = receiver.message_tokens(list(self.everything.texts))
+        referents = self.pair.world.referents("train")
+        rows = receiver.message_tokens(self.pair.sender.describe(referents))
         self.targets = TokenTargets(
             rows, receiver.lm.embedding_table, self.channel.num_slots, self.config.first_tokens_only
         )
-        referents = self.pair.world.referents("train")
         self.number_of = np.full(self.pair.world.size, -1)
         self.number_of[self.pair.world.index(referents)] = np.arange(len(referents))
 
@@ -118,6 +122,7 @@ class Trainer:
     def step(self) -> dict[str, Any]:
         """One optimiser step on fresh episodes; returns what is logged, losses in nats."""
         if self._quantizing_begins():
+            assert self.everything is not None, "a channel that is quantised speaks about referents"
             self.channel.start_quantizing(self.everything)
         for group in self.prepared.param_groups:
             group["lr"] = self.learning_rate()
@@ -140,7 +145,7 @@ class Trainer:
             **{name: value.item() for name, value in terms.items()},
             **({"success": batch.rewards.mean().item()} if isinstance(batch, Step) else {}),
             "grad_norm": float(norm),
-            "scale_gate": self.channel.decoder.scale_gate.item(),
+            **self.channel.logged(),
             "learning_rate": self.learning_rate(),
         }
 
@@ -156,7 +161,7 @@ class Trainer:
         batch = self.episodes.draw(config.batch_size, self.step_number - config.alignment_steps, self.rng)
         context = self.pair.read(list(batch.candidates), cached=not self.channel.at_start)
         return Step(
-            **self._say(batch.referents),
+            **self._say(batch.referents, batch),
             receiver=self.pair.receiver,
             context=context.repeat(config.messages_per_context),
             null=self.channel.null_reception(len(batch.referents)),
@@ -166,17 +171,17 @@ class Trainer:
             differentiable=config.objectives.differentiable,
         )
 
-    def _say(self, referents: Referents) -> dict[str, Any]:
+    def _say(self, referents: Referents, batch: Batch | None = None) -> dict[str, Any]:
         """The messages about referents (B, A), as they come through the channel."""
-        utterance = self.pair.sender.speak(referents, self.channel.reading)
+        seen = Seen(list(batch.scenes), batch.targets.ravel()) if batch is not None else None
+        utterance = self.pair.speak(self.channel, referents, seen)
         relay = self.codec(utterance)
-        assert not isinstance(relay.reception, Words), "a latent channel delivers no text"
-        standardized = self.channel.encoder.standardize(utterance.states)
+        assert not isinstance(relay.reception, Words), "a channel that is trained delivers no text"
         numbers = torch.from_numpy(self.number_of[self.pair.world.index(referents)])
         return {
             "utterance": utterance,
             "relay": relay,
-            "pooled": last_state(standardized, utterance.mask),
+            "pooled": self.channel.pooled(utterance),
             "referents": torch.from_numpy(referents).to(self.pair.device),
             "tokens": self.targets.of(numbers),
         }
@@ -184,7 +189,9 @@ class Trainer:
     def validate(self) -> dict[str, Any]:
         """Success on the validation episodes in eval mode; the latest of the best is kept."""
         self.channel.eval()
-        record = self.validation.play(self.channel) | observe(self.channel, self.everything)
+        record = self.validation.play(self.channel)
+        if self.everything is not None:
+            record |= observe(self.channel, self.everything)
         success = record["validation_success"]
         if success >= self.best and self.channel.ready:
             self.best = success

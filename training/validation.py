@@ -7,10 +7,9 @@ import torch
 from gymnasium.spaces import MultiDiscrete
 from torch.nn.functional import cross_entropy
 
-from agents.pair import Pair
+from agents.pair import Pair, Seen
 from channels.base import Channel, Prefix, Utterance
 from channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
-from channels.latent import LatentChannel
 from envs.episode import EpisodeConfig, EpisodeSampler
 
 VALIDATION_SEED = 1_000_003
@@ -35,6 +34,10 @@ class Validation:
         self.targets = torch.tensor([episode.target for episode in episodes], device=pair.device)
         self.referents = np.stack([episode.referent for episode in episodes])
         self.foils = np.stack([e.candidates[(e.target + 1) % num_candidates] for e in episodes])
+        places = np.array([episode.target for episode in episodes])
+        candidates = [episode.candidates for episode in episodes]
+        self.seen = Seen(candidates, places)
+        self.seen_by_foil = Seen(candidates, (places + 1) % num_candidates)
 
     @torch.no_grad()
     def play(self, channel: Channel) -> dict[str, float]:
@@ -44,12 +47,12 @@ class Validation:
             `validation_success`, 0 to 1; `nll_normal`, `nll_shuffle` (the next episode's message),
             `nll_swap` (about the next candidate) and `nll_null`: mean -log p(target's label) in nats.
         """
-        said = channel.receive(channel.send(self.pair.sender.speak(self.referents, channel.reading)))
-        assert isinstance(said, Prefix), "only channels that deliver vectors are trained"
-        swapped = channel.receive(channel.send(self.pair.sender.speak(self.foils, channel.reading)))
+        said = channel.receive(channel.send(self.pair.speak(channel, self.referents, self.seen)))
+        swapped = channel.receive(channel.send(self.pair.speak(channel, self.foils, self.seen_by_foil)))
+        others = torch.arange(len(self.targets), device=self.targets.device).roll(1)
         receptions = {
             "normal": said,
-            "shuffle": said._replace(vectors=said.vectors.roll(1, dims=0)),
+            "shuffle": said.take(others),
             "swap": swapped,
             "null": channel.null_reception(len(self.targets)),
         }
@@ -60,15 +63,16 @@ class Validation:
 
 
 @torch.no_grad()
-def observe(channel: LatentChannel, utterance: Utterance) -> dict[str, float]:
+def observe(channel: Channel, utterance: Utterance) -> dict[str, float]:
     """How a codec's prefixes and codes of many utterances are spread, in eval mode."""
     reception = channel.relay(utterance).reception
-    assert isinstance(reception, Prefix), "a latent channel delivers a prefix"
-    seen = {
-        "prefix_cosine": prefix_cosine(reception.vectors),
-        "prefix_rank": effective_rank(reception.vectors),
-        "norm_ratio": norm_ratio(reception.vectors, channel.ends.embedding_norm),
-    }
+    seen = {}
+    if isinstance(reception, Prefix):
+        seen = {
+            "prefix_cosine": prefix_cosine(reception.vectors),
+            "prefix_rank": effective_rank(reception.vectors),
+            "norm_ratio": norm_ratio(reception.vectors, channel.ends.embedding_norm),
+        }
     if isinstance(channel.message_space, MultiDiscrete):
         codes = torch.from_numpy(np.stack(channel.send(utterance)))
         seen["perplexity"] = perplexity(codes, int(channel.message_space.nvec[0]))

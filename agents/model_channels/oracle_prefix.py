@@ -1,0 +1,98 @@
+"""`oracle_prefix`: for each episode the best prefix that gradient finds, the ceiling of the slot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from agents.model_channels.models import models_of
+from channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Utterance, check_range
+from channels.latent import FLOAT_BITS
+from channels.registry import register
+
+
+@dataclass(frozen=True, kw_only=True)
+class OraclePrefixConfig(ChannelConfig):
+    """Settings of `oracle_prefix`.
+
+    Args:
+        k: vectors of the prefix.
+        steps: of Adam, for each episode.
+        learning_rate: Adam's, for unit vectors.
+    """
+
+    k: int = 4
+    steps: int = 20
+    learning_rate: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_range("k", self.k, 1, 256)
+        check_range("steps", self.steps, 1, 100_000)
+        check_range("learning_rate", self.learning_rate, 0)
+
+
+@register("oracle_prefix")
+class OraclePrefixChannel(Channel):
+    """Reference: sees what the receiver sees, and fits the prefix to the episode: no codec can do better."""
+
+    Config = OraclePrefixConfig
+    config: OraclePrefixConfig
+    reference = True
+    sees_scene = True
+    modality: ClassVar[str] = "vectors"
+    price: ClassVar[str] = "32 k E"
+
+    def __init__(self, config: OraclePrefixConfig, ends: Ends) -> None:
+        super().__init__(config, ends)
+        self.receiver, self.num_slots = models_of(ends).receiver, config.k
+        norm = ends.embedding_norm
+        self.message_space = Box(-norm, norm, (config.k, ends.embedding_width), np.float32)
+
+    @torch.enable_grad()
+    def send(self, utterance: Utterance) -> list[Message]:
+        """B arrays (k, E), float32, each vector as long as a real embedding.
+
+        Raises:
+            ValueError: if the scene is not there.
+        """
+        scene = utterance.scene
+        if scene is None:
+            raise ValueError("oracle_prefix is fitted to what the receiver sees: it needs the scene")
+        with torch.no_grad():
+            context = self.receiver.read(scene.candidates)
+        directions = self._start(len(scene.candidates)).requires_grad_()
+        optimizer = torch.optim.Adam([directions], lr=self.config.learning_rate)
+        for _ in range(self.config.steps):
+            optimizer.zero_grad()
+            logits = self.receiver.choose(context, Prefix(self._vectors(directions)))
+            loss = functional.cross_entropy(logits, scene.targets.to(logits.device), reduction="sum")
+            directions.grad = torch.autograd.grad(loss, directions)[0]
+            optimizer.step()
+        return list(self._vectors(directions).detach().cpu().numpy())
+
+    def _start(self, batch: int) -> Float[Tensor, "B k E"]:
+        """The same directions, drawn once by chance, for every episode."""
+        device = self.receiver.lm.device
+        drawn = torch.randn(
+            self.num_slots, self.ends.embedding_width, generator=torch.Generator().manual_seed(0)
+        )
+        return functional.normalize(drawn, dim=-1).to(device).repeat(batch, 1, 1)
+
+    def _vectors(self, directions: Float[Tensor, "B k E"]) -> Float[Tensor, "B k E"]:
+        return functional.normalize(directions, dim=-1) * self.ends.embedding_norm
+
+    def receive(self, messages: Sequence[Message]) -> Prefix:
+        """The vectors, as they were sent."""
+        return Prefix(torch.from_numpy(np.stack(messages)))
+
+    def message_bits(self, message: Message) -> float:
+        """32 bits a number."""
+        return float(FLOAT_BITS * np.prod(self.message_space.shape or ()))

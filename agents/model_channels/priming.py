@@ -1,0 +1,76 @@
+"""`priming`: a prefix that never sees the message, trained as any codec is (Lester et al., 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
+
+import torch
+from gymnasium.spaces import Discrete
+from peft import PromptEmbedding, PromptTuningConfig, TaskType
+from torch.nn import functional
+
+from channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Relay, Utterance, check_range
+from channels.registry import register
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrimingConfig(ChannelConfig):
+    """Settings of `priming`.
+
+    Args:
+        k: vectors of the prefix.
+    """
+
+    k: int = 4
+
+    def __post_init__(self) -> None:
+        check_range("k", self.k, 1, 256)
+
+
+@register("priming")
+class PrimingChannel(Channel):
+    """Reference: peft's prompt tuning, at 0 bits: all that can be had without a message."""
+
+    Config = PrimingConfig
+    trainable = True
+    reference = True
+    recipe = MappingProxyType({"alignment_steps": 0, "reconstruction": 0.0, "quantizer": 0.0})
+    modality: ClassVar[str] = "none"
+    price: ClassVar[str] = "0"
+
+    def __init__(self, config: PrimingConfig, ends: Ends) -> None:
+        super().__init__(config, ends)
+        self.num_slots, self.message_space = config.k, Discrete(1)
+        tuning = PromptTuningConfig(
+            task_type=TaskType.CAUSAL_LM,
+            num_virtual_tokens=config.k,
+            token_dim=ends.embedding_width,
+            num_transformer_submodules=1,
+        )
+        self.prompt = PromptEmbedding(tuning, None)
+        with torch.no_grad():  # only the direction counts, and small steps turn short vectors best
+            self.prompt.embedding.weight.copy_(functional.normalize(self.prompt.embedding.weight, dim=-1))
+
+    def relay(self, utterance: Utterance) -> Relay:
+        """The prefix, with gradient; the utterance is not looked at."""
+        return Relay(self._prefix(len(utterance.texts)), {})
+
+    def send(self, utterance: Utterance) -> list[Message]:
+        """The one message of an alphabet of one."""
+        return [0] * len(utterance.texts)
+
+    def receive(self, messages: Sequence[Message]) -> Prefix:
+        """The same prefix for everybody."""
+        return self._prefix(len(messages))
+
+    def _prefix(self, batch: int) -> Prefix:
+        vectors = self.prompt(torch.arange(self.num_slots, device=self.device))
+        vectors = functional.normalize(vectors, dim=-1) * self.ends.embedding_norm
+        return Prefix(vectors.expand(batch, -1, -1))
+
+    def message_bits(self, message: Message) -> float:
+        """log2 of an alphabet of one."""
+        return 0.0
