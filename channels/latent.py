@@ -127,7 +127,8 @@ class QuantizedChannel(LatentChannel):
         super().__init__(config, ends, latent_width)
         self.quantizer = quantizer
         self.codebook_size = quantizer.codebook_size
-        num_codes = config.k * quantizer.codes_per_slot
+        self.codes_per_slot = quantizer.codes_per_slot
+        num_codes = config.k * self.codes_per_slot
         self.message_space = MultiDiscrete([self.codebook_size] * num_codes)
         self.bits = num_codes * log2(self.codebook_size)
         self.quantizing: Tensor

@@ -1,6 +1,7 @@
 """Quantisers, thin rooms around `vector-quantize-pytorch`; always in float32.
 
-Beside the names of channels/base.py: K codes of a codebook, m codes of a message, k slots times the codes a slot.
+Beside the names of channels/base.py: K codes of a codebook, m codes of a message (k slots times the codes
+of a slot).
 """
 
 from __future__ import annotations
@@ -139,8 +140,8 @@ class VectorQuantizer(Quantizer):
         """
         points = latents.detach().double().cpu()
         groups = points.unbind(1) if self._apart else [points.flatten(0, 1)]
-        tables = torch.stack([torch.from_numpy(k_means(group.numpy(), self.codebook_size)) for group in groups])
-        self._set_codes(self.bound(tables).to(latents))
+        tables = [torch.from_numpy(k_means(group.numpy(), self.codebook_size)) for group in groups]
+        self._set_codes(self.bound(torch.stack(tables)).to(latents))
 
     def _set_codes(self, codes: Float[Tensor, "H K C"]) -> None:
         """Put the codes there, and their moving averages with them; the library must place none itself."""

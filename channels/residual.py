@@ -22,9 +22,9 @@ class ResidualQuantizer(Quantizer):
     """Codebooks in stages: a latent is stood for by the sum of one code a stage.
 
     Residual vector quantisation (Zeghidour et al., 2021, SoundStream; Lee et al., 2022), by Euclidean
-    distance: what is left over of unit vectors has no length of its own. Moving averages, revival of dead codes
-    and k-means placement are as in `VectorQuantizer`; the gradient goes straight through the sum, because the
-    library's own would go through it once a stage.
+    distance: latents are of length 1, but what a stage leaves over may be of any. Moving averages, revival of
+    dead codes and k-means placement are as in `VectorQuantizer`; the gradient goes straight through the sum,
+    because the library's own would count once a stage.
 
     Args:
         width: C, of the vectors.
@@ -77,7 +77,7 @@ class ResidualQuantizer(Quantizer):
         return functional.normalize(latents, dim=-1)
 
     def place_codes(self, latents: Float[Tensor, "n k C"]) -> None:
-        """Place the codes of each stage by k-means++ over what the stages before left of n utterances' latents."""
+        """Place each stage's codes by k-means++ over what is left of n utterances' latents before it."""
         points = latents.detach().double().cpu()
         groups = points.unbind(1) if self._num_codebooks > 1 else [points.flatten(0, 1)]
         for group, left in enumerate(groups):
@@ -96,7 +96,7 @@ class ResidualQuantizer(Quantizer):
             book.cluster_size.fill_(1)
 
     def nearest(self, latents: Float[Tensor, "B k C"]) -> Int[Tensor, "B m"]:
-        """The codes, each the nearest to what was left; the codebooks stay as they are, in training mode too."""
+        """Each stage's nearest code to what was left; no codebook moves, in training mode either."""
         mode = self.training
         self.eval()
         codes = self.forward(latents).codes
@@ -136,9 +136,9 @@ class ResidualQuantizedConfig(CodecConfig):
 class ResidualQuantizedChannel(QuantizedChannel):
     """k slots of some codes each, of learned codebooks, slot by slot and coarse to fine."""
 
+    Config = ResidualQuantizedConfig
     modality: ClassVar[str] = "codes"
     price: ClassVar[str] = "k q log2 K"
-    Config = ResidualQuantizedConfig
 
     def __init__(self, config: ResidualQuantizedConfig, ends: Ends) -> None:
         width = config.latent_width or ends.embedding_width
