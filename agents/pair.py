@@ -85,8 +85,18 @@ class Pair:
             num_positions=self.sender.num_positions,
             embedding_width=self.receiver.lm.width,
             embedding_norm=round(self.receiver.lm.embedding_norm(), 6),
+            one_vocabulary=self.one_vocabulary,
             models=self,
         )
+
+    @property
+    def one_vocabulary(self) -> bool:
+        """Whether both models have the same tokens."""
+        speaking, listening = self.sender.lm, self.receiver.lm
+        if speaking is listening:
+            return True
+        ours: bool = speaking.tokenizer.get_vocab() == listening.tokenizer.get_vocab()
+        return ours
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -137,13 +147,12 @@ class Pair:
         Raises:
             ValueError: if sender and receiver have different vocabularies.
         """
-        speaking, listening = self.sender.lm, self.receiver.lm
-        if speaking.tokenizer.get_vocab() != listening.tokenizer.get_vocab():
+        if not self.one_vocabulary:
             raise ValueError(
-                f"expected embeddings need one vocabulary: those of {speaking.name!r} and "
-                f"{listening.name!r} differ"
+                f"expected embeddings need one vocabulary: those of {self.sender.lm.name!r} and "
+                f"{self.receiver.lm.name!r} differ"
             )
-        states, mask = self.sender.expect(referents, listening.embedding_table)
+        states, mask = self.sender.expect(referents, self.receiver.lm.embedding_table)
         return Utterance(self.sender.describe(referents), states, mask)
 
     def calibrate(self, channel: Channel) -> Utterance | None:
@@ -156,6 +165,12 @@ class Pair:
         everything = self.speak(channel, self.world.referents("train"))
         channel.calibrate(everything, self.vocabulary())
         return everything
+
+    def prepare(self, channel: Channel) -> None:
+        """Bring an untrained channel to where it can be played: calibrated, and with codes if it has any."""
+        everything = self.calibrate(channel)
+        if everything is not None:
+            channel.start_quantizing(everything)
 
     def read(self, candidates: Sequence[Referents], cached: bool = True) -> Context:
         """The receiver reads B sets of candidates (N, A); `cached` is as in `Receiver.read`."""

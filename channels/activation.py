@@ -64,6 +64,13 @@ class ActivationChannel(Channel):
         self.reading = Reading(config.sender_depth, config.reads)
         self.message_space = Box(-LARGEST, LARGEST, (ends.state_width,), np.float32)
 
+    @classmethod
+    def obstacle(cls, ends: Ends) -> str | None:
+        """Two widths: nothing here is learned that could join them."""
+        if ends.state_width == ends.embedding_width:
+            return None
+        return f"it needs models of one width, got {ends.state_width} and {ends.embedding_width}"
+
     def send(self, utterance: Utterance) -> list[Message]:
         """B arrays (D,), float32."""
         states = last_state(utterance.states, utterance.mask).float().cpu().numpy()

@@ -91,6 +91,7 @@ class Ends:
         num_positions: most tokens an utterance's states cover.
         embedding_width: E, width of the receiver's token embeddings.
         embedding_norm: mean L2 norm of the receiver's token embeddings.
+        one_vocabulary: whether both models have the same tokens.
         models: the models themselves, an `agents.pair.Pair`, for the few channels that run them.
     """
 
@@ -98,11 +99,12 @@ class Ends:
     num_positions: int
     embedding_width: int
     embedding_norm: float
+    one_vocabulary: bool = True
     models: object | None = field(default=None, repr=False, compare=False)
 
     @property
     def sizes(self) -> dict[str, float]:
-        """All but the models themselves, as a checkpoint keeps them."""
+        """The numbers, as a checkpoint keeps them."""
         names = ("state_width", "num_positions", "embedding_width", "embedding_norm")
         return {name: getattr(self, name) for name in names}
 
@@ -162,6 +164,11 @@ class Channel(nn.Module, ABC):
     def __init__(self, config: ChannelConfig, ends: Ends) -> None:
         super().__init__()
         self.config, self.ends = config, ends
+
+    @classmethod
+    def obstacle(cls, ends: Ends) -> str | None:
+        """Why it cannot stand between two models, in a clause; None if it can."""
+        return None
 
     @abstractmethod
     def send(self, utterance: Utterance) -> list[Message]:

@@ -45,6 +45,11 @@ class CipherChannel(Channel):
         bound = BOUND * ends.embedding_norm
         self.message_space = Box(-bound, bound, (config.max_tokens, ends.embedding_width), np.float32)
 
+    @classmethod
+    def obstacle(cls, ends: Ends) -> str | None:
+        """Two vocabularies: an expectation over the one's tokens has no meaning in the other's."""
+        return None if ends.one_vocabulary else "it needs one vocabulary for sender and receiver"
+
     @property
     def state_width(self) -> int:
         """That of the receiver's embeddings."""

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+from rich.console import Console
 
 from agents.pair import Pair
+from channels.base import Ends
 from channels.checkpoint import CheckpointError, load_channel, read_header
 from channels.controls import CONDITIONS
 from channels.registry import channel_class, channel_names
@@ -36,6 +38,21 @@ def chosen_channels(names: Sequence[str]) -> list[str]:
 def asked_by_name(names: Sequence[str]) -> set[str]:
     """The channels that were named, not counting those that `all` brings."""
     return {part for name in names for part in name.split(",") if part} - {ALL}
+
+
+def can_play(name: str, ends: Ends, named: bool, console: Console) -> bool:
+    """Whether a channel can stand between these models; one that came with `all` is left out, and named.
+
+    Raises:
+        ValueError: if one was asked for by name and cannot.
+    """
+    obstacle = channel_class(name).obstacle(ends)
+    if obstacle is None:
+        return True
+    if named:
+        raise ValueError(f"channel {name!r} cannot stand between these models: {obstacle}")
+    console.print(f"{name} is left out: {obstacle}", soft_wrap=True)
+    return False
 
 
 def find_checkpoint(name: str, pair: Pair, runs: Path) -> Path | None:
@@ -92,8 +109,7 @@ def enter(name: str, pair: Pair, checkpoint: Path | None, *, named: bool = True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         channel = kind(kind.Config(), pair.ends).to(pair.device)
-        everything = pair.calibrate(channel)
-        if everything is not None:
-            channel.start_quantizing(everything)
+        if named:
+            pair.prepare(channel)
     conditions = CONDITIONS if named else ("normal",)
     return Contestant(channel.eval(), False, conditions, reference=kind.reference)

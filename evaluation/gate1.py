@@ -25,7 +25,14 @@ from agents.command_line import RunError, exit_with
 from agents.pair import ModelConfig, Pair
 from envs.world import objects_world
 from evaluation.atlas import atlas_file, draw_atlas, panels_of
-from evaluation.contestants import asked_by_name, chosen_channels, enter, find_checkpoint, given_checkpoints
+from evaluation.contestants import (
+    asked_by_name,
+    can_play,
+    chosen_channels,
+    enter,
+    find_checkpoint,
+    given_checkpoints,
+)
 from evaluation.diagnostics import diagnose, diagnosed_referents, speak_of
 from evaluation.flops import counted_episodes, receiver_flops
 from evaluation.judge import EXIT_CODES, judge, judge_file, write_run
@@ -123,6 +130,7 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
         pair = Pair.load(config.models, objects_world())
         files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
         named = asked_by_name(config.channels)
+        names = [name for name in names if can_play(name, pair.ends, name in named, console)]
         contestants = {name: enter(name, pair, files[name], named=name in named) for name in names}
     used = {name: file for name, file in files.items() if file}
     provenance = describe("evaluation.gate1", arguments, config.play, pair, used)

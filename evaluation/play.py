@@ -37,7 +37,7 @@ __all__ = [
     "write_script",
 ]
 
-MOST_NUMBERS = 1024
+MOST_NUMBERS = 256
 """Of a message that are recorded: nobody reads more, and a file of them would be gigabytes long."""
 
 _DELIVERY: dict[str, Condition] = {**{name: name for name in CONDITIONS}, REORDERED: "normal"}

@@ -27,6 +27,7 @@ from agents.pocket_model import PocketConfig, build_model, train_tokenizer
 from agents.prompts import LABELS, receiver_prompt, sender_prompt
 from agents.receiver import Receiver
 from agents.sender import Sender
+from channels.base import Ends
 from envs.world import Attribute, World, objects_world
 
 settings.register_profile("parley", deadline=None)  # a busy machine is no failure
@@ -185,6 +186,12 @@ def any_lm(request: pytest.FixtureRequest) -> FrozenLM:
 @pytest.fixture(scope="session")
 def receiver(lm: FrozenLM) -> Receiver:
     return Receiver(lm)
+
+
+@pytest.fixture(scope="session")
+def model_ends(lm: FrozenLM, receiver: Receiver, small_world: World) -> Ends:
+    """What a channel may know of two small models, and the models themselves."""
+    return Pair(Sender(lm, small_world), receiver, small_world).ends
 
 
 @pytest.fixture

@@ -126,6 +126,8 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
     with console.status("the sender describes and reads every training referent"):
         pair = pair or Pair.load(config.models, objects_world())
         torch.manual_seed(config.seed)
+        if (obstacle := channel_class(name).obstacle(pair.ends)) is not None:
+            raise ValueError(f"channel {name!r} cannot stand between these models: {obstacle}")
         channel = channel_class(name)(codec, pair.ends)
         trainer = Trainer(channel, pair, config, folder)
         if resuming:

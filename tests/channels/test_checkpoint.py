@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from channels.base import Ends
 from channels.checkpoint import CheckpointError, file_hash, load_channel, read_header, save_channel
 from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from channels.registry import channel_class, channel_names
@@ -67,11 +68,11 @@ TRAINABLE = [name for name in channel_names() if channel_class(name).trainable]
 
 
 @pytest.mark.parametrize("name", TRAINABLE)
-def test_every_trainable_channel_can_be_saved(name: str, tmp_path: Path) -> None:
+def test_every_trainable_channel_can_be_saved(name: str, tmp_path: Path, model_ends: Ends) -> None:
     kind = channel_class(name)
-    channel = kind(kind.Config(), ENDS)
+    channel = kind(kind.Config(), model_ends)
     save_channel(tmp_path / "c.safetensors", channel, MODELS, {})
-    loaded = load_channel(tmp_path / "c.safetensors", ENDS, MODELS)
+    loaded = load_channel(tmp_path / "c.safetensors", model_ends, MODELS)
     assert type(loaded) is kind
     assert loaded.config == channel.config
     assert all(torch.equal(a, loaded.state_dict()[n]) for n, a in channel.state_dict().items())
