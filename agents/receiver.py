@@ -174,6 +174,19 @@ class Receiver:
         """Token ids with which text messages fill the slot; control tokens in them are plain text."""
         return [self.lm.encode_plain(slot_text(text)) for text in texts]
 
+    def message_texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Texts that such token ids stand for in the slot; control tokens say nothing."""
+        decode = self.lm.tokenizer.decode
+        texts = [
+            decode(list(row), skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows
+        ]
+        return [text.removeprefix(" ") for text in texts]  # `slot_text` puts it there again
+
+    @property
+    def num_tokens(self) -> int:
+        """V, tokens of its vocabulary; a model may have embeddings to spare."""
+        return len(self.lm.tokenizer)
+
     def embed_ids(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T E"]:
         """Token embeddings."""
         return self.lm.embed(ids)

@@ -142,6 +142,7 @@ class Channel(nn.Module, ABC):
         recipe: settings of the trainer that suit it, by name, where the usual ones do not.
         message_space: every message is an element of this gymnasium space.
         num_slots: k, the length of the content-free prefix that stands for "no content".
+        codes_per_slot: q, where a message of codes has several neighbours for each slot.
         latent_width: C, numbers a latent; 0 without latents.
         reading: which of the sender's states it looks at.
         at_start: whether its prefix stands before all that the receiver reads.
@@ -159,6 +160,7 @@ class Channel(nn.Module, ABC):
     price: ClassVar[str] = ""
     message_space: Space[Any]
     num_slots: int = 4
+    codes_per_slot: int = 1
     latent_width: int = 0
     reading: Reading = Reading()
     at_start: bool = False

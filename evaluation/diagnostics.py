@@ -42,8 +42,9 @@ class Spoken(NamedTuple):
     referents: Referents  # (n, A)
     messages: list[Message]
     reception: Reception
-    codes: Int[Tensor, "n k"] | None  # where the message space is a MultiDiscrete
-    codebook_size: int  # most values a slot has, 0 without codes
+    codes: Int[Tensor, "n m"] | None  # where the message space is a MultiDiscrete
+    codebook_size: int  # most values a code has, 0 without codes
+    codes_per_slot: int = 1  # neighbours in a message
 
 
 def diagnosed_referents(world: AnyWorld) -> Referents:
@@ -72,7 +73,9 @@ def speak_of(pair: Pair, channel: Channel, referents: Referents) -> Spoken:
     if isinstance(space, MultiDiscrete):
         codes = torch.from_numpy(np.stack(messages).astype(np.int64)).flatten(1)
         codebook_size = int(space.nvec.max())
-    return Spoken(referents, messages, channel.receive(messages), codes, codebook_size)
+    return Spoken(
+        referents, messages, channel.receive(messages), codes, codebook_size, channel.codes_per_slot
+    )
 
 
 def diagnose(pair: Pair, channel: Channel, referents: Referents) -> dict[str, Any]:
@@ -116,7 +119,7 @@ def _prefix(reception: Reception, embedding_norm: float) -> dict[str, float | No
 
 
 def _codes(spoken: Spoken, world: AnyWorld) -> dict[str, Any] | None:
-    """What is measured on codes, slot by slot and all together; None for other messages."""
+    """What is measured on codes, one by one and all together; None for other messages."""
     codes, size = spoken.codes, spoken.codebook_size
     if codes is None:
         return None
@@ -127,6 +130,7 @@ def _codes(spoken: Spoken, world: AnyWorld) -> dict[str, Any] | None:
     by_chance = torch.tensor([_information(slots, values[shuffle]) for shuffle in shuffles]).mean(0)
     return {
         "codebook_size": size,
+        "codes_per_slot": spoken.codes_per_slot,
         "perplexity": perplexity(codes, size),
         "in_use": codes_in_use(codes, size),
         "slot_perplexity": [perplexity(slot, size) for slot in slots],

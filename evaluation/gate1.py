@@ -230,7 +230,7 @@ def examine(
         spoken = speak_of(pair, channel, referents)
         if trained and spoken.codes is not None:
             file = diagnostics[name]["atlas"] = atlas_file(name)
-            panels = panels_of(spoken.codes, referents, pair.world)
+            panels = panels_of(spoken.codes, referents, pair.world, spoken.codes_per_slot)
             title = f"{name}: what its codes stand for"
             pictures[file] = draw_atlas(panels, spoken.codebook_size, title)
     return diagnostics, pictures

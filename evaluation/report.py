@@ -31,7 +31,7 @@ _STYLES = {
 }  # fmt: skip
 _SPELLED = (
     "answer", "bits", "digits", "gate", "gates", "intervals", "number", "operations", "p_value", "points",
-    "points_interval", "seconds",
+    "points_interval", "seconds", "slot",
 )  # fmt: skip
 _TEMPLATE = "report.md.jinja"
 
