@@ -6,7 +6,7 @@ SEED ?= 0
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install gate1 test test-slow test-gpu check results study calibration zoo pocket clean
+.PHONY: help install gate1 test test-slow test-gpu check results study calibration zoo shapes pocket clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ calibration: $(VENV)/installed  ## how often Gate 1 errs: docs/results/calibrati
 
 zoo: $(VENV)/installed  ## every channel through Gate 1: docs/results/zoo.md, half an hour; goes on where it was cut
 	$(BIN)/python -m studies.zoo --seeds 0 1 2
+
+shapes: $(VENV)/installed  ## what Qwen's shapes cost on your CUDA device: docs/results/shapes.md
+	$(BIN)/python -m studies.shapes --device cuda
 
 pocket: $(VENV)/installed  ## pretrain the embedded model again, into runs/pocket (resumable)
 	$(BIN)/python -m training.pretrain_pocket --folder runs/pocket

@@ -75,7 +75,7 @@ class Pair:
         """
         if config.device_map is not None and config.device != "auto":
             raise ValueError(f"device must be auto where device_map places the model, got {config.device!r}")
-        device = _device(config.device)
+        device = find_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
         names = (config.sender or config.model, config.receiver or config.model)
@@ -192,7 +192,12 @@ class Pair:
         return self.receiver.read([[self.world.describe(c) for c in row] for row in candidates], cached)
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device of a name: `auto`, which is CUDA where there is one, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        ValueError: if it is none of these, or is not there.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
