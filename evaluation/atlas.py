@@ -64,7 +64,8 @@ def panels_of(
         codes_per_slot: how many neighbours among the codes stand for one slot.
 
     Returns:
-        m panels, one a code of a message. Rows are ordered by the value that a code says most often, and within it by how purely.
+        m panels, one a code of a message. Rows are ordered by the value that a code says most often, and
+        within it by how purely.
     """
     columns = enumerate(codes.unbind(1))
     return [_panel(cells.slot(place, codes_per_slot), column, referents, world) for place, column in columns]
