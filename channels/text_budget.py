@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from math import log2
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from gymnasium.spaces import MultiDiscrete
@@ -18,6 +18,7 @@ from channels.text import TextChannel, TextConfig
 Unit = Literal["bytes", "tokens"]
 
 
+@runtime_checkable
 class TokenReader(Protocol):
     """What unit `tokens` asks of the receiver, `agents.receiver.Receiver`."""
 
@@ -46,8 +47,13 @@ class TextBudgetConfig(ChannelConfig):
 
     def __post_init__(self) -> None:
         check_range("budget", self.budget, 1, 1 << 16)
-        if self.unit not in get_args(Unit):
-            raise ValueError(f"unit must be one of {', '.join(get_args(Unit))}, got {self.unit!r}")
+
+
+class BytesChannel(TextChannel):
+    """ASCII text of at most the budget's bytes, charged as `text` is."""
+
+    def __init__(self, config: TextBudgetConfig, ends: Ends) -> None:
+        super().__init__(TextConfig(max_length=config.budget), ends)
 
 
 class TokensChannel(Channel):
@@ -82,10 +88,13 @@ def token_reader(ends: Ends) -> TokenReader:
     Raises:
         ValueError: if `ends` has no models.
     """
-    reader: TokenReader | None = getattr(ends.models, "receiver", None)
-    if reader is None:
+    reader = getattr(ends.models, "receiver", None)
+    if not isinstance(reader, TokenReader):
         raise ValueError("unit tokens asks the receiver for its tokens: make it with the `ends` of a Pair")
     return reader
+
+
+UNITS: dict[Unit, type[BytesChannel] | type[TokensChannel]] = {"bytes": BytesChannel, "tokens": TokensChannel}
 
 
 @register("text_budget")
@@ -98,11 +107,7 @@ class TextBudgetChannel(Channel):
 
     def __init__(self, config: TextBudgetConfig, ends: Ends) -> None:
         super().__init__(config, ends)
-        self._wire: Channel = (
-            TokensChannel(config, ends)
-            if config.unit == "tokens"
-            else TextChannel(TextConfig(max_length=config.budget), ends)
-        )
+        self._wire = UNITS[config.unit](config, ends)
         self.message_space = self._wire.message_space
 
     def send(self, utterance: Utterance) -> list[Message]:

@@ -73,9 +73,8 @@ def speak_of(pair: Pair, channel: Channel, referents: Referents) -> Spoken:
     if isinstance(space, MultiDiscrete):
         codes = torch.from_numpy(np.stack(messages).astype(np.int64)).flatten(1)
         codebook_size = int(space.nvec.max())
-    return Spoken(
-        referents, messages, channel.receive(messages), codes, codebook_size, channel.codes_per_slot
-    )
+    reception = channel.receive(messages)
+    return Spoken(referents, messages, reception, codes, codebook_size, channel.codes_per_slot)
 
 
 def diagnose(pair: Pair, channel: Channel, referents: Referents) -> dict[str, Any]:

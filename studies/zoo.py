@@ -21,7 +21,6 @@ from rich.console import Console
 
 from agents.command_line import ExitCode, exit_with
 from channels.registry import channel_class, channel_names
-from evaluation import cells
 from evaluation.files import write_whole
 from evaluation.gate1 import Gate1Config, play_and_judge
 from evaluation.play import PlayConfig
@@ -130,7 +129,8 @@ def render(rows: list[dict[str, Any]]) -> str:
         autoescape=False,  # noqa: S701 - Markdown
     )
     ordered = sorted(rows, key=_place)
-    return environment.get_template(TEMPLATE).render(rows=ordered, cells=cells, expectation=expectation)
+    once = list({row["channel"]: row for row in reversed(ordered)}.values())[::-1]
+    return environment.get_template(TEMPLATE).render(rows=ordered, once=once, expectation=expectation)
 
 
 def _place(row: dict[str, Any]) -> tuple[int, str, int]:

@@ -20,6 +20,8 @@ OF_CHANNEL = {
     "latent": {},
     "latent_vq": {"codebook_size": 33, "shared_codebook": True},
     "latent_fsq": {"levels": (7, 5, 3)},
+    "latent_rvq": {"codebook_size": 35, "stages": 4, "shared_codebook": True},
+    "latent_gumbel": {"codebook_size": 36, "sharpness": 8.5, "temperature": 0.75},
     "symbols": {"codebook_size": 34},
 }
 TRAINING = {
@@ -206,7 +208,7 @@ def test_help_names_presets_channels_and_the_flags_of_the_one_that_is_named(chan
     assert stop.value.code in (0, None)
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "one of attempt_02, attempt_03, reinforce" in shown
-    assert "one of latent, latent_fsq, latent_vq, symbols" in shown
+    assert "latent, latent_fsq, latent_gumbel, latent_rvq, latent_vq, " in shown
     assert "what is talked about. (one of elements, objects, or a file; default: objects)" in shown
     assert own in shown
     assert other not in shown
