@@ -261,9 +261,7 @@ def test_register_is_at_hand_without_torch() -> None:
 
 
 def test_no_channel_is_named_all() -> None:
-    with pytest.raises(
-        ValueError, match=r"^no channel may be named 'all': on the command line it stands"
-    ):
+    with pytest.raises(ValueError, match=r"^no channel may be named 'all': on the command line it stands"):
         registry.register("all")
 
 
