@@ -99,12 +99,13 @@ def enter(name: str, pair: Pair, checkpoint: Path | None, *, named: bool = True)
         pair: who plays.
         checkpoint: what it has learned, where there is something to learn.
         named: whether it was asked for by name. One that came with `all` decides nothing if it has nothing
-            to learn, and plays as it is meant alone if it has not learned it.
+            to learn; if it is a reference, or has not learned what it could, it plays under normal alone.
     """
     kind = channel_class(name)
     if not kind.trainable:
         channel = kind(kind.Config(), pair.ends).eval()
-        return Contestant(channel, None, reference=kind.reference or not named)
+        conditions = ("normal",) if kind.reference and not named else CONDITIONS
+        return Contestant(channel, None, conditions, reference=kind.reference or not named)
     if checkpoint is not None:
         channel = load_channel(checkpoint, pair.ends, pair.fingerprints).to(pair.device)
         return Contestant(channel, True, reference=kind.reference)
@@ -113,5 +114,4 @@ def enter(name: str, pair: Pair, checkpoint: Path | None, *, named: bool = True)
         channel = kind(kind.Config(), pair.ends).to(pair.device)
         if named:
             pair.prepare(channel)
-    conditions = CONDITIONS if named else ("normal",)
-    return Contestant(channel.eval(), False, conditions, reference=kind.reference)
+    return Contestant(channel.eval(), False, CONDITIONS if named else ("normal",), reference=kind.reference)
