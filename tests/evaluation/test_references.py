@@ -1,0 +1,248 @@
+"""What is played to compare with decides nothing; who enters how, and who cannot play at all."""
+
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from recorded import arm, perfect
+from rich.console import Console
+
+from agents.pair import Pair
+from agents.sender import Sender
+from channels.base import Ends
+from channels.checkpoint import save_channel
+from channels.controls import CONDITIONS
+from channels.registry import channel_class
+from channels.testing import ENDS
+from evaluation.contestants import asked_by_name, can_play, enter
+from evaluation.gate1 import count_flops, examine
+from evaluation.play import MOST_NUMBERS, PlayConfig, _as_json, play
+from evaluation.records import RecordWriter, read_records
+from evaluation.results import build_results
+from evaluation.run_folder import define
+from evaluation.tally import gather
+
+FEW = PlayConfig(episodes=6, episodes_at_once=4)
+
+
+@pytest.fixture(scope="module")
+def small_pair(lm, receiver, small_world):
+    """Whose sender says one of a few lines; it is kept for all tests here."""
+    said = ["tiny red cube", "very large dark sea blue round cone", "tiny blue"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sender, "_describe", lambda self, rows: [said[int(row.sum()) % 3] for row in rows])
+        yield Pair(Sender(lm, small_world), receiver, small_world)
+
+
+def marked(records, **values):
+    return [replace(record, **values) if record.channel != "silence" else record for record in records]
+
+
+@pytest.mark.parametrize(
+    ("trained", "reference", "status"),
+    [
+        (True, True, "reference"),
+        (None, True, "reference"),
+        (False, True, "untrained"),
+        (True, False, "trained"),
+        (None, False, "trained"),
+        (False, False, "untrained"),
+    ],
+)
+def test_a_reference_decides_nothing_whatever_it_scores(trained, reference, status):
+    records = marked(perfect(100, channel="index"), trained=trained, reference=reference)
+    results = build_results(records, {})
+    assert results["channels"]["index"]["status"] == status
+    assert results["verdict"] == ("pass" if status == "trained" else "inconclusive")
+    assert gather(records).judged.keys() == ({"index"} if status == "trained" else set())
+
+
+def test_a_reference_neither_saves_nor_spoils_what_is_judged():
+    loser = list(arm("latent", "normal", 20, 100)) + [
+        record for condition in ("null", "random", "shuffle", "swap")
+        for record in arm("latent", condition, 20, 100)
+    ]  # fmt: skip
+    winner = perfect(100, channel="index")
+    assert build_results([*loser, *marked(winner, reference=True)], {})["verdict"] == "fail"
+    reference = marked(loser, channel="priming", reference=True)
+    assert build_results([*perfect(100), *reference], {})["verdict"] == "pass"
+
+
+def test_a_channel_is_a_reference_or_it_is_not():
+    records = [*arm("index", "normal", 1, 2, reference=True), *arm("index", "null", 1, 2)]
+    wanted = "reference must be the same in all records of channel 'index', got"
+    with pytest.raises(ValueError, match=rf"{wanted} True and False \(episode_id 0\)"):
+        gather(records)
+    with pytest.raises(ValueError, match=rf"{wanted} False and True \(episode_id 1\)"):
+        gather(records[::-1])
+
+
+@pytest.mark.parametrize("reference", [False, True])
+def test_an_episodes_file_keeps_whether_it_is_a_reference(tmp_path, reference):
+    path, records = tmp_path / "episodes.jsonl", list(arm("index", "normal", 1, 2, reference=reference))
+    with RecordWriter(path) as writer:
+        writer.write(records)
+    assert list(read_records(path)) == records
+    assert all(json.loads(line)["reference"] is reference for line in path.read_text().splitlines())
+
+
+def test_files_from_before_there_were_references_have_none(tmp_path):
+    path = tmp_path / "episodes.jsonl"
+    line = {"channel": "text", "condition": "normal", "episode_id": 0, "success": True}
+    path.write_text(json.dumps(line) + "\n")
+    [record] = read_records(path)
+    assert record.reference is False
+
+
+@pytest.mark.parametrize("value", ["yes", 1, None])
+def test_a_reference_is_true_or_false(tmp_path, value):
+    path = tmp_path / "episodes.jsonl"
+    line = {"channel": "x", "condition": "normal", "episode_id": 0, "success": True, "reference": value}
+    path.write_text(json.dumps(line) + "\n")
+    with pytest.raises(ValueError, match="line 1: reference must be true or false, got "):
+        list(read_records(path))
+
+
+@pytest.mark.parametrize("name", ["cipher", "activation", "text"])
+def test_what_has_nothing_to_learn_decides_only_if_it_was_asked_for(small_pair, name):
+    for named in (True, False):
+        contestant = enter(name, small_pair, None, named=named)
+        assert (contestant.trained, contestant.reference) == (None, not named)
+        assert list(contestant.conditions) == list(CONDITIONS)
+        assert not contestant.channel.training
+
+
+@pytest.mark.parametrize("name", ["index", "oracle_prefix", "priming"])
+def test_a_reference_is_one_however_it_came(small_pair, name):
+    for named in (True, False):
+        contestant = enter(name, small_pair, None, named=named)
+        assert contestant.reference
+        assert contestant.trained is (False if channel_class(name).trainable else None)
+
+
+def test_an_untrained_channel_plays_as_it_is_meant_alone_unless_it_was_asked_for(small_pair):
+    torch.manual_seed(3)
+    drawn = torch.get_rng_state()
+    asked, brought = (enter("latent_vq", small_pair, None, named=named) for named in (True, False))
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert list(asked.conditions) == list(CONDITIONS)
+    assert list(brought.conditions) == ["normal"]
+    assert (asked.channel.ready, brought.channel.ready) == (True, False), "prepared, or as it begins"
+    for contestant in (asked, brought):
+        assert (contestant.trained, contestant.reference) == (False, False)
+    by_default = enter("latent_vq", small_pair, None)
+    assert list(by_default.conditions) == list(CONDITIONS)
+
+
+@pytest.mark.parametrize(("name", "reference"), [("kv", False), ("index", True)])
+def test_what_was_trained_is_loaded_and_plays_in_full(small_pair, tmp_path, name, reference):
+    torch.manual_seed(5)
+    channel = channel_class(name)(channel_class(name).Config(), small_pair.ends)
+    path = tmp_path / "channel.safetensors"
+    save_channel(path, channel, small_pair.fingerprints, {})
+    for named in (True, False):
+        contestant = enter(name, small_pair, path, named=named)
+        assert (contestant.trained, contestant.reference) == (True, reference)
+        assert list(contestant.conditions) == list(CONDITIONS)
+        loaded = contestant.channel.state_dict()
+        assert all(torch.equal(tensor, loaded[key]) for key, tensor in channel.state_dict().items())
+
+
+def test_who_was_asked_for_by_name():
+    assert asked_by_name(["all"]) == set()
+    assert asked_by_name(["all,kv", "index"]) == {"kv", "index"}
+    assert asked_by_name(["text", "text,"]) == {"text"}
+
+
+def can(name: str, ends: Ends, named: bool) -> tuple[bool, str]:
+    shown = io.StringIO()
+    return can_play(name, ends, named, Console(file=shown, width=40)), shown.getvalue()
+
+
+def test_what_cannot_stand_between_two_models_is_left_out_and_named():
+    said = "activation is left out: it needs models of one width, got 24 and 20\n"
+    assert can("activation", ENDS, named=False) == (False, said)
+    apart = replace(ENDS, one_vocabulary=False)
+    said = "cipher is left out: it needs one vocabulary for sender and receiver\n"
+    assert can("cipher", apart, named=False) == (False, said)
+    for name in ("text", "silence", "latent_vq", "cipher"):
+        assert can(name, ENDS, named=False) == can(name, ENDS, named=True) == (True, "")
+
+
+def test_or_is_refused_where_it_was_asked_for():
+    wanted = "channel 'activation' cannot stand between these models: it needs models of one width, got 24"
+    with pytest.raises(ValueError, match=wanted):
+        can("activation", ENDS, named=True)
+
+
+@pytest.fixture(scope="module")
+def contestants(small_pair):
+    names = ("silence", "index", "kv", "activation", "priming")
+    return {name: enter(name, small_pair, None, named=name != "kv") for name in names}
+
+
+@pytest.fixture(scope="module")
+def records(small_pair, contestants):
+    return [record for batch in play(small_pair, contestants, FEW) for record in batch]
+
+
+def of(records, channel, condition="normal"):
+    return [record for record in records if (record.channel, record.condition) == (channel, condition)]
+
+
+def test_references_are_played_and_recorded_as_such(records, contestants):
+    assert {(r.channel, r.reference) for r in records} == {
+        ("silence", False), ("index", True), ("kv", False), ("activation", False), ("priming", True)
+    }  # fmt: skip
+    assert {r.condition for r in records if r.channel == "kv"} == {"normal"}, "it came unasked and untrained"
+    assert {r.condition for r in records if r.channel == "index"} == set(CONDITIONS)
+
+
+def test_index_names_the_target_its_foil_and_its_partner(records):
+    targets = {record.episode_id: record.target for record in of(records, "index")}
+    assert all(record.message == record.target for record in of(records, "index"))
+    assert all(record.message == record.intended != record.target for record in of(records, "index", "swap"))
+    partners = [record.message for record in of(records, "index", "shuffle")]
+    assert sorted(partners) == sorted(targets.values())
+    assert {type(record.message) for record in of(records, "index")} == {int}
+    assert {record.bits for record in of(records, "index")} == {np.log2(5)}
+
+
+def test_what_each_takes_of_the_receiver_s_input(records):
+    taken = {name: {r.tokens for r in of(records, name)} for name in ("index", "activation", "priming")}
+    assert taken == {"index": {4}, "activation": {0}, "priming": {4}}
+    assert {record.tokens for record in of(records, "kv")} <= set(range(1, 9))
+    assert len({record.tokens for record in of(records, "kv")}) > 1, "shorter messages take less"
+
+
+def test_long_messages_are_not_recorded(records, tmp_path):
+    assert MOST_NUMBERS == 256
+    assert {record.message for record in of(records, "kv")} == {None}, "8 tokens of 192 numbers"
+    assert all(len(record.message) == 32 for record in of(records, "activation"))
+    assert np.shape(_as_json(np.ones((8, 32), dtype=np.float32))) == (8, 32)
+    assert _as_json(np.ones(257, dtype=np.float32)) is None
+    assert _as_json(np.ones(257, dtype=np.int64)) is None
+    with RecordWriter(tmp_path / "episodes.jsonl") as writer:
+        writer.write(records)
+    assert list(read_records(tmp_path / "episodes.jsonl")) == records
+
+
+def test_what_speaks_about_episodes_is_not_diagnosed_on_referents(small_pair, contestants):
+    diagnostics, pictures = examine(small_pair, contestants)
+    assert diagnostics.keys() == {"kv", "activation", "priming"}
+    assert diagnostics["kv"]["prefix"] is None
+    assert diagnostics["priming"]["prefix"]["cosine"] == pytest.approx(1, abs=1e-4)
+    assert pictures == {}
+    flops = count_flops(small_pair, contestants, FEW)
+    assert flops["silence"] == flops["activation"] < flops["index"] == flops["priming"]
+
+
+def test_a_run_is_defined_by_who_is_a_reference(contestants):
+    provenance = {"world": "small", "checkpoints": {}, "models": {}, "precision": "float32"}
+    defined = define(provenance, FEW, contestants, None)["contestants"]
+    assert {name: settings["reference"] for name, settings in defined.items()} == {
+        "silence": False, "index": True, "kv": False, "activation": False, "priming": True
+    }  # fmt: skip
