@@ -1,6 +1,7 @@
 """What was expected of each channel, written before the runs of record.
 
-The training-free ones had been seen in a first look at 40 episodes (cipher 29 of 40, activation 12, oracle 35).
+The training-free ones had been seen in a first look: cipher right in 29 of 40 episodes, activation in 12,
+oracle_prefix in 35.
 """
 
 from __future__ import annotations
