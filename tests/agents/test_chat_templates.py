@@ -7,10 +7,13 @@ The templates here are short ones that render a single user turn as the publishe
 from __future__ import annotations
 
 import shutil
+from io import StringIO
+from logging import StreamHandler
 from pathlib import Path
 
 import pytest
 import torch
+from transformers.utils import logging
 
 from agents.language_model import FrozenLM, ModelError
 from agents.pocket_model import CHATML_TEMPLATE, POCKET_FOLDER
@@ -122,11 +125,14 @@ def test_the_models_own_length_counts_and_not_the_tokenizers(qwen2_folder: Path,
         path.write_text(path.read_text().replace(f'"model_max_length": {limit}', '"model_max_length": 256'))
 
 
-def test_a_long_prompt_is_refused_without_advice_from_the_tokenizer(
-    qwen2_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_long_prompt_is_refused_without_advice_from_the_tokenizer(qwen2_folder: Path) -> None:
     receiver = Receiver(FrozenLM(str(qwen2_folder)))
-    with pytest.raises(ValueError, match="exceeds the 256 of model"):
-        receiver.read([["very large dark sea blue round cone " * 60]])
-    captured = capfd.readouterr()
-    assert captured.out + captured.err == ""
+    advice = StringIO()
+    handler = StreamHandler(advice)
+    logging.add_handler(handler)
+    try:
+        with pytest.raises(ValueError, match="exceeds the 256 of model"):
+            receiver.read([["very large dark sea blue round cone " * 60]])
+    finally:
+        logging.remove_handler(handler)
+    assert advice.getvalue() == "", "the error is all that is said"
