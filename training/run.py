@@ -94,7 +94,8 @@ def prepare_folder(folder: Path, record: dict[str, Any], resume: bool) -> bool:
         OSError: if it cannot be written.
     """
     settings = folder / "config.json"
-    if settings.exists():
+    # one that was refused before its first step, such as for an unsuitable setting, is no run
+    if settings.exists() and (folder / "metrics.jsonl").exists():
         if not resume:
             raise ValueError(
                 f"{folder} holds a run already; continue it with --resume, or name another --folder"

@@ -65,6 +65,10 @@ def test_a_place_costs_what_it_takes_to_name_it(places: int, k: int) -> None:
     vectors = channel.receive([np.int64(place) for place in range(places)]).vectors
     assert vectors.shape == (places, k, ENDS.embedding_width)
     torch.testing.assert_close(vectors.norm(dim=-1), torch.full((places, k), ENDS.embedding_norm))
+    with torch.no_grad():
+        channel.table.mul_(7)
+    again = channel.receive([np.int64(place) for place in range(places)]).vectors
+    torch.testing.assert_close(again, vectors, msg="only the directions count")
     assert channel.num_slots == k
 
 
@@ -74,6 +78,9 @@ def test_fewer_candidates_are_no_cheaper_and_more_are_refused(channel: IndexChan
     for speak in (channel.send, channel.relay):
         with pytest.raises(ValueError, match="places must be at least the 6 candidates, got 5"):
             speak(said([1, 2], num_candidates=6))
+        scene = Scene([["a"] * 3, ["b"] * 6], torch.tensor([1, 2]))
+        with pytest.raises(ValueError, match="places must be at least the 6 candidates, got 5"):
+            speak(few._replace(scene=scene))
 
 
 def test_it_needs_the_scene(channel: IndexChannel) -> None:

@@ -211,3 +211,8 @@ def test_a_preset_that_does_not_suit_is_refused_in_clear_words(tmp_path, capsys)
     assert run_command(command) == ExitCode.USAGE
     shown = " ".join(capsys.readouterr().err.split())
     assert "alignment_steps must be 0 for channel 'index', which speaks about episodes" in shown
+    arguments[:2] = ["--steps", "1", "--batch-size", "2", "--validation-episodes", "4"]
+    assert run_command(command) == ExitCode.PASS, "what was refused does not stand in the way of a better one"
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["training"]["alignment_steps"] == 0
+    assert run_command(command) == ExitCode.USAGE
+    assert "holds a run already" in capsys.readouterr().err
