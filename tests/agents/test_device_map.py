@@ -50,7 +50,7 @@ def played(lm: FrozenLM, world: World) -> dict[str, Tensor]:
     (logits.logsumexp(-1).sum() + words.logsumexp(-1).sum()).backward()
     assert vectors.grad is not None
     referents = world.referents("train")[:1]
-    states, _ = Sender(lm, world).speak(referents, Reading(depth=1.0))[1:]
+    states = Sender(lm, world).speak(referents, Reading(depth=1.0)).states
     return {
         "logits": logits.detach(),
         "words": words.detach(),

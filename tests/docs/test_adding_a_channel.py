@@ -119,7 +119,7 @@ def test_its_commands_do_what_the_page_says(reader, monkeypatch, capsys):
         ("training.run", ["--channel", "binary"], "one of binary, "),
         ("training.run", ["--channel", "binary"], "--bits-per-slot INT b; a message costs k * b bits"),
         ("training.run", [], "there are: balance)"),
-        ("evaluation.gate1", [], "there are: binary, "),
+        ("evaluation.gate1", [], "binary, "),
     ],
 )
 def test_it_is_listed_in_help(module, arguments, listed, capsys, monkeypatch):

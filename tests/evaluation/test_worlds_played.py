@@ -20,6 +20,7 @@ from envs.worlds import WORLDS, find_world, world_names
 from evaluation import gate1, gate_sweep, rate_limit
 from evaluation.contestants import find_checkpoint
 from evaluation.diagnostics import diagnose, diagnosed_referents
+from plugins.registry import LeftOut
 from training.config import TrainConfig, check_same_run
 from training.run import parse, train
 
@@ -220,10 +221,14 @@ def test_an_unknown_world_is_a_usage_error(tmp_path, capsys):
 
 def test_a_world_whose_plug_in_is_broken_is_named_on_one_line(monkeypatch, tmp_path, capsys):
     world_names()
-    monkeypatch.setattr(WORLDS, "broken", {"dice": ImportError("no dice")})
+    broken = LeftOut("dice", "dicepackage", ImportError("no dice"))
+    monkeypatch.setattr(WORLDS, "_left_out", [broken])
     assert play("--world", "dice", "--folder", str(tmp_path / "out"), *FEW) == ExitCode.COULD_NOT_RUN
     shown = " ".join(capsys.readouterr().err.split())
-    assert "could not run: world 'dice' comes from a plug-in that cannot be imported: ImportError:" in shown
+    assert "could not run: world 'dice' was to come from dicepackage, which cannot be used: Import" in shown
+        "could not run: world 'dice' was to come from dicepackage, which cannot be used: ImportError: no dice"
+        in shown
+    )
 
 
 @pytest.mark.parametrize(
