@@ -81,7 +81,7 @@ def test_a_broken_plug_in_leaves_the_others_alone_and_is_named_when_it_is_asked_
     install("import nothing_of_that_name")
     assert world_names() == ["elements", "objects"]
     assert find_world("elements").size == 118
-    with pytest.raises(PluginError, match="world 'dice' was to come from .*, which cannot be used: "):
+    with pytest.raises(PluginError, match=r"world 'dice' was to come from .*, which cannot be used: "):
         find_world("dice")
     with pytest.raises(ValueError, match=r"Left out is plug-in 'dice' .*\. A file of referents must exist"):
         find_world("dyce")

@@ -226,9 +226,6 @@ def test_a_world_whose_plug_in_is_broken_is_named_on_one_line(monkeypatch, tmp_p
     assert play("--world", "dice", "--folder", str(tmp_path / "out"), *FEW) == ExitCode.COULD_NOT_RUN
     shown = " ".join(capsys.readouterr().err.split())
     assert "could not run: world 'dice' was to come from dicepackage, which cannot be used: Import" in shown
-        "could not run: world 'dice' was to come from dicepackage, which cannot be used: ImportError: no dice"
-        in shown
-    )
 
 
 @pytest.mark.parametrize(
