@@ -90,7 +90,7 @@ def test_every_channel_is_listed_with_its_price(installed: Path, capsys: pytest.
 
 
 def test_what_is_left_out_stands_below_the_table_with_its_cause(
-    installed: Path, capfd: pytest.CaptureFixture[str]
+    installed: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert main(["list"]) == 0
     shown = capfd.readouterr()
@@ -98,7 +98,8 @@ def test_what_is_left_out_stands_below_the_table_with_its_cause(
         "left out: plug-in 'hoarse' (hoarsepackage), which cannot be used: "
         "ModuleNotFoundError: No module named 'no_such_voice'"
     )
-    assert shown.err == "", "it is said once"
+    assert shown.err == ""
+    assert caplog.messages == [], "it is said once"
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])
