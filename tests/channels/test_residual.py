@@ -119,15 +119,19 @@ def test_the_moving_averages_stand_where_the_codes_were_placed(num_codebooks: in
 
 
 def test_a_code_that_nobody_uses_is_placed_anew_after_seven_batches() -> None:
-    """As in `latent_vq`: 0.9 ** 7 is the first below 0.5 uses a batch."""
-    made = quantizer(1)
-    said = made.look_up(torch.zeros(9, 2, dtype=torch.long))
-    away = made.codebook.codebooks[0, :, 1:].clone()
+    """As in `latent_vq`: 0.9 ** 7 is the first below 0.5 uses a batch. It goes where its stage has work."""
+    made = quantizer(1).train()
+    said = made.codebook.codebooks[0, 0, :1].expand(9, 3, -1).clone()  # nothing is left for the second stage
+    unused = torch.ones(2, 4, dtype=torch.bool)
+    unused[torch.arange(2), made.nearest(said)[0, :2]] = False
+    away = made.codebook.codebooks[0][unused].clone()
     for _ in range(6):
-        made.train()(said)
-    torch.testing.assert_close(made.codebook.codebooks[0, :, 1:], away)
-    made.train()(said)
-    assert not torch.isclose(made.codebook.codebooks[0, :, 1:], away).all(-1).any()
+        made(said)
+    torch.testing.assert_close(made.codebook.codebooks[0][unused], away)
+    made(said)
+    first, second = made.codebook.codebooks[0]
+    torch.testing.assert_close(first[unused[0]], said[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(second[unused[1]], torch.zeros(3, 6), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("num_codebooks", [1, 3])
