@@ -28,6 +28,10 @@ from channels.reception import Prefix as Prefix
 from channels.reception import Reception as Reception
 from channels.reception import Words as Words
 
+# the recipe of a channel with nothing in the slot that could be tied to tokens: it learns from answers alone
+ANSWERS_ALONE: Mapping[str, Any] = MappingProxyType(
+    {"alignment_steps": 0, "reconstruction": 0.0, "quantizer": 0.0}
+)
 Message = Any  # an element of a channel's message_space
 
 
