@@ -13,6 +13,7 @@ import channels
 import training
 from agents.command_line import ExitCode, run_command
 from channels import registry
+from evaluation.contestants import chosen_channels
 from training import objective_plugins
 
 FEWER = {
@@ -127,6 +128,11 @@ def test_it_is_listed_in_help(module, arguments, listed, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         importlib.import_module(module).main()
     assert listed in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
+@pytest.mark.usefixtures("reader")
+def test_it_is_one_of_all():
+    assert "binary" in chosen_channels(["all"])
 
 
 def test_its_links_lead_somewhere():
