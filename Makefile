@@ -6,7 +6,7 @@ SEED ?= 0
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install gate1 test test-slow test-gpu check results study calibration pocket clean
+.PHONY: help install gate1 test test-slow test-gpu check results study calibration zoo pairs shapes pocket clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -50,6 +50,22 @@ study: pocket  ## the study of docs/results/attempt_03.md: hours; goes on where 
 
 calibration: $(VENV)/installed  ## how often Gate 1 errs: docs/results/calibration.md, half an hour
 	$(BIN)/python -m studies.calibration --experiments 2000 --jobs 2
+
+zoo: $(VENV)/installed  ## every channel through Gate 1: docs/results/zoo.md, 20 minutes; goes on where it was cut
+	$(BIN)/python -m studies.zoo --seeds 0
+
+PAIRS := pocket_narrow:pocket:4 pocket:pocket_narrow:4 pocket:pocket_narrow:5
+
+pairs: $(VENV)/installed  ## two models of different width and vocabulary: docs/results/pairs.md
+	for pair in $(PAIRS); do \
+	  set -- $$(echo $$pair | tr ':' ' '); run=runs/pairs/$$1-$$2-$$3; \
+	  $(BIN)/python -m training.run --channel latent_vq --sender $$1 --receiver $$2 --k $$3 --folder $$run --resume && \
+	  $(BIN)/python -m evaluation.gate1 --channels latent_vq,text --sender $$1 --receiver $$2 \
+	    --checkpoint $$run --folder $$run/gate1 || exit 1; \
+	done
+
+shapes: $(VENV)/installed  ## what Qwen's shapes cost on your CUDA device: docs/results/shapes.md
+	$(BIN)/python -m studies.shapes --device cuda
 
 pocket: $(VENV)/installed  ## pretrain the embedded model again, into runs/pocket (resumable)
 	$(BIN)/python -m training.pretrain_pocket --folder runs/pocket

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+import tyro
 from rich.console import Console
 from rich.markup import escape
 
 from agents.language_model import ModelError
 from channels.checkpoint import CheckpointError
+from envs.worlds import world_names
+from plugins.registry import PluginError
+
+Settings = TypeVar("Settings")
+
+
+def _worlds(default: str) -> str:
+    """What --help says after the flag's own words; asked when the flags are made, so that plug-ins are in."""
+    return f"(one of {', '.join(world_names())}, or a file; default: {default})"
+
+
+WorldName = Annotated[str, tyro.conf.arg(help_behavior_hint=_worlds)]
 
 
 class ExitCode(IntEnum):
@@ -30,12 +43,28 @@ class RunError(RuntimeError):
     """A run that could not go on; the message says why, and what was kept."""
 
 
+def parse_arguments(
+    kind: type[Settings], arguments: Sequence[str], description: str | None, prog: str
+) -> Settings:
+    """Read a command line into settings; the flags of settings within settings have no prefix.
+
+    Args:
+        kind: the dataclass of all flags.
+        arguments: what stands behind the command's name.
+        description: what the command does, for `--help`.
+        prog: the command's name.
+    """
+    return tyro.cli(
+        kind, args=arguments, description=description, config=(tyro.conf.OmitArgPrefixes,), prog=prog
+    )
+
+
 def run_command(command: Callable[[], int]) -> int:
     """Run a command; the user's errors become one line on stderr and an exit code, no traceback."""
     console = Console(stderr=True, soft_wrap=True)
     try:
         return command()
-    except (ModelError, CheckpointError, RunError, OSError) as error:
+    except (ModelError, CheckpointError, PluginError, RunError, OSError) as error:
         console.print(f"[bold red]could not run:[/] {escape(str(error))}")
         return ExitCode.COULD_NOT_RUN
     except ValueError as error:

@@ -6,73 +6,103 @@ fingerprint of its files.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils.tqdm import enable_progress_bars
+from accelerate.utils import align_module_device
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError
-from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-from transformers.utils import cached_file, logging
+from jinja2 import TemplateError
+from torch import Tensor, nn
 
-from agents.pocket_model import POCKET_FOLDER
+from agents.model_files import POCKET, DeviceMap, ModelError, load_checkpoint
 
-FAMILIES = ("qwen2", "qwen3")  # Qwen2.5 calls itself qwen2
-POCKET = "pocket"
+__all__ = ["POCKET", "FrozenLM", "ModelError"]
 
-
-class ModelError(ValueError):
-    """A model that cannot be used; the message says which and why."""
+_ANY_LENGTH = 1 << 60
 
 
 class FrozenLM:
     """A frozen causal language model with its tokenizer.
 
     Args:
-        name: `pocket`, a local folder, or a hub name such as `Qwen/Qwen2.5-0.5B-Instruct`.
-        revision: branch, tag or commit on the hub.
+        name: `pocket` or `pocket_narrow`, a local folder, or a hub name such as
+            `Qwen/Qwen2.5-0.5B-Instruct`, which may be followed by `@` and a branch, tag or commit.
         device: where it runs; its precision is bfloat16 on CUDA and float32 elsewhere.
         dtype: another precision; float16 is refused, its range is too small for gradients.
+        device_map: how accelerate is to place the layers of a model that is larger than one card, such as
+            `auto`; `device` then plays no part, and is where the embeddings are.
 
     Raises:
-        ModelError: if it cannot be found, lacks a file, or is no dense Qwen.
+        ModelError: if it cannot be found, lacks a file, or is no dense Qwen that answers without thinking.
     """
 
     def __init__(
         self,
         name: str = POCKET,
         *,
-        revision: str | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
+        device_map: DeviceMap | None = None,
     ) -> None:
-        self.name = name
-        self.device = torch.device(device)
-        self.dtype = dtype or (torch.bfloat16 if self.device.type == "cuda" else torch.float32)
-        if self.dtype == torch.float16:
+        device = torch.device(device)
+        on_cuda = device.type == "cuda" if device_map is None else torch.cuda.is_available()
+        dtype = dtype or (torch.bfloat16 if on_cuda else torch.float32)
+        if dtype == torch.float16:
             raise ModelError("dtype float16 is too narrow for gradients, use bfloat16 or float32")
-        source = str(POCKET_FOLDER) if name == POCKET else name
-        with _quiet():
-            _check_source(source, revision)
-            try:
-                self.tokenizer, self.model = _load(source, revision, self.dtype)
-                self.fingerprint = _fingerprint(source, revision)
-            except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-                raise ModelError(f"model {name!r} could not be loaded: {_first_line(error)}") from error
-        if self.tokenizer.chat_template is None:
-            raise ModelError(f"model {name!r} has no chat template, so there is no place for a message")
-        if len(self.tokenizer) > len(self.embedding_table):
+        tokenizer, model, fingerprint = load_checkpoint(name, dtype, device_map)
+        self._freeze(name, tokenizer, model if device_map else model.to(device), fingerprint)
+
+    @classmethod
+    def of(cls, model: Any, tokenizer: Any, *, name: str, fingerprint: str) -> FrozenLM:
+        """Freeze a model that is in memory already, where it is.
+
+        Args:
+            model: a Qwen2ForCausalLM or Qwen3ForCausalLM.
+            tokenizer: with a chat template; may have fewer tokens than the model has embeddings.
+            name: for messages and records.
+            fingerprint: what tells it from every other player.
+
+        Raises:
+            ModelError: if the two do not fit, or the chat template cannot be used.
+        """
+        frozen = cls.__new__(cls)
+        frozen._freeze(name, tokenizer, model, fingerprint)
+        return frozen
+
+    def _freeze(self, name: str, tokenizer: Any, model: Any, fingerprint: str) -> None:
+        self.name, self.tokenizer, self.fingerprint = name, tokenizer, fingerprint
+        self.model = model.eval().requires_grad_(False)
+        self.dtype: torch.dtype = model.dtype
+        self.device = _execution_device(model.get_input_embeddings())
+        # the model's own limit counts, and its error; a tokenizer's is a second one, and no more than advice
+        tokenizer.model_max_length = _ANY_LENGTH
+        if (num_embeddings := model.get_input_embeddings().num_embeddings) < len(tokenizer):
             raise ModelError(
-                f"model {name!r} has {len(self.embedding_table)} token embeddings, fewer than the "
-                f"{len(self.tokenizer)} tokens of its tokenizer"
+                f"model {name!r} has {num_embeddings} token embeddings, fewer than the "
+                f"{len(tokenizer)} tokens of its tokenizer"
             )
-        self.model.to(self.device).eval().requires_grad_(False)
+        self._check_template()
+
+    def _check_template(self) -> None:
+        """Refuse a template without a place for a message, or after which the model thinks first."""
+        if self.tokenizer.chat_template is None:
+            raise ModelError(
+                f"model {self.name!r} has no chat template, so there is no place for a message; take its "
+                f"instruct version, or put a chat_template.jinja into its folder, such as the pocket's"
+            )
+        try:
+            rendered = self.render("")
+        except TemplateError as error:
+            raise ModelError(
+                f"model {self.name!r} has a chat template that refuses a single user turn: {error}"
+            ) from error
+        _, thinks, thoughts = rendered.rpartition("<think>")
+        if thinks and "</think>" not in thoughts:
+            raise ModelError(
+                f"model {self.name!r} thinks before it answers, which its chat template cannot switch off, "
+                f"and Parley reads the answer at one position; take a version that need not think"
+            )
 
     @property
     def num_layers(self) -> int:
@@ -92,8 +122,17 @@ class FrozenLM:
     @property
     def embedding_table(self) -> Float[Tensor, "V E"]:
         """The token embeddings."""
-        table: Tensor = self.model.get_input_embeddings().weight
-        return table
+        return _weight_of(self.model.get_input_embeddings())
+
+    def embed(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T E"]:
+        """Token embeddings of ids."""
+        embedded: Tensor = self.model.get_input_embeddings()(ids)
+        return embedded
+
+    def output_rows(self, ids: Int[Tensor, " N"]) -> Float[Tensor, "N E"]:
+        """Rows of the output layer, on the device of the embeddings: their products are tokens' log-odds."""
+        table = _weight_of(self.model.get_output_embeddings())
+        return table[ids.to(table.device)].to(self.device)
 
     def embedding_norm(self) -> float:
         """Mean L2 norm of the token embeddings."""
@@ -141,86 +180,16 @@ class FrozenLM:
         )
 
 
-def _check_source(source: str, revision: str | None) -> None:
-    """Refuse what cannot be loaded before anything large is read or fetched."""
-    folder = Path(source)
-    if folder.is_dir():
-        _check_folder(folder)
-    try:
-        config = AutoConfig.from_pretrained(source, revision=revision)
-    except (OSError, ValueError, KeyError, HFValidationError) as error:
-        problem = (
-            "has a config.json that cannot be used"
-            if folder.is_dir()
-            else "was not found as a folder, nor on the hub (is there a connection?)"
-        )
-        raise ModelError(f"model {source!r} {problem}: {_first_line(error)}") from error
-    if config.model_type not in FAMILIES:
-        raise ModelError(
-            f"model {source!r} is of family {config.model_type!r}; Parley plays dense models of the "
-            f"families {', '.join(FAMILIES)} (Qwen2.5 counts as qwen2)"
-        )
+def _weight_of(module: nn.Module) -> Tensor:
+    """A module's weight where it is used; what accelerate keeps on disk is read for it."""
+    with align_module_device(module):
+        weight = module.weight
+    assert isinstance(weight, Tensor), "embeddings and output layers have one"
+    return weight
 
 
-def _check_folder(folder: Path) -> None:
-    for needed in ("config.json", "tokenizer_config.json"):
-        if not (folder / needed).is_file():
-            raise ModelError(f"model folder {folder} lacks {needed}")
-    # without either, transformers would make up an empty tokenizer
-    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
-        raise ModelError(f"model folder {folder} lacks tokenizer.json (or vocab.json and merges.txt)")
-    if not any(folder.glob("*.safetensors")):
-        raise ModelError(f"model folder {folder} lacks weights (*.safetensors)")
-
-
-def _load(source: str, revision: str | None, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Tokenizer and model; every weight from the files, none made up, none by pickle."""
-    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-    model, report = AutoModelForCausalLM.from_pretrained(
-        source, revision=revision, dtype=dtype, use_safetensors=True, output_loading_info=True
-    )
-    if lacking := sorted(report["missing_keys"]):
-        # transformers would start them from chance, with no more than a warning
-        raise OSError(f"its files lack {len(lacking)} weights, such as {lacking[0]}")
-    # a checkpoint's own decoding habits, such as Qwen2.5's repetition penalty, would keep a
-    # greedy sender from repeating its prompt's words
-    eos = model.generation_config.eos_token_id
-    model.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id if eos is None else eos, pad_token_id=tokenizer.pad_token_id
-    )
-    return tokenizer, model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide transformers' loading bars and advice; bars of the hub's downloads stay."""
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    if bars:
-        logging.disable_progress_bar()
-        enable_progress_bars()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-
-
-def _fingerprint(source: str, revision: str | None) -> str:
-    """SHA-256 over configuration and weight files, so the same in every precision."""
-    config = cached_file(source, "config.json", revision=revision)
-    folder = Path(str(config)).parent
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise OSError(f"{folder} holds no *.safetensors weights")
-    digest = hashlib.sha256()
-    for path in [folder / "config.json", *weights]:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _execution_device(module: nn.Module) -> torch.device:
+    """Where a module runs; that of a weight that is kept on disk is known to accelerate's hook alone."""
+    hook = getattr(module, "_hf_hook", None)
+    device = getattr(hook, "execution_device", None)
+    return torch.device(_weight_of(module).device if device is None else device)

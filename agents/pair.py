@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agents.language_model import POCKET, FrozenLM
+from agents.language_model import POCKET, FrozenLM, ModelError
 from agents.receiver import Context, Receiver
 from agents.sender import Sender
 from channels.base import Channel, Ends, Scene, Utterance, check_range
-from envs.world import Referents, World
+from envs.world import AnyWorld, Referents
 
 
 class Seen(NamedTuple):
@@ -31,10 +31,13 @@ class ModelConfig:
     """Which models play.
 
     Args:
-        model: sender and receiver: `pocket` (embedded), a folder, or a hub name of a Qwen.
+        model: sender and receiver: `pocket` or `pocket_narrow` (embedded), a folder, or a hub name of a
+            Qwen; NAME@REVISION is a branch, tag or commit on the hub.
         sender: another model for the sender.
         receiver: another model for the receiver.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        device_map: places the layers of a model that is larger than one card over all there are, as
+            accelerate understands the word.
         threads: CPU threads; 0 leaves the choice to torch. The pocket gains a fifth from a second
             thread, and loses manifold where something else keeps that core busy.
     """
@@ -43,6 +46,7 @@ class ModelConfig:
     sender: str | None = None
     receiver: str | None = None
     device: str = "auto"
+    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -58,23 +62,34 @@ class Pair:
         world: what they speak about.
     """
 
-    def __init__(self, sender: Sender, receiver: Receiver, world: World) -> None:
+    def __init__(self, sender: Sender, receiver: Receiver, world: AnyWorld) -> None:
         self.sender, self.receiver, self.world = sender, receiver, world
 
     @classmethod
-    def load(cls, config: ModelConfig, world: World) -> Pair:
+    def load(cls, config: ModelConfig, world: AnyWorld) -> Pair:
         """Load the models; one copy serves both roles if they are the same.
 
         Raises:
-            ModelError: if a model cannot be used.
-            ValueError: if the device is not there.
+            ModelError: if a model cannot be used, or the two begin on different devices.
+            ValueError: if the device is not there, or is named beside a device map.
         """
-        device = _device(config.device)
+        if config.device_map is not None and config.device != "auto":
+            raise ValueError(f"device must be auto where device_map places the model, got {config.device!r}")
+        device = find_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
         names = (config.sender or config.model, config.receiver or config.model)
-        speaking = FrozenLM(names[0], device=device)
-        listening = speaking if names[0] == names[1] else FrozenLM(names[1], device=device)
+        speaking = FrozenLM(names[0], device=device, device_map=config.device_map)
+        listening = (
+            speaking
+            if names[0] == names[1]
+            else FrozenLM(names[1], device=device, device_map=config.device_map)
+        )
+        if speaking.device != listening.device:
+            raise ModelError(
+                f"the sender's embeddings lie on {speaking.device} and the receiver's on {listening.device}, "
+                f"but the channel needs both in one place; try --device-map balanced"
+            )
         return cls(Sender(speaking, world), Receiver(listening), world)
 
     @property
@@ -177,7 +192,12 @@ class Pair:
         return self.receiver.read([[self.world.describe(c) for c in row] for row in candidates], cached)
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device of a name: `auto`, which is CUDA where there is one, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        ValueError: if it is none of these, or is not there.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -20,6 +20,7 @@ from transformers import AttentionInterface, PreTrainedTokenizerFast, Qwen2Confi
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
 
 POCKET_FOLDER = Path(__file__).parent / "pocket"
+NARROW_FOLDER = Path(__file__).parent / "pocket_narrow"
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 LOOK_BACK = (
     (2, 3, 4, 5),

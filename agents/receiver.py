@@ -37,7 +37,10 @@ class Context(NamedTuple):
 
     def take(self, rows: Int[Tensor, " R"]) -> Context:
         """The contexts with these numbers, in this order; one may be taken more than once."""
-        layers = tuple((keys[rows], values[rows]) for keys, values in self.layers)
+        # each layer's keys and values are where the layer is, which need not be where the masks are
+        layers = tuple(
+            (keys[here], values[here]) for keys, values in self.layers for here in [rows.to(keys.device)]
+        )
         return Context(layers, self.ids[rows], self.mask[rows], self.num_candidates)
 
 
@@ -132,13 +135,13 @@ class Receiver:
 
     def label_logits(self, hidden: Float[Tensor, "B D"], num_candidates: int) -> Float[Tensor, "B N"]:
         """Log-odds of the first N labels, float32."""
-        labels = self.lm.model.lm_head.weight[self.label_ids[:num_candidates]]
+        labels = self.lm.output_rows(self.label_ids[:num_candidates])
         return functional.linear(hidden, labels).float()
 
     def vocabulary_logits(self, hidden: Float[Tensor, "B D"]) -> Float[Tensor, "B W"]:
         """Log-odds of all tokens that could be said next, float32."""
         logits: Tensor = self.lm.model.lm_head(hidden)
-        return logits.float()
+        return logits.float().to(self.lm.device)
 
     def choose_uncached(
         self, candidates: Sequence[Sequence[str]], reception: Reception
@@ -171,9 +174,22 @@ class Receiver:
         """Token ids with which text messages fill the slot; control tokens in them are plain text."""
         return [self.lm.encode_plain(slot_text(text)) for text in texts]
 
+    def message_texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Texts that such token ids stand for in the slot; control tokens say nothing."""
+        decode = self.lm.tokenizer.decode
+        texts = [
+            decode(list(row), skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows
+        ]
+        return [text.removeprefix(" ") for text in texts]  # `slot_text` puts it there again
+
+    @property
+    def num_tokens(self) -> int:
+        """V, tokens of its vocabulary; a model may have embeddings to spare."""
+        return len(self.lm.tokenizer)
+
     def embed_ids(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T E"]:
         """Token embeddings."""
-        return functional.embedding(ids, self.lm.embedding_table)
+        return self.lm.embed(ids)
 
     def fill(self, reception: Reception) -> Slot:
         """The vectors that stand in the slot for a reception.
@@ -216,7 +232,7 @@ class Receiver:
             past_key_values=cache,
             use_cache=cache is not None,
         ).last_hidden_state
-        return hidden
+        return hidden.to(self.lm.device)
 
 
 def _all_of(vectors: Float[Tensor, "B S E"]) -> Bool[Tensor, "B S"]:

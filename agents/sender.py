@@ -15,7 +15,7 @@ from agents.language_model import FrozenLM
 from agents.prompts import sender_prompt
 from agents.reading import MAX_DESCRIPTION_TOKENS, cache_rows, expectation, layer_states
 from channels.base import Reading, Utterance
-from envs.world import Referents, World
+from envs.world import AnyWorld, Referents
 
 ROWS_AT_ONCE = 256
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Sender:
         world: what it speaks about.
     """
 
-    def __init__(self, lm: FrozenLM, world: World) -> None:
+    def __init__(self, lm: FrozenLM, world: AnyWorld) -> None:
         self.lm, self.world = lm, world
         self._texts: dict[int, str] = {}
         self._states: dict[tuple[int | str, str], dict[int, Tensor]] = {}

@@ -28,6 +28,10 @@ from channels.reception import Prefix as Prefix
 from channels.reception import Reception as Reception
 from channels.reception import Words as Words
 
+# the recipe of a channel with nothing in the slot that could be tied to tokens: it learns from answers alone
+ANSWERS_ALONE: Mapping[str, Any] = MappingProxyType(
+    {"alignment_steps": 0, "reconstruction": 0.0, "quantizer": 0.0}
+)
 Message = Any  # an element of a channel's message_space
 
 
@@ -135,11 +139,14 @@ class Channel(nn.Module, ABC):
         Config: the dataclass of this channel's settings.
         trainable: whether there is something to learn.
         judged: whether Gate 1 puts it to the test; False for the mere absence of a message.
+        modality: what crosses: "text", "codes", "vectors", "states" (of a layer), "cache" or "none".
+        price: how a message's bits are reckoned, as a short formula; "" refers to `message_bits`.
         reference: whether it is played to compare with and is no contestant, whatever it scores.
         sees_scene: whether it is told what the receiver sees, which only a reference may be.
         recipe: settings of the trainer that suit it, by name, where the usual ones do not.
         message_space: every message is an element of this gymnasium space.
         num_slots: k, the length of the content-free prefix that stands for "no content".
+        codes_per_slot: q, where a message of codes has several neighbours for each slot.
         latent_width: C, numbers a latent; 0 without latents.
         reading: which of the sender's states it looks at.
         at_start: whether its prefix stands before all that the receiver reads.
@@ -153,8 +160,11 @@ class Channel(nn.Module, ABC):
     reference: ClassVar[bool] = False
     sees_scene: ClassVar[bool] = False
     recipe: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    modality: ClassVar[str] = "vectors"
+    price: ClassVar[str] = ""
     message_space: Space[Any]
     num_slots: int = 4
+    codes_per_slot: int = 1
     latent_width: int = 0
     reading: Reading = Reading()
     at_start: bool = False

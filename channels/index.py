@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2
-from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +14,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Relay, Utterance, check_range
+from channels.base import (
+    ANSWERS_ALONE,
+    Channel,
+    ChannelConfig,
+    Ends,
+    Message,
+    Prefix,
+    Relay,
+    Utterance,
+    check_range,
+)
 from channels.registry import register
 
 
@@ -49,7 +58,7 @@ class IndexChannel(Channel):
     trainable = True
     reference = True
     sees_scene = True
-    recipe = MappingProxyType({"alignment_steps": 0, "reconstruction": 0.0, "quantizer": 0.0})
+    recipe = ANSWERS_ALONE
     modality: ClassVar[str] = "codes"
     price: ClassVar[str] = "log2 N"
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2, prod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -85,6 +85,8 @@ class LatentChannel(Channel):
 class ContinuousChannel(LatentChannel):
     """k vectors of C numbers in [-1, 1], charged 32 bits a number."""
 
+    modality: ClassVar[str] = "vectors"
+    price: ClassVar[str] = "32 k C"
     Config = CodecConfig
 
     def __init__(self, config: CodecConfig, ends: Ends) -> None:
@@ -110,7 +112,7 @@ class ContinuousChannel(LatentChannel):
 
 
 class QuantizedChannel(LatentChannel):
-    """Base of channels that send k codes of K, charged k * log2 K bits.
+    """Base of channels that send k codes of K, or some for each slot, charged log2 K bits a code.
 
     Training begins continuous (`quantizing` false) and is quantised by `start_quantizing`,
     because a codebook that moves from the first step slows learning severalfold. What crosses
@@ -123,12 +125,17 @@ class QuantizedChannel(LatentChannel):
         quantizer: latents to codes and back.
     """
 
+    modality: ClassVar[str] = "codes"
+    price: ClassVar[str] = "k log2 K"
+
     def __init__(self, config: CodecConfig, ends: Ends, latent_width: int, quantizer: Quantizer) -> None:
         super().__init__(config, ends, latent_width)
         self.quantizer = quantizer
         self.codebook_size = quantizer.codebook_size
-        self.message_space = MultiDiscrete([self.codebook_size] * config.k)
-        self.bits = config.k * log2(self.codebook_size)
+        self.codes_per_slot = quantizer.codes_per_slot
+        num_codes = config.k * self.codes_per_slot
+        self.message_space = MultiDiscrete([self.codebook_size] * num_codes)
+        self.bits = num_codes * log2(self.codebook_size)
         self.quantizing: Tensor
         self.register_buffer("quantizing", torch.tensor(False))
 
@@ -154,7 +161,7 @@ class QuantizedChannel(LatentChannel):
         return bool(self.quantizing)
 
     @torch.no_grad()
-    def codes(self, utterance: Utterance) -> Int[Tensor, "B k"]:
+    def codes(self, utterance: Utterance) -> Int[Tensor, "B m"]:
         """The codes that stand for the utterances; the codebook does not move."""
         return self.quantizer.nearest(self._latents(utterance))
 
@@ -162,7 +169,7 @@ class QuantizedChannel(LatentChannel):
         return self.quantizer.bound(self.encoder(utterance.states, utterance.mask))
 
     def send(self, utterance: Utterance) -> list[Message]:
-        """B arrays (k,), int64."""
+        """B arrays (m,), int64: a slot's codes stand side by side."""
         return list(self.codes(utterance).cpu().numpy())
 
     def receive(self, messages: Sequence[Message]) -> Prefix:
@@ -171,7 +178,7 @@ class QuantizedChannel(LatentChannel):
         return self.decode(self.quantizer.look_up(codes))
 
     def message_bits(self, message: Message) -> float:
-        """The k codes' bits, k * log2 K, whatever the message."""
+        """The codes' bits, log2 K each, whatever the message."""
         return self.bits
 
 

@@ -1,4 +1,8 @@
-"""Quantisers, thin rooms around `vector-quantize-pytorch`; always in float32."""
+"""Quantisers, thin rooms around `vector-quantize-pytorch`; always in float32.
+
+Beside the names of channels/base.py: K codes of a codebook, m codes of a message (k slots times the codes
+of a slot).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ class Quantized(NamedTuple):
     """The nearest codes' vectors with gradient, the codes, the quantiser's own loss."""
 
     vectors: Float[Tensor, "B k C"]
-    codes: Int[Tensor, "B k"]
+    codes: Int[Tensor, "B m"]
     loss: Float[Tensor, ""]
 
 
@@ -27,10 +31,12 @@ class Quantizer(nn.Module, ABC):
     """Latents to codes and back: what a discrete channel asks for.
 
     Attributes:
-        codebook_size: K, codes a slot.
+        codebook_size: K, values that a code can take.
+        codes_per_slot: how many codes stand for one slot; those of a slot are neighbours in a message.
     """
 
     codebook_size: int
+    codes_per_slot: int = 1
 
     @abstractmethod
     def forward(self, latents: Float[Tensor, "B k C"]) -> Quantized:
@@ -45,12 +51,30 @@ class Quantizer(nn.Module, ABC):
         """Place the codes by n utterances' latents, where they can be placed."""
 
     @abstractmethod
-    def nearest(self, latents: Float[Tensor, "B k C"]) -> Int[Tensor, "B k"]:
+    def nearest(self, latents: Float[Tensor, "B k C"]) -> Int[Tensor, "B m"]:
         """The nearest codes; nothing moves, in training mode either."""
 
     @abstractmethod
-    def look_up(self, codes: Int[Tensor, "B k"]) -> Float[Tensor, "B k C"]:
+    def look_up(self, codes: Int[Tensor, "B m"]) -> Float[Tensor, "B k C"]:
         """The vectors of codes."""
+
+
+def k_means(points: np.ndarray, num_codes: int) -> np.ndarray:
+    """Where K codes (K, C) belong among points (n, C): on them, if there are too few to share codes.
+
+    Begun far apart (k-means++, Arthur and Vassilvitskii, 2007), by a seed from torch's generator.
+    """
+    seed = int(torch.randint(1 << 31, ()))
+    distinct = np.unique(points, axis=0)
+    if len(distinct) <= num_codes:
+        spare = np.random.default_rng(seed).standard_normal((num_codes, points.shape[1]))
+        spare[: len(distinct)] = distinct
+        return spare
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a code that lost its points stays where it was
+        means, _ = kmeans2(points, num_codes, iter=20, minit="++", rng=seed)
+    table: np.ndarray = means
+    return table
 
 
 class VectorQuantizer(Quantizer):
@@ -116,8 +140,8 @@ class VectorQuantizer(Quantizer):
         """
         points = latents.detach().double().cpu()
         groups = points.unbind(1) if self._apart else [points.flatten(0, 1)]
-        tables = torch.stack([torch.from_numpy(self._means(group.numpy())) for group in groups])
-        self._set_codes(self.bound(tables).to(latents))
+        tables = [torch.from_numpy(k_means(group.numpy(), self.codebook_size)) for group in groups]
+        self._set_codes(self.bound(torch.stack(tables)).to(latents))
 
     def _set_codes(self, codes: Float[Tensor, "H K C"]) -> None:
         """Put the codes there, and their moving averages with them; the library must place none itself."""
@@ -126,20 +150,6 @@ class VectorQuantizer(Quantizer):
         book.embed_avg.copy_(codes)
         book.cluster_size.fill_(1)
         book.initted.fill_(True)
-
-    def _means(self, points: np.ndarray) -> np.ndarray:
-        """Where K codes (K, C) belong among points (n, C): on them, if there are too few to share codes."""
-        seed = int(torch.randint(1 << 31, ()))
-        distinct = np.unique(points, axis=0)
-        if len(distinct) <= self.codebook_size:
-            spare = np.random.default_rng(seed).standard_normal((self.codebook_size, points.shape[1]))
-            spare[: len(distinct)] = distinct
-            return spare
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a code that lost its points stays where it was
-            means, _ = kmeans2(points, self.codebook_size, iter=20, minit="++", rng=seed)
-        table: np.ndarray = means
-        return table
 
     def nearest(self, latents: Float[Tensor, "B k C"]) -> Int[Tensor, "B k"]:
         """The nearest codes; the codebook stays as it is, in training mode too."""

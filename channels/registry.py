@@ -1,4 +1,4 @@
-"""Which channels exist: `@register("name")` on a class in any file of this folder makes it known.
+"""Which channels exist: `@channels.register("name")` on a class in any file of this folder makes it known.
 
 An installed package brings more by an entry point of the group `parley.channels`.
 """
@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from channels.base import Channel
-from plugins.registry import Registry
+from plugins.registry import LeftOut, Registry
 
 C = TypeVar("C", bound=type[Channel])
+ALL = "all"
 CHANNELS: Registry[type[Channel]] = Registry("channel", "parley.channels", folder="channels")
 
 
@@ -19,8 +20,10 @@ def register(name: str) -> Callable[[C], C]:
     """Class decorator that makes a channel known by name.
 
     Raises:
-        ValueError: if another class has the name already.
+        ValueError: if another class has the name already, or it may not be one.
     """
+    if name == ALL:
+        raise ValueError(f"no channel may be named {ALL!r}: on the command line it stands for every one")
 
     def add(channel_class: C) -> C:
         CHANNELS.register(name)(channel_class)
@@ -40,6 +43,11 @@ def channel_class(name: str) -> type[Channel]:
 
     Raises:
         ValueError: if there is none; lists the valid names and suggests the nearest.
-        PluginError: if a plug-in of that name is installed and cannot be imported.
+        PluginError: if a plug-in of that name is there and cannot be used.
     """
     return CHANNELS.find(name)
+
+
+def left_out() -> list[LeftOut]:
+    """The plug-ins that cannot be used, for one who shows them."""
+    return CHANNELS.left_out()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -57,6 +58,8 @@ class TableDecoder(Decoder):
 class SymbolsChannel(LatentChannel):
     """k symbols of one alphabet, drawn from the encoder's policy while it learns."""
 
+    modality: ClassVar[str] = "codes"
+    price: ClassVar[str] = "k log2 K"
     Config = SymbolsConfig
 
     def __init__(self, config: SymbolsConfig, ends: Ends) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_letters, digits, punctuation
+from typing import ClassVar
 
 import torch
 from gymnasium.spaces import Discrete, Text
@@ -44,6 +45,8 @@ class TextConfig(ChannelConfig):
 class TextChannel(Channel):
     """ASCII text, charged 8 bits a character and 8 for the end of the message."""
 
+    modality: ClassVar[str] = "text"
+    price: ClassVar[str] = "8 a character + 8"
     Config = TextConfig
 
     def __init__(self, config: TextConfig, ends: Ends) -> None:
@@ -72,6 +75,8 @@ class TextChannel(Channel):
 class SilenceChannel(Channel):
     """An empty slot: the only message there is says nothing, at 0 bits. Its success is P0."""
 
+    modality: ClassVar[str] = "none"
+    price: ClassVar[str] = "0"
     judged = False
     num_slots = 0
 

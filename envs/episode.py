@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.world import Referents, Split, World
+from envs.world import AnyWorld, Referents, Split
 
 
 class Episode(NamedTuple):
@@ -54,6 +54,10 @@ class EpisodeConfig:
 class EpisodeSampler:
     """Draws episodes of one world; the generator that is passed in decides which.
 
+    A base referent is uniform in the split. The candidates are what a copy of it becomes when each of its
+    attributes is drawn anew with some probability: copy after copy, without what is not in the split and
+    without repeats, until there are N. The base itself is a candidate only if a copy comes out as it.
+
     Args:
         world: what the candidates are.
         config: how they are drawn.
@@ -62,7 +66,7 @@ class EpisodeSampler:
         ValueError: if the split has fewer referents than an episode has candidates.
     """
 
-    def __init__(self, world: World, config: EpisodeConfig) -> None:
+    def __init__(self, world: AnyWorld, config: EpisodeConfig) -> None:
         self.world, self.config = world, config
         self._referents = world.referents(config.split)
         if len(self._referents) < config.num_candidates:
@@ -70,14 +74,15 @@ class EpisodeSampler:
                 f"num_candidates must be at most {len(self._referents)}, the number of referents "
                 f"in the {config.split} split, got {config.num_candidates}"
             )
-        # (world.size,) each referent's row in self._referents, -1 outside the split
-        self._row = np.full(world.size, -1, dtype=np.int64)
+        # (world.size + 1,) each referent's row in self._referents, -1 outside the split; the last entry is
+        # for index -1, which is no referent
+        self._row = np.full(world.size + 1, -1, dtype=np.int64)
         self._row[world.index(self._referents)] = np.arange(len(self._referents))
 
     def draw(self, rng: np.random.Generator) -> Episode:
         """One episode."""
         base = self._referents[rng.integers(len(self._referents))]
-        rows = self._distinct_variants(base, rng)
+        rows = self._resampled(base, rng) if self.world.complete else self._weighted(base, rng)
         rng.shuffle(rows)  # acceptance favours likely variants first: undo the order
         target = int(rng.integers(self.config.num_candidates))
         return Episode(self._referents[rows], target)
@@ -107,8 +112,8 @@ class EpisodeSampler:
             raise ValueError(f"target must be in [0, {len(rows)}), got {episode.target}")
         return Episode(self._referents[rows], int(episode.target))
 
-    def _distinct_variants(self, base: Referents, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(N,) rows of distinct variants of the base (A,), all in the split."""
+    def _resampled(self, base: Referents, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(N,) rows of distinct variants of the base (A,), all in the split, by drawing until there are N."""
         shape = (8 * self.config.num_candidates, len(base))
         chosen: list[int] = []
         while len(chosen) < self.config.num_candidates:
@@ -117,3 +122,14 @@ class EpisodeSampler:
             rows = self._row[self.world.index(variants)]
             chosen = list(dict.fromkeys(chosen + rows[rows >= 0].tolist()))
         return np.array(chosen[: self.config.num_candidates])
+
+    def _weighted(self, base: Referents, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(N,) rows of distinct variants of the base (A,), drawn in the same way from their weights.
+
+        Where few combinations are referents, nearly every copy would be thrown away. The N largest of the
+        log-weights, each with Gumbel noise of its own, are N draws in proportion to the weights without
+        repeats (P. S. Efraimidis and P. G. Spirakis, Information Processing Letters 97 (2006) 181-185).
+        """
+        weights = self.world.log_weights(base, self._referents, self.config.resample_probability)
+        keys = weights + rng.gumbel(size=len(weights))
+        return np.argsort(-keys)[: self.config.num_candidates]

@@ -37,7 +37,7 @@ from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 from envs.episode import Episode, EpisodeConfig, EpisodeSampler
 from envs.message import empty_message, own_copy
 from envs.render import show_round
-from envs.world import World, objects_world
+from envs.world import AnyWorld, objects_world
 
 SENDER, RECEIVER = "sender_0", "receiver_0"
 AGENTS = (SENDER, RECEIVER)
@@ -87,7 +87,7 @@ class ReferentialGame:
     def __init__(
         self,
         *,
-        world: World | None = None,
+        world: AnyWorld | None = None,
         config: EpisodeConfig | None = None,
         message_space: Space[Any] | None = None,
         num_rounds: int = 1,

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from envs.episode import Episode
-from envs.world import World
+from envs.world import AnyWorld
 
 
 def show_round(
-    world: World, episode: Episode, message: Any, choice: int | None, number: int, num_rounds: int
+    world: AnyWorld, episode: Episode, message: Any, choice: int | None, number: int, num_rounds: int
 ) -> str:
     """Candidates with letters, the target marked, the message, the choice and whether it is right.
 

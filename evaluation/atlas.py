@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from channels.diagnostics import code_value_table, normalized_mutual_information
-from envs.world import Referents, World
+from envs.world import AnyWorld, Referents
 from evaluation import cells
 from evaluation.chart import INK, as_png
 
@@ -37,9 +37,9 @@ _NARROWEST = 6.5  # has room for title and legend
 
 
 class Panel(NamedTuple):
-    """One slot and the attribute it tells most about."""
+    """One slot, or one of its codes, and the attribute it tells most about."""
 
-    slot: int  # from 1
+    slot: str  # as `cells.slot` names it
     attribute: str
     nmi: float  # NaN if undefined
     values: list[str]
@@ -52,21 +52,26 @@ def atlas_file(channel: str) -> str:
     return f"atlas-{quote(channel, safe='')}.png"
 
 
-def panels_of(codes: Int[Tensor, "n k"], referents: Referents, world: World) -> list[Panel]:
+def panels_of(
+    codes: Int[Tensor, "n m"], referents: Referents, world: AnyWorld, codes_per_slot: int = 1
+) -> list[Panel]:
     """What each slot's codes stand for.
 
     Args:
         codes: sent about n referents.
         referents: (n, A) what they were sent about.
         world: whose referents they are.
+        codes_per_slot: how many neighbours among the codes stand for one slot.
 
     Returns:
-        k panels. Rows are ordered by the value that a code says most often, and within it by how purely.
+        m panels, one a code of a message. Rows are ordered by the value that a code says most often, and
+        within it by how purely.
     """
-    return [_panel(slot, column, referents, world) for slot, column in enumerate(codes.unbind(1), start=1)]
+    columns = enumerate(codes.unbind(1))
+    return [_panel(cells.slot(place, codes_per_slot), column, referents, world) for place, column in columns]
 
 
-def _panel(slot: int, column: Int[Tensor, " n"], referents: Referents, world: World) -> Panel:
+def _panel(slot: str, column: Int[Tensor, " n"], referents: Referents, world: AnyWorld) -> Panel:
     values = torch.from_numpy(referents)
     nmi = [normalized_mutual_information(column, attribute) for attribute in values.unbind(1)]
     best = max(range(len(nmi)), key=lambda index: -1.0 if math.isnan(nmi[index]) else nmi[index])
@@ -106,7 +111,7 @@ def draw_atlas(panels: Sequence[Panel], codebook_size: int, title: str) -> bytes
     page = _lay_out(shown)
     figure = Figure(figsize=(page.width, page.height), dpi=150)
     FigureCanvasAgg(figure)
-    left_out = "" if len(shown) == len(panels) else f" (slots 1 to {len(shown)} of {len(panels)})"
+    left_out = "" if len(shown) == len(panels) else f" (the first {len(shown)} of {len(panels)})"
     where = page.fraction(_MARGIN, page.height - 0.36)
     figure.text(*where, title + left_out, fontsize=13, fontweight="bold", color=INK, parse_math=False)
     for place, panel in enumerate(shown):

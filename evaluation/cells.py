@@ -79,6 +79,17 @@ def operations(value: float | None) -> str:
     return f"{value:.3g}"
 
 
+def slot(place: int, codes_per_slot: int) -> str:
+    """What a code of a message stands for, such as 3, or where a slot has several codes: 2, stage 1.
+
+    Args:
+        place: of the code in its message, from 0.
+        codes_per_slot: how many neighbours stand for one slot.
+    """
+    number, stage = divmod(place, codes_per_slot)
+    return f"{number + 1}, stage {stage + 1}" if codes_per_slot > 1 else str(number + 1)
+
+
 def answer(passed: bool | None) -> str:
     """What a criterion says: yes, no, cannot tell."""
     return _ANSWERS[passed]

@@ -37,7 +37,7 @@ def draw_success(results: Results) -> bytes:
         A PNG. A condition that was not played is an en dash, never a bar of height 0; an untrained channel
         is pale.
     """
-    channels = results["channels"]
+    channels = _shown(results)
     figure = Figure(figsize=(max(7.5, 1.6 + 1.55 * len(channels)), 4.8), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -114,6 +114,15 @@ def _draw_bar(axes: Axes, x: float, row: Mapping[str, Any], condition: str, *, p
     if condition == "normal":
         above = row["ci_high"] + 0.012
         axes.text(x, above, cells.percent(row["rate"]), ha="center", va="bottom", fontsize=8, color=INK)
+
+
+def _shown(results: Results) -> dict[str, Any]:
+    """Channels that were put to something; an untrained one that played as it is meant alone says nothing."""
+    return {
+        name: channel
+        for name, channel in results["channels"].items()
+        if channel["status"] != "untrained" or len(channel["conditions"]) > 1
+    } or results["channels"]
 
 
 def _label(name: str, channel: Mapping[str, Any]) -> str:

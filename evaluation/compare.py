@@ -20,7 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agents.command_line import ExitCode, exit_with
+from agents.command_line import ExitCode, exit_with, parse_arguments
 from evaluation import cells
 from evaluation.files import write_whole
 from evaluation.records import CONDITIONS, SILENCE, read_records
@@ -265,13 +265,7 @@ def _page(names: Sequence[str], tables: Mapping[str, tuple[list[str], list[list[
 
 def main() -> int:
     """Entry point of `python -m evaluation.compare`."""
-    config = tyro.cli(
-        CompareConfig,
-        args=sys.argv[1:],
-        description=__doc__,
-        config=(tyro.conf.OmitArgPrefixes,),
-        prog="evaluation.compare",
-    )
+    config = parse_arguments(CompareConfig, sys.argv[1:], __doc__, "evaluation.compare")
     return run(config, Console())
 
 

@@ -13,6 +13,7 @@ from channels.base import Ends
 from channels.checkpoint import CheckpointError, load_channel, read_header
 from channels.controls import CONDITIONS
 from channels.registry import channel_class, channel_names
+from envs.worlds import DEFAULT_WORLD
 from evaluation.play import Contestant
 from evaluation.records import SILENCE
 
@@ -56,14 +57,15 @@ def can_play(name: str, ends: Ends, named: bool, console: Console) -> bool:
 
 
 def find_checkpoint(name: str, pair: Pair, runs: Path) -> Path | None:
-    """The newest checkpoint of a channel under `runs` that was made for these models, if any."""
+    """The newest checkpoint of a channel under `runs` made for this world and these models, if any."""
     found = sorted(runs.glob(f"*/{CHECKPOINT_FILE}"), key=lambda p: p.stat().st_mtime, reverse=True)
     for path in found:
         try:
             header = read_header(path)
         except CheckpointError:
             continue
-        if header.channel == name and header.models == pair.fingerprints:
+        world = header.training.get("world", DEFAULT_WORLD)  # the only one there was when none was noted
+        if header.channel == name and header.models == pair.fingerprints and world == pair.world.name:
             return path
     return None
 
@@ -97,12 +99,13 @@ def enter(name: str, pair: Pair, checkpoint: Path | None, *, named: bool = True)
         pair: who plays.
         checkpoint: what it has learned, where there is something to learn.
         named: whether it was asked for by name. One that came with `all` decides nothing if it has nothing
-            to learn, and plays as it is meant alone if it has not learned it.
+            to learn; if it is a reference, or has not learned what it could, it plays under normal alone.
     """
     kind = channel_class(name)
     if not kind.trainable:
         channel = kind(kind.Config(), pair.ends).eval()
-        return Contestant(channel, None, reference=kind.reference or not named)
+        conditions = ("normal",) if kind.reference and not named else CONDITIONS
+        return Contestant(channel, None, conditions, reference=kind.reference or not named)
     if checkpoint is not None:
         channel = load_channel(checkpoint, pair.ends, pair.fingerprints).to(pair.device)
         return Contestant(channel, True, reference=kind.reference)
@@ -111,5 +114,4 @@ def enter(name: str, pair: Pair, checkpoint: Path | None, *, named: bool = True)
         channel = kind(kind.Config(), pair.ends).to(pair.device)
         if named:
             pair.prepare(channel)
-    conditions = CONDITIONS if named else ("normal",)
-    return Contestant(channel.eval(), False, conditions, reference=kind.reference)
+    return Contestant(channel.eval(), False, CONDITIONS if named else ("normal",), reference=kind.reference)

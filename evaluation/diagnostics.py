@@ -26,7 +26,7 @@ from channels.diagnostics import (
     prefix_cosine,
     topographic_similarity,
 )
-from envs.world import Referents, World
+from envs.world import AnyWorld, Referents
 from evaluation.likelihood import nll_by_condition
 
 __all__ = ["Spoken", "diagnose", "diagnosed_referents", "nll_by_condition", "speak_of"]
@@ -42,11 +42,12 @@ class Spoken(NamedTuple):
     referents: Referents  # (n, A)
     messages: list[Message]
     reception: Reception
-    codes: Int[Tensor, "n k"] | None  # where the message space is a MultiDiscrete
-    codebook_size: int  # most values a slot has, 0 without codes
+    codes: Int[Tensor, "n m"] | None  # where the message space is a MultiDiscrete
+    codebook_size: int  # most values a code has, 0 without codes
+    codes_per_slot: int = 1  # neighbours in a message
 
 
-def diagnosed_referents(world: World) -> Referents:
+def diagnosed_referents(world: AnyWorld) -> Referents:
     """The test referents (n, A), or of more than 1,024 always the same ones."""
     referents = world.referents("test")
     if len(referents) <= MOST_REFERENTS:
@@ -72,7 +73,8 @@ def speak_of(pair: Pair, channel: Channel, referents: Referents) -> Spoken:
     if isinstance(space, MultiDiscrete):
         codes = torch.from_numpy(np.stack(messages).astype(np.int64)).flatten(1)
         codebook_size = int(space.nvec.max())
-    return Spoken(referents, messages, channel.receive(messages), codes, codebook_size)
+    reception = channel.receive(messages)
+    return Spoken(referents, messages, reception, codes, codebook_size, channel.codes_per_slot)
 
 
 def diagnose(pair: Pair, channel: Channel, referents: Referents) -> dict[str, Any]:
@@ -115,8 +117,8 @@ def _prefix(reception: Reception, embedding_norm: float) -> dict[str, float | No
     }
 
 
-def _codes(spoken: Spoken, world: World) -> dict[str, Any] | None:
-    """What is measured on codes, slot by slot and all together; None for other messages."""
+def _codes(spoken: Spoken, world: AnyWorld) -> dict[str, Any] | None:
+    """What is measured on codes, one by one and all together; None for other messages."""
     codes, size = spoken.codes, spoken.codebook_size
     if codes is None:
         return None
@@ -127,6 +129,7 @@ def _codes(spoken: Spoken, world: World) -> dict[str, Any] | None:
     by_chance = torch.tensor([_information(slots, values[shuffle]) for shuffle in shuffles]).mean(0)
     return {
         "codebook_size": size,
+        "codes_per_slot": spoken.codes_per_slot,
         "perplexity": perplexity(codes, size),
         "in_use": codes_in_use(codes, size),
         "slot_perplexity": [perplexity(slot, size) for slot in slots],

@@ -11,14 +11,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from agents.pair import Pair, Seen
 from channels.base import Channel
 from envs.episode import Episode, EpisodeSampler
-from envs.world import World
+from envs.world import AnyWorld
 from evaluation.script import PlayConfig
 
 COUNTED_EPISODES = 8
 Shape = Sequence[int]
 
 
-def counted_episodes(world: World, config: PlayConfig) -> list[Episode]:
+def counted_episodes(world: AnyWorld, config: PlayConfig) -> list[Episode]:
     """The episodes on which is counted: the first 8 of those that are played, or all of fewer."""
     rng, sampler = np.random.default_rng(config.seed), EpisodeSampler(world, config.candidates)
     return [sampler.draw(rng) for _ in range(min(config.episodes, COUNTED_EPISODES))]

@@ -15,15 +15,16 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import tyro
 from rich.console import Console
 
-from agents.command_line import RunError, exit_with
+from agents.command_line import RunError, exit_with, parse_arguments
 from agents.pair import ModelConfig, Pair
-from envs.world import objects_world
+from channels.registry import channel_names
+from envs.worlds import find_world
 from evaluation.atlas import atlas_file, draw_atlas, panels_of
 from evaluation.contestants import (
     asked_by_name,
@@ -55,6 +56,11 @@ from evaluation.until_decided import LOOK_EVERY, UntilDecided
 from evaluation.verdict import GATES
 
 
+def _there_are(default: str) -> str:
+    """What `--help` says of `--channels`: looked up when it is shown, so that no other run waits for it."""
+    return f"(default: {default}; there are: {', '.join(channel_names())})"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gate1Config:
     """What is put to the test.
@@ -74,7 +80,7 @@ class Gate1Config:
         models: which frozen models play.
     """
 
-    channels: tuple[str, ...] = ("all",)
+    channels: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint=_there_are)] = ("all",)
     checkpoint: tuple[Path, ...] = ()
     gate: tuple[str, ...] = ("1",)
     until_decided: bool = False
@@ -127,7 +133,7 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
     check_folder(folder, config.resume)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded, and the sender reads"):
-        pair = Pair.load(config.models, objects_world())
+        pair = Pair.load(config.models, find_world(config.play.world))
         files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
         named = asked_by_name(config.channels)
         names = [name for name in names if can_play(name, pair.ends, name in named, console)]
@@ -224,7 +230,7 @@ def examine(
         spoken = speak_of(pair, channel, referents)
         if trained and spoken.codes is not None:
             file = diagnostics[name]["atlas"] = atlas_file(name)
-            panels = panels_of(spoken.codes, referents, pair.world)
+            panels = panels_of(spoken.codes, referents, pair.world, spoken.codes_per_slot)
             title = f"{name}: what its codes stand for"
             pictures[file] = draw_atlas(panels, spoken.codebook_size, title)
     return diagnostics, pictures
@@ -233,13 +239,7 @@ def examine(
 def main() -> int:
     """Entry point of `python -m evaluation.gate1`."""
     arguments = sys.argv[1:]
-    config = tyro.cli(
-        Gate1Config,
-        args=arguments,
-        description=__doc__,
-        config=(tyro.conf.OmitArgPrefixes,),
-        prog="evaluation.gate1",
-    )
+    config = parse_arguments(Gate1Config, arguments, __doc__, "evaluation.gate1")
     return run(config, arguments)
 
 

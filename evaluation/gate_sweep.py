@@ -18,19 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from agents.command_line import ExitCode, exit_with
+from agents.command_line import ExitCode, exit_with, parse_arguments
 from agents.pair import ModelConfig, Pair
 from channels.base import check_range
 from channels.checkpoint import read_header
 from channels.latent import LatentChannel
 from channels.registry import channel_class
-from envs.world import objects_world
+from envs.worlds import find_world
 from evaluation import cells
 from evaluation.contestants import CHECKPOINT_FILE, enter
 from evaluation.files import write_whole
@@ -85,7 +84,7 @@ def run(config: GateSweepConfig, arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded"):
-        pair = Pair.load(config.models, objects_world())
+        pair = Pair.load(config.models, find_world(config.play.world))
         channel = enter(name, pair, config.file).channel
     assert isinstance(channel, LatentChannel), "checked by its class"
     results = sweep(pair, channel, config.gates, config.play, console)
@@ -177,13 +176,7 @@ def _row(point: dict[str, Any]) -> tuple[str, str, str]:
 def main() -> int:
     """Entry point of `python -m evaluation.gate_sweep`."""
     arguments = sys.argv[1:]
-    config = tyro.cli(
-        GateSweepConfig,
-        args=arguments,
-        description=__doc__,
-        config=(tyro.conf.OmitArgPrefixes,),
-        prog="evaluation.gate_sweep",
-    )
+    config = parse_arguments(GateSweepConfig, arguments, __doc__, "evaluation.gate_sweep")
     return run(config, arguments)
 
 

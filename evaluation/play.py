@@ -8,6 +8,7 @@ in batches; the candidates are read once and chosen from under every message.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,7 +151,8 @@ class _Round:
         context, reading = self._read(candidates, condition)
         if contestant.channel.at_start:
             reading = 0.0  # the receiver reads anew, after the prefix, when it chooses
-        sent, sending = self._send(name, contestant.channel)
+        conditions = conditions_of(name, contestant)
+        sent, sending = self._send(name, contestant.channel, conditions)
         controls = [
             Control(
                 contestant.channel,
@@ -164,7 +166,7 @@ class _Round:
             for control, *one in zip(controls, *sent, strict=True)
         ]
         outcomes, choosing = _choose(self._pair, context, table, controls[0], messages)
-        seconds = (reading + sending / len(conditions_of(name, contestant)) + choosing) / len(self._rows)
+        seconds = (reading + sending / len(conditions) + choosing) / len(self._rows)
         return [
             self._record(name, contestant, condition, row, outcome, seconds)
             for row, outcome in zip(self._rows, outcomes, strict=True)
@@ -176,9 +178,10 @@ class _Round:
             self._contexts[reordered] = timed(lambda: self._pair.read(candidates), self._pair.device)
         return self._contexts[reordered]
 
-    def _send(self, name: str, channel: Channel) -> tuple[Sent, float]:
+    def _send(self, name: str, channel: Channel, conditions: Sequence[str]) -> tuple[Sent, float]:
         if name not in self._sent:
-            sent = timed(lambda: _send(self._pair, channel, self._script, self._rows), self._pair.device)
+            work = partial(_send, self._pair, channel, self._script, self._rows, conditions)
+            sent = timed(work, self._pair.device)
             self._sent = {name: sent}  # the channel before has had its turns
         return self._sent[name]
 
@@ -225,12 +228,20 @@ class _Outcome(NamedTuple):
     reward: float
 
 
-def _send(pair: Pair, channel: Channel, script: Script, rows: range) -> Sent:
-    """The messages about each episode's target, its partner's target and its foil."""
+def _send(pair: Pair, channel: Channel, script: Script, rows: range, conditions: Sequence[str]) -> Sent:
+    """The messages about each episode's target, its partner's target and its foil.
+
+    Where no condition delivers the other two, they are not made, and the first stands in for them.
+    """
     own = [script.episodes[row] for row in rows]
     partners = [script.episodes[script.partners[row]] for row in rows]
     foils = [episode._replace(target=int(script.foils[row])) for row, episode in zip(rows, own, strict=True)]
-    return Sent(*(channel.send(_speak(pair, channel, told)) for told in (own, partners, foils)))
+    sent = channel.send(_speak(pair, channel, own))
+    return Sent(
+        sent,
+        channel.send(_speak(pair, channel, partners)) if "shuffle" in conditions else sent,
+        channel.send(_speak(pair, channel, foils)) if "swap" in conditions else sent,
+    )
 
 
 def _speak(pair: Pair, channel: Channel, told: Sequence[Episode]) -> Utterance:

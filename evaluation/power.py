@@ -9,14 +9,14 @@ no model. Exit codes: 0 done, 2 usage.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
-import tyro
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agents.command_line import ExitCode, exit_with
+from agents.command_line import ExitCode, exit_with, parse_arguments
 from evaluation import cells
 from evaluation.statistics import episodes_needed, fewest_episodes, gate_power, least_successes
 
@@ -116,7 +116,7 @@ def _episodes(n: int) -> str:
 
 def main() -> int:
     """Entry point of `python -m evaluation.power`."""
-    config = tyro.cli(PowerConfig, description=__doc__, prog="evaluation.power")
+    config = parse_arguments(PowerConfig, sys.argv[1:], __doc__, "evaluation.power")
     return run(config)
 
 

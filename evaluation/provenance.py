@@ -28,6 +28,7 @@ def describe(
     return {
         "command": shlex.join(["python", "-m", module, *arguments]),
         "world": pair.world.name,
+        "num_referents": pair.world.size,
         "split": "test",
         "episodes": config.episodes,
         "num_candidates": config.num_candidates,

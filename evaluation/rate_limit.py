@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from agents.command_line import ExitCode, exit_with
-from envs.world import World, objects_world
+from agents.command_line import ExitCode, WorldName, exit_with, parse_arguments
+from envs.world import World
+from envs.worlds import DEFAULT_WORLD, find_world
 from evaluation.candidate_law import CandidateLaw, Integers
 from evaluation.files import write_whole
 from evaluation.judge import versions
@@ -55,6 +55,7 @@ class RateLimitConfig:
         num_candidates: N.
         resample_probability: as in EpisodeConfig.
         effort: starts of each kind in the search for the best code.
+        world: what is talked about; every combination of its values must be a referent.
     """
 
     bits: tuple[float, ...] = tuple(range(13))
@@ -64,6 +65,7 @@ class RateLimitConfig:
     num_candidates: int = 5
     resample_probability: float = 0.5
     effort: int = 3
+    world: WorldName = DEFAULT_WORLD
 
     def __post_init__(self) -> None:
         if not self.bits or min(self.bits) < 0 or max(self.bits) > 62:
@@ -79,7 +81,12 @@ def messages_of(bits: float) -> int:
 
 def run(config: RateLimitConfig, arguments: list[str]) -> int:
     """Search, measure, write and show."""
-    console, world = Console(), objects_world()
+    console, world = Console(), find_world(config.world)
+    if not isinstance(world, World):
+        raise ValueError(
+            f"world must have every combination of its values as a referent, for the limit is proved for no "
+            f"other, got {world.name!r} with {world.size} of {math.prod(world.num_values.tolist())}"
+        )
     law = CandidateLaw.of(world, config.num_candidates, config.resample_probability)
     rng = np.random.default_rng(config.seed)
     with console.status("episodes are drawn"):
@@ -184,7 +191,7 @@ def _table(points: list[RatePoint]) -> Table:
 def main() -> int:
     """Entry point of `python -m evaluation.rate_limit`."""
     arguments = sys.argv[1:]
-    config = tyro.cli(RateLimitConfig, args=arguments, description=__doc__, prog="evaluation.rate_limit")
+    config = parse_arguments(RateLimitConfig, arguments, __doc__, "evaluation.rate_limit")
     return run(config, arguments)
 
 

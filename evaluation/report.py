@@ -26,12 +26,13 @@ from evaluation.reporting.spelling import visible
 from evaluation.results import Results
 from evaluation.subset import CONDITIONED, CROSS_FITTED
 
+LONGEST_NAME, ROOMY = 10, 88
 _STYLES = {
     "pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow", "invalid": "bold magenta"
 }  # fmt: skip
 _SPELLED = (
     "answer", "bits", "digits", "gate", "gates", "intervals", "number", "operations", "p_value", "points",
-    "points_interval", "seconds",
+    "points_interval", "seconds", "slot",
 )  # fmt: skip
 _TEMPLATE = "report.md.jinja"
 
@@ -121,8 +122,9 @@ def print_table(results: Results, console: Console) -> None:
         table.add_column(condition, justify="center", no_wrap=True)
     table.add_column("Gate 1", no_wrap=True)
     for name, channel in results["channels"].items():
+        price = f"{cells.bits(channel['bits'])} bits"
         table.add_row(
-            Text.assemble((name, "bold"), "\n", (f"{cells.bits(channel['bits'])} bits", "dim")),
+            Text.assemble((_broken(name, console.width), "bold"), "\n", (price, "dim")),
             *(_two_lines(channel["conditions"].get(condition)) for condition in CONDITIONS),
             Text(cells.gate(channel), style=_STYLES.get(cells.gate(channel), "dim")),
         )
@@ -135,6 +137,14 @@ def print_table(results: Results, console: Console) -> None:
         console.print(Text(note, style="dim"))
     console.print()
     console.print(Text(results["sentence"], style=_STYLES[results["verdict"]]))
+
+
+def _broken(name: str, width: int) -> str:
+    """A long name over two lines, parted after its last underscore, where the console is narrow."""
+    if len(name) <= LONGEST_NAME or width >= ROOMY or "_" not in name:
+        return name
+    first, _, rest = name.rpartition("_")
+    return f"{first}_\n{rest}"
 
 
 def _two_lines(proportion: Mapping[str, Any] | None) -> Text:

@@ -43,9 +43,11 @@ def define(
         look_every: after how many episodes it is asked whether the judgement is settled; None if never.
     """
     checkpoints = provenance["checkpoints"]
+    play = asdict(config)
+    del play["world"]  # a file may be named by many paths: the name of its world tells its content
     definition = {
         "world": provenance["world"],
-        "play": asdict(config),
+        "play": play,
         "look_every": look_every,
         "channels": list(contestants),
         "contestants": {

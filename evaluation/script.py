@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agents.command_line import WorldName
 from channels.base import check_range
 from channels.controls import derangement
 from envs.episode import Episode, EpisodeConfig, EpisodeSampler
-from envs.world import World
+from envs.world import AnyWorld
+from envs.worlds import DEFAULT_WORLD
 from evaluation.records import REORDERED
 
 # what is drawn from the evaluation's seed; the episodes themselves from the seed alone
@@ -29,6 +31,7 @@ class PlayConfig:
         resample_probability: chance that a candidate differs from the others' common base in an attribute;
             the lower, the more confusable they are.
         episodes_at_once: environments played side by side; a matter of speed.
+        world: what is talked about.
     """
 
     episodes: int = 400
@@ -36,6 +39,7 @@ class PlayConfig:
     num_candidates: int = 5
     resample_probability: float = 0.5
     episodes_at_once: int = 100
+    world: WorldName = DEFAULT_WORLD
 
     def __post_init__(self) -> None:
         check_range("episodes", self.episodes, 2, 10_000_000)
@@ -71,7 +75,7 @@ class Script(NamedTuple):
         return Episode(episode.candidates[order], int(np.flatnonzero(order == episode.target)[0]))
 
 
-def write_script(world: World, config: PlayConfig) -> Script:
+def write_script(world: AnyWorld, config: PlayConfig) -> Script:
     """Draw the test episodes, a derangement over them, and another candidate and another order in each.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from channels.base import Channel, Message
 from envs.episode import Episode
 from envs.referential_v0 import RECEIVER, SENDER, parallel_env
-from envs.world import Referents, World
+from envs.world import AnyWorld, Referents
 from evaluation.script import PlayConfig
 
 IGNORED_CHOICE = 0  # in the sender's phase the environment ignores what the receiver does
@@ -22,7 +22,7 @@ class Table:
         config: how many at once, with how many candidates.
     """
 
-    def __init__(self, world: World, channel: Channel, config: PlayConfig) -> None:
+    def __init__(self, world: AnyWorld, channel: Channel, config: PlayConfig) -> None:
         size = min(config.episodes, config.episodes_at_once)
         self._all = [
             parallel_env(world=world, config=config.candidates, message_space=channel.message_space)

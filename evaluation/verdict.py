@@ -108,11 +108,10 @@ def notes(tally: Tally) -> list[str]:
     Returns:
         Sentences: channels that are untrained, and conditions that did not play the same episodes.
     """
-    said = [
-        f"{name} is untrained: it neither passes nor fails."
-        for name, channel in tally.channels.items()
-        if channel.status == "untrained"
-    ]
+    untrained = [name for name, channel in tally.channels.items() if channel.status == "untrained"]
+    said = [f"{_list(untrained)} are untrained: they neither pass nor fail."] if untrained else []
+    if len(untrained) == 1:
+        said = [f"{untrained[0]} is untrained: it neither passes nor fails."]
     widest = max((arm for channel in tally.channels.values() for arm in channel.arms.values()), key=_size)
     others = {
         name: [

@@ -12,10 +12,11 @@ def unknown(kind: str, name: str, known: Iterable[str], remark: str = "") -> Val
     Args:
         kind: what should have been named, in the singular.
         name: the name that was given.
-        known: the valid names.
+        known: the valid names; there may be none.
         remark: what else to say, at the end.
     """
     names = list(known)
     nearest = get_close_matches(name, names, n=1)
     hint = f", did you mean {nearest[0]!r}?" if nearest else "."
-    return ValueError(f"unknown {kind} {name!r}{hint} The {kind}s are: {', '.join(names)}{remark}")
+    listed = f"The {kind}s are: {', '.join(names)}" if names else f"There is no {kind} at all"
+    return ValueError(f"unknown {kind} {name!r}{hint} {listed}{remark}")

@@ -10,19 +10,40 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
+import re
+import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from plugins.names import unknown
 
 T = TypeVar("T")
 Added = TypeVar("Added")
+NAME = re.compile(r"[a-z][a-z0-9_-]*")
 logger = logging.getLogger("parley")
 
 
 class PluginError(RuntimeError):
-    """What was asked for comes from a plug-in that cannot be imported; the message says why."""
+    """What was asked for comes from a plug-in that cannot be used; the message says why."""
+
+
+class LeftOut(NamedTuple):
+    """A plug-in that could not be imported, or that brought nothing."""
+
+    name: str  # of the module, or of the entry point
+    source: str  # the module, or the installed package and its version
+    error: BaseException
+
+    @property
+    def cause(self) -> str:
+        """What went wrong, in one line."""
+        message = " ".join(str(self.error).split())
+        return f"{type(self.error).__name__}: {message}" if message else type(self.error).__name__
+
+    def __str__(self) -> str:
+        return f"plug-in {self.name!r} ({self.source}), which cannot be used: {self.cause}"
 
 
 class Registry(Generic[T]):
@@ -36,16 +57,26 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, group: str, folder: str | None = None) -> None:
         self.kind, self.group, self._folder = kind, group, folder
-        self.broken: dict[str, Exception] = {}
         self._known: dict[str, T] = {}
+        self._left_out: list[LeftOut] = []
+        self._unsaid: list[LeftOut] = []  # left out, and nobody has been told yet
         self._complete = False
 
     def register(self, name: str) -> Callable[[Added], Added]:
         """A decorator that makes a class or function known by name.
 
+        Args:
+            name: small letters, digits, `_` and `-`, beginning with a letter: it stands in flags, lists that
+                commas divide, and the names of folders.
+
         Raises:
-            ValueError: if another one has the name already.
+            ValueError: if the name is none, or another one has it already.
         """
+        if not NAME.fullmatch(name):
+            raise ValueError(
+                f"{self.kind} names must be small letters, digits, _ and -, beginning with a letter, "
+                f"got {name!r}"
+            )
 
         def add(item: Added) -> Added:
             taken = self._known.get(name)
@@ -57,50 +88,112 @@ class Registry(Generic[T]):
         return add
 
     def names(self) -> list[str]:
-        """All names, in alphabetical order."""
+        """All names, in alphabetical order; plug-ins that are left out are named on stderr, once."""
         self._import_all()
+        self._say_what_is_left_out()
         return sorted(self._known)
 
-    def find(self, name: str) -> T:
+    def find(self, name: str, remark: str = "") -> T:
         """What is registered under a name.
 
+        Args:
+            name: of the thing.
+            remark: what else to say if there is no such name.
+
         Raises:
-            ValueError: if nothing is; lists the valid names and suggests the nearest.
-            PluginError: if a plug-in of that name is installed and cannot be imported.
+            ValueError: if nothing is; lists the valid names, suggests the nearest, and names the plug-ins
+                that are left out, any of which may have been to bring it.
+            PluginError: if a plug-in of that name is there and cannot be used.
         """
-        names = self.names()
+        self._import_all()
         if name in self._known:
+            self._say_what_is_left_out()
             return self._known[name]
-        if name in self.broken:
-            raise PluginError(
-                f"{self.kind} {name!r} comes from a plug-in that cannot be imported: "
-                f"{_cause(self.broken[name])}"
-            ) from self.broken[name]
-        left_out = "".join(f". Left out is {self._lament(plugin)}" for plugin in self.broken)
-        raise unknown(self.kind, name, names, left_out)
+        for plugin in self._left_out:
+            if plugin.name == name:
+                self._say_what_is_left_out(but=name)
+                raise PluginError(
+                    f"{self.kind} {name!r} was to come from {plugin.source}, which cannot be used: "
+                    f"{plugin.cause}"
+                ) from plugin.error
+        left_out = "".join(f". Left out is {plugin}" for plugin in self.left_out())
+        raise unknown(self.kind, name, sorted(self._known), left_out + remark)
+
+    def left_out(self) -> list[LeftOut]:
+        """The plug-ins that cannot be used, for one who shows them: nothing is said on stderr any more."""
+        self._import_all()
+        self._unsaid.clear()
+        return list(self._left_out)
+
+    def _say_what_is_left_out(self, but: str | None = None) -> None:
+        """Name on stderr what has not been named yet, except one that an error is about to name."""
+        for plugin in self._unsaid:
+            if plugin.name != but:
+                logger.warning("left out: %s", plugin)
+        self._unsaid.clear()
 
     def _import_all(self) -> None:
         if self._complete:
             return
         self._complete = True  # a module that asks while it is imported gets what is there so far
-        if self._folder is not None:
-            for module in pkgutil.iter_modules(importlib.import_module(self._folder).__path__):
-                if not module.name.startswith("__"):
-                    importlib.import_module(f"{self._folder}.{module.name}")
-        for entry_point in entry_points(group=self.group):
-            try:
-                entry_point.load()
-            except Exception as error:
-                self.broken[entry_point.name] = error
-                logger.warning("left out: %s", self._lament(entry_point.name))
+        self._left_out.clear()
+        try:
+            for name, source, bring in [*self._modules(), *self._entry_points()]:
+                self._try(name, source, bring)
+        except BaseException:  # the user's own interruption: the next question begins again
+            self._complete = False
+            raise
+        self._unsaid = list(self._left_out)
 
-    def _lament(self, plugin: str) -> str:
-        return f"plug-in {plugin!r} of {self.group}, which cannot be imported: {_cause(self.broken[plugin])}"
+    def _modules(self) -> list[tuple[str, str, Callable[[], Any]]]:
+        if self._folder is None:
+            return []
+        found = pkgutil.iter_modules(importlib.import_module(self._folder).__path__)
+        names = [module.name for module in found if not module.name.startswith("__")]
+        paths = {name: f"{self._folder}.{name}" for name in names}
+        return [(name, path, partial(importlib.import_module, path)) for name, path in paths.items()]
+
+    def _entry_points(self) -> list[tuple[str, str, Callable[[], Any]]]:
+        points = entry_points(group=self.group)
+        return [(point.name, _package(point), partial(self._load, point)) for point in points]
+
+    def _load(self, point: EntryPoint) -> None:
+        """Import what an installed package names.
+
+        Raises:
+            ValueError: if nothing is registered by it.
+        """
+        before = set(self._known)
+        point.load()
+        packages = {_top(_origin(item)) for item in self._known.values()}  # it may have been imported before
+        if before == set(self._known) and _top(point.value) not in packages:
+            raise ValueError(f"{point.value} registers no {self.kind}")
+
+    def _try(self, name: str, source: str, bring: Callable[[], Any]) -> None:
+        """Import one plug-in; if that fails, what it had registered until then is forgotten."""
+        before = set(self._known)
+        try:
+            bring()
+        except (Exception, SystemExit) as error:  # a script without a main guard may end the process
+            self._left_out.append(LeftOut(name, source, error))
+            for new in self._known.keys() - before:
+                if not _is_imported(self._known[new]):
+                    del self._known[new]
 
 
-def _cause(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def _package(point: EntryPoint) -> str:
+    return point.value if point.dist is None else f"{point.dist.name} {point.dist.version}"
 
 
 def _origin(item: object) -> str:
     return f"{getattr(item, '__module__', '?')}.{getattr(item, '__qualname__', item)}"
+
+
+def _top(path: str) -> str:
+    return re.split("[.:]", path, maxsplit=1)[0]
+
+
+def _is_imported(item: object) -> bool:
+    """Whether the item's module and all packages around it were imported to the end."""
+    parts = str(getattr(item, "__module__", "")).split(".")
+    return all(".".join(parts[:end]) in sys.modules for end in range(1, len(parts) + 1))

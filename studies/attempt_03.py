@@ -13,10 +13,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
 from rich.console import Console
 
-from agents.command_line import ExitCode, exit_with
+from agents.command_line import ExitCode, exit_with, parse_arguments
 from channels.base import check_range
 from studies.plan import parts
 from studies.record import RECORD, gather_outcomes, restore_outcomes, update_record
@@ -58,13 +57,7 @@ class StudyConfig:
 
 def main() -> int:
     """Entry point of `python -m studies.attempt_03`."""
-    config = tyro.cli(
-        StudyConfig,
-        args=sys.argv[1:],
-        description=__doc__,
-        config=(tyro.conf.OmitArgPrefixes,),
-        prog="studies.attempt_03",
-    )
+    config = parse_arguments(StudyConfig, sys.argv[1:], __doc__, "studies.attempt_03")
     console = Console()
     everything = [task for part in parts().values() for tasks in part for task in tasks]
     if config.restore:

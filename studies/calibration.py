@@ -17,12 +17,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import tyro
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 from rich.progress import track
 
-from agents.command_line import ExitCode, exit_with
+from agents.command_line import ExitCode, exit_with, parse_arguments
 from channels.base import check_range
 from evaluation.files import write_whole
 from evaluation.records import RecordWriter
@@ -119,13 +118,7 @@ def _caught(found: Caught) -> str:
 
 def main() -> int:
     """Entry point of `python -m studies.calibration`."""
-    config = tyro.cli(
-        CalibrationConfig,
-        args=sys.argv[1:],
-        description=__doc__,
-        config=(tyro.conf.OmitArgPrefixes,),
-        prog="studies.calibration",
-    )
+    config = parse_arguments(CalibrationConfig, sys.argv[1:], __doc__, "studies.calibration")
     console = Console()
     config.docs.mkdir(parents=True, exist_ok=True)
     if not config.page_only:

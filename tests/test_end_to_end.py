@@ -2,15 +2,22 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from agents.command_line import ExitCode
+from agents.language_model import FrozenLM
 from agents.pair import ModelConfig, Pair
+from agents.receiver import Receiver
+from agents.shapes import find_shape
+from channels.base import Prefix
 from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from envs.world import objects_world
 from evaluation import gate1
 from evaluation.play import PlayConfig
+from studies.memory_estimate import estimate
+from studies.shape_costs import Cell
 from training.config import TrainConfig
 from training.pretrain_pocket import PretrainConfig, Pretraining
 from training.run import train
@@ -52,3 +59,46 @@ def test_a_bfloat16_pair_trains_a_float32_codec_on_a_gpu(tmp_path):
     assert all(torch.isfinite(value).all() for value in channel.parameters())
     for name, value in pair.receiver.lm.model.state_dict().items():
         assert torch.equal(value, frozen[name])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_shape_of_a_real_qwen_trains_and_plays_on_a_gpu():
+    """Random weights: what is tried is bfloat16 at that size, and the estimate of its memory."""
+    cell = Cell(
+        shape="qwen2.5-0.5b", batch=8, messages=5, steps=3, episodes=20, values=3, device="cuda", threads=1
+    )
+    row = cell.run()
+    assert not row["out_of_memory"]
+    assert row["precision"] == "bfloat16"
+    assert np.isfinite(row["losses"]).all()
+    expected = estimate(
+        find_shape(cell.shape),
+        contexts=cell.batch,
+        prompt_tokens=row["tokens"]["before_slot"],
+        referents=row["referents"],
+        validation_episodes=cell.episodes,
+    )
+    assert row["weights_bytes"] == expected.weights
+    assert row["weights_bytes"] < row["training_peak_bytes"] < 2 * expected.total
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_device_map_plays_as_one_device_does_on_a_gpu():
+    """One card, or several where there are several."""
+    alone, placed = (FrozenLM(device="cuda"), FrozenLM(device_map="balanced"))
+    assert (placed.device, placed.dtype) == (alone.device, torch.bfloat16)
+    candidates = [
+        ["small red metal cube", "large blue wood ball"],
+        ["tiny green clay star", "huge red cloth tube"],
+    ]
+    logits = []
+    for lm in (alone, placed):
+        receiver = Receiver(lm)
+        context = receiver.read(candidates).repeat(2)
+        vectors = torch.ones(4, 4, lm.width, device=lm.device, requires_grad=True)
+        logits.append(receiver.choose(context, Prefix(vectors)))
+        logits[-1].sum().backward()
+        assert vectors.grad.isfinite().all()
+    torch.testing.assert_close(*logits, rtol=0.05, atol=0.1)

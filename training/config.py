@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.command_line import check_same_settings
+from agents.command_line import WorldName, check_same_settings
 from agents.pair import ModelConfig
 from channels.base import ChannelConfig, check_range
+from envs.worlds import DEFAULT_WORLD, find_world
 from training.objectives import ObjectiveWeights
 
 
@@ -40,6 +41,7 @@ class TrainConfig:
         num_candidates: N of the training and validation episodes.
         validate_every: steps between validations.
         validation_episodes: fixed episodes of the validation split; the latest of the best checkpoints wins.
+        world: what is talked about.
         objectives: weights of the loss terms.
         models: which frozen models play.
     """
@@ -64,6 +66,7 @@ class TrainConfig:
     num_candidates: int = 5
     validate_every: int = 20
     validation_episodes: int = 200
+    world: WorldName = DEFAULT_WORLD
     objectives: ObjectiveWeights = field(default_factory=ObjectiveWeights)
     models: ModelConfig = field(default_factory=ModelConfig)
 
@@ -74,8 +77,8 @@ class TrainConfig:
         check_range("alignment_batch", self.alignment_batch, 1)
         if self.alignment_steps and not self.objectives.aligning:
             raise ValueError(
-                f"alignment_steps must be 0 without reconstruction, attributes, state_reconstruction or "
-                f"info_preserve, got {self.alignment_steps}"
+                f"alignment_steps must be 0 without reconstruction, attributes, state_reconstruction, "
+                f"info_preserve or an extra objective of messages, got {self.alignment_steps}"
             )
         check_range("continuous_share", self.continuous_share, 0, 1)
         check_range("batch_size", self.batch_size, 1)
@@ -91,12 +94,17 @@ class TrainConfig:
         check_range("validation_episodes", self.validation_episodes, 1)
 
     def record(self, channel: str, channel_config: ChannelConfig) -> dict[str, Any]:
-        """What defines the run, as JSON: not where it is kept, nor how fast it goes."""
+        """What defines the run, as JSON: not where it is kept, nor how fast it goes.
+
+        Raises:
+            ValueError: if there is no such world.
+        """
         own = asdict(self)
         for name in ("folder", "resume"):
             own.pop(name)
-        for name in ("device", "threads"):
+        for name in ("device", "device_map", "threads"):
             own["models"].pop(name)
+        own["world"] = find_world(self.world).name  # which tells a file's content, unlike its path
         record = {"channel": channel, "codec": asdict(channel_config), "training": own}
         as_read_again: dict[str, Any] = json.loads(json.dumps(record))  # a tuple becomes a list
         return as_read_again
@@ -108,4 +116,6 @@ def check_same_run(path: Path, record: dict[str, Any]) -> None:
     Raises:
         ValueError: naming each setting that differs.
     """
-    check_same_settings(path.parent, json.loads(path.read_text()), record)
+    kept = json.loads(path.read_text())
+    kept.setdefault("training", {}).setdefault("world", DEFAULT_WORLD)  # runs from before there were others
+    check_same_settings(path.parent, kept, record)

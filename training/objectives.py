@@ -1,8 +1,8 @@
 """What a codec is asked for: small terms, each with a weight and a logged value of its own, in nats.
 
 Some need only what was said, so that a codec can be aligned without asking the receiver; the others
-need the game. To add one, write a function of `Said` or `Step` that returns a scalar, and give it a
-name in `OF_MESSAGES` or `OF_PLAY` and a weight in `ObjectiveWeights`.
+need the game. To add one, write a function of `Said` or `Step` that returns a scalar, under
+`@register_objective`, in any file of this folder or any installed package: nothing else is edited.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.heads import Heads
+from training.objective_plugins import OBJECTIVES, check_extra, extra_weights, there_are
+from training.objective_plugins import register_objective as register_objective
 from training.step import Among, Said, Step
 
 COSINE_TEMPERATURE = 0.1
@@ -45,6 +47,7 @@ class ObjectiveWeights:
         entropy: keeps such a channel undecided.
         quantizer: the channel's own losses (commitment), where it has any.
         among: ce, help and contrast look at the candidates' `labels` alone, or at the whole `vocabulary`.
+        extra: NAME=WEIGHT of an objective that a plug-in brings.
     """
 
     ce: float = 1.0
@@ -61,8 +64,14 @@ class ObjectiveWeights:
     entropy: float = 0.0
     quantizer: float = 1.0
     among: Among = "labels"
+    extra: Annotated[
+        tuple[str, ...],
+        tyro.conf.UseAppendAction,
+        tyro.conf.arg(metavar="NAME=WEIGHT", help_behavior_hint=there_are),
+    ] = ()
 
     def __post_init__(self) -> None:
+        check_extra(extra_weights(self.extra))
         for name, weight in self.weights.items():
             if not 0 <= weight < float("inf"):
                 raise ValueError(f"{name} must be a finite weight of at least 0, got {weight}")
@@ -72,12 +81,14 @@ class ObjectiveWeights:
     @property
     def weights(self) -> dict[str, float]:
         """The weight of every term."""
-        return {term.name: getattr(self, term.name) for term in fields(self) if term.name != "among"}
+        built_in = [term.name for term in fields(self) if term.name not in ("among", "extra")]
+        return {name: getattr(self, name) for name in built_in} | extra_weights(self.extra)
 
     @property
     def aligning(self) -> bool:
         """Whether any term but the quantiser's can be had without the receiver."""
-        return any(self.weights[name] for name in OF_MESSAGES if name != "quantizer")
+        of_messages = {name for name in extra_weights(self.extra) if OBJECTIVES.find(name).of == "message"}
+        return any(self.weights[name] for name in of_messages | OF_MESSAGES.keys() - {"quantizer"})
 
     @property
     def differentiable(self) -> bool:
@@ -236,5 +247,9 @@ def evaluate_objectives(
     terms = {name: objective(said, heads) for name, objective in OF_MESSAGES.items() if name in asked}
     if isinstance(said, Step):
         terms |= {name: objective(said) for name, objective in OF_PLAY.items() if name in asked}
+    for name in extra_weights(objectives.extra):
+        plugged = OBJECTIVES.find(name)
+        if name in asked and (plugged.of == "message" or isinstance(said, Step)):
+            terms[name] = plugged(said)
     total = torch.stack([asked[name] * value for name, value in terms.items()]).sum()
     return total, {name: value.detach() for name, value in terms.items()}

@@ -20,11 +20,11 @@ import torch
 import tyro
 from rich.console import Console
 
-from agents.command_line import ExitCode, RunError, exit_with
+from agents.command_line import ExitCode, RunError, exit_with, parse_arguments
 from agents.pair import Pair
 from channels.base import ChannelConfig
 from channels.registry import channel_class, channel_names
-from envs.world import objects_world
+from envs.worlds import find_world
 from training.config import TrainConfig, check_same_run
 from training.presets import DEFAULT_PRESET, PRESETS, find_preset
 from training.trainer import Trainer
@@ -57,9 +57,7 @@ def parse(arguments: list[str]) -> tuple[str, ChannelConfig, TrainConfig]:
         ],
         kw_only=True,
     )
-    parsed: Any = tyro.cli(
-        flags, args=arguments, description=__doc__, config=(tyro.conf.OmitArgPrefixes,), prog="training.run"
-    )
+    parsed: Any = parse_arguments(flags, arguments, __doc__, "training.run")
     training = parsed.training
     if training.folder is None:
         training = replace(training, folder=default_folder(preset_name, name, training.seed))
@@ -119,13 +117,17 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
         pair: who plays, if they are loaded already.
 
     Raises:
+        ValueError: if the pair plays about another world than the configuration's.
         RunError: if it was interrupted or came to nothing; what was learned is kept.
     """
     assert config.folder is not None, "a run needs a folder"
     console, folder = Console(), config.folder
+    world = find_world(config.world)
+    if pair is not None and pair.world.name != world.name:
+        raise ValueError(f"the pair must play about world {world.name!r}, got one about {pair.world.name!r}")
     resuming = prepare_folder(folder, config.record(name, codec), config.resume)
     with console.status("the sender describes and reads every training referent"):
-        pair = pair or Pair.load(config.models, objects_world())
+        pair = pair or Pair.load(config.models, world)
         torch.manual_seed(config.seed)
         if (obstacle := channel_class(name).obstacle(pair.ends)) is not None:
             raise ValueError(f"channel {name!r} cannot stand between these models: {obstacle}")

@@ -42,7 +42,7 @@ class TokenTargets:
                 shares[number, j if first_only else j * num_slots // len(row), place[token]] += 1
         shares /= shares.sum(-1, keepdim=True).clamp(min=1)
         self._shares = shares.to(embeddings.device)
-        self._table = embeddings[torch.tensor(vocabulary, device=embeddings.device)]
+        self._table = embeddings[torch.tensor(vocabulary, dtype=torch.long, device=embeddings.device)]
 
     def of(self, numbers: Int[Tensor, " B"]) -> MessageTokens:
         """The targets of the messages with these numbers."""

@@ -44,8 +44,8 @@ class Trainer:
             `state.safetensors` (to resume) are written.
 
     Raises:
-        ValueError: if a discrete channel would never be quantised, or a channel that speaks about episodes
-            should be aligned without any.
+        ValueError: if a discrete channel would never be quantised, a channel that speaks about episodes
+            should be aligned without any, or the sender says nothing that could be reconstructed.
     """
 
     def __init__(self, channel: Channel, pair: Pair, config: TrainConfig, folder: Path) -> None:
@@ -88,6 +88,10 @@ class Trainer:
         receiver = self.pair.receiver
         referents = self.pair.world.referents("train")
         rows = receiver.message_tokens(self.pair.sender.describe(referents))
+        if self.config.objectives.reconstruction and not any(rows):
+            raise ValueError(
+                "reconstruction must be 0 with a sender that says nothing, which leaves no words to tie to"
+            )
         self.targets = TokenTargets(
             rows, receiver.lm.embedding_table, self.channel.num_slots, self.config.first_tokens_only
         )
@@ -195,7 +199,12 @@ class Trainer:
         success = record["validation_success"]
         if success >= self.best and self.channel.ready:
             self.best = success
-            notes = {"seed": self.config.seed, "step": self.step_number, "validation_success": success}
+            notes = {
+                "world": self.pair.world.name,
+                "seed": self.config.seed,
+                "step": self.step_number,
+                "validation_success": success,
+            }
             save_channel(self.folder / "channel.safetensors", self.channel, self.pair.fingerprints, notes)
         self.channel.train()
         return record

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from agents.language_model import FrozenLM
 from agents.model_channels.models import models_of
 from channels.base import (
+    ANSWERS_ALONE,
     Channel,
     ChannelConfig,
     Ends,
@@ -103,7 +103,7 @@ class KvChannel(Channel):
     Config = KvConfig
     config: KvConfig
     trainable = True
-    recipe = MappingProxyType({"alignment_steps": 0, "reconstruction": 0.0, "quantizer": 0.0})
+    recipe = ANSWERS_ALONE
     modality: ClassVar[str] = "cache"
     price: ClassVar[str] = "32 k F"
 

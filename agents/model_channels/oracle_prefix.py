@@ -1,4 +1,4 @@
-"""`oracle_prefix`: for each episode the best prefix that gradient finds, the ceiling of the slot."""
+"""`oracle_prefix`: for each episode the prefix that gradient finds, towards the ceiling of the slot."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ class OraclePrefixConfig(ChannelConfig):
 
 @register("oracle_prefix")
 class OraclePrefixChannel(Channel):
-    """Reference: sees what the receiver sees, and fits the prefix to the episode: no codec can do better."""
+    """Reference: sees what the receiver sees, and fits the prefix to each episode by gradient.
+
+    It bounds the slot's ceiling from below: more steps come nearer to it.
+    """
 
     Config = OraclePrefixConfig
     config: OraclePrefixConfig

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -12,7 +11,17 @@ from gymnasium.spaces import Discrete
 from peft import PromptEmbedding, PromptTuningConfig, TaskType
 from torch.nn import functional
 
-from channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Relay, Utterance, check_range
+from channels.base import (
+    ANSWERS_ALONE,
+    Channel,
+    ChannelConfig,
+    Ends,
+    Message,
+    Prefix,
+    Relay,
+    Utterance,
+    check_range,
+)
 from channels.registry import register
 
 
@@ -37,7 +46,7 @@ class PrimingChannel(Channel):
     Config = PrimingConfig
     trainable = True
     reference = True
-    recipe = MappingProxyType({"alignment_steps": 0, "reconstruction": 0.0, "quantizer": 0.0})
+    recipe = ANSWERS_ALONE
     modality: ClassVar[str] = "none"
     price: ClassVar[str] = "0"
 

@@ -28,7 +28,7 @@ _HERE = Path(__file__).parent
 _SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "!"}
 _SPELLED = (
     "answer", "bits", "digits", "gate", "gates", "interval", "intervals", "operations", "p_value", "percent",
-    "points", "points_interval", "seconds", "verdict",
+    "points", "points_interval", "seconds", "slot", "verdict",
 )  # fmt: skip
 _PNG = b"\x89PNG\r\n\x1a\n"
 

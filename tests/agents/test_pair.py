@@ -22,8 +22,11 @@ from channels.registry import channel_class, channel_names
 from channels.text import CHARSET, TextChannel
 from envs.world import World
 
-LATENT = ["latent", "latent_fsq", "latent_vq", "symbols"]
-FEW_CODES: dict[str, Any] = {"latent_vq": {"codebook_size": 8}}  # fewer than there are training referents
+LATENT = ["latent", "latent_fsq", "latent_gumbel", "latent_rvq", "latent_vq", "symbols"]
+FEW_CODES: dict[str, Any] = {  # fewer than there are training referents
+    "latent_vq": {"codebook_size": 8},
+    "latent_gumbel": {"codebook_size": 8},
+}
 
 
 def channel_for(pair: Pair, name: str) -> Channel:

@@ -48,3 +48,16 @@ def test_it_is_small_enough_to_ship():
     with safe_open(POCKET_FOLDER / "model.safetensors", framework="np") as file:
         sizes = [np.prod(file.get_slice(name).get_shape()) for name in file.keys()]  # noqa: SIM118
     assert 1e6 <= sum(sizes) <= 4e6
+
+
+@pytest.mark.parametrize(("speaks", "listens"), [("pocket_narrow", "pocket"), ("pocket", "pocket_narrow")])
+def test_two_pockets_of_different_width_and_vocabulary_understand_each_other(speaks: str, listens: str):
+    pair = Pair.load(ModelConfig(sender=speaks, receiver=listens, device="cpu"), WORLD)
+    assert {pair.sender.lm.width, pair.receiver.lm.width} == {96, 128}
+    assert not pair.one_vocabulary
+    sampler, rng = EpisodeSampler(WORLD, EpisodeConfig(split="test")), np.random.default_rng(6)
+    episodes = [sampler.draw(rng) for _ in range(100)]
+    texts = pair.sender.describe(np.stack([episode.referent for episode in episodes]))
+    context = pair.read([episode.candidates for episode in episodes])
+    choices = pair.receiver.choose(context, Words(texts)).argmax(-1).tolist()
+    assert np.mean([c == e.target for c, e in zip(choices, episodes, strict=True)]) >= 0.93

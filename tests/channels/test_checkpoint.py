@@ -123,6 +123,12 @@ def test_the_norm_may_be_rounded_by_another_precision(saved: Path) -> None:
     assert loaded.ends == ENDS, "the channel stays as it was trained"
 
 
+def test_a_sender_that_fills_fewer_positions_is_no_other(saved: Path) -> None:
+    """Such as that of another world: the codec reads what there is."""
+    loaded = load_channel(saved, replace(ENDS, num_positions=ENDS.num_positions - 5), MODELS)
+    assert loaded.ends == ENDS, "the channel stays as it was trained"
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.safetensors", tmp_path):
         with pytest.raises(CheckpointError, match=f"no checkpoint at {path}"):

@@ -22,8 +22,15 @@ from channels.testing import ENDS, synthetic_utterance
 
 LEARNED = [name for name in channel_names() if channel_class(name).__module__.startswith("channels.")]
 LEARNED = [name for name in LEARNED if issubclass(channel_class(name), LatentChannel)]
-BITS = {"latent": 4 * 16 * 32, "latent_vq": 24, "latent_fsq": 24, "symbols": 24}
-FEW_CODES: dict[str, dict[str, Any]] = {"latent_vq": {"codebook_size": 8}}  # fewer than there are utterances
+BITS = {
+    "latent": 4 * 16 * 32,
+    **dict.fromkeys(("latent_vq", "latent_fsq", "latent_rvq", "latent_gumbel", "symbols"), 24),
+}
+WARMED_UP = ("latent_vq", "latent_fsq", "latent_rvq", "latent_gumbel")
+FEW_CODES: dict[str, dict[str, Any]] = {  # fewer than there are utterances
+    "latent_vq": {"codebook_size": 8},
+    "latent_gumbel": {"codebook_size": 8},
+}
 
 
 @pytest.fixture
@@ -146,7 +153,7 @@ def test_a_discrete_channel_is_ready_once_it_quantises_and_the_others_always(
     name: str, utterance: Utterance
 ) -> None:
     channel = made(name, **FEW_CODES.get(name, {}))
-    assert channel.ready is (name not in ("latent_vq", "latent_fsq"))
+    assert channel.ready is (name not in WARMED_UP)
     channel.start_quantizing(utterance)
     assert channel.ready is True
 

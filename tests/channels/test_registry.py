@@ -50,7 +50,8 @@ def registry_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_channels_that_ship() -> None:
-    shipped = {"latent", "latent_fsq", "latent_vq", "silence", "symbols", "text"}
+    shipped = {"latent", "latent_fsq", "latent_gumbel", "latent_rvq", "latent_vq"}
+    shipped |= {"silence", "symbols", "text", "text_budget"}
     assert shipped <= set(registry.channel_names())
     assert registry.channel_names() == sorted(registry.channel_names())
     assert registry.channel_class("text") is TextChannel

@@ -123,7 +123,8 @@ def test_an_index_outside_the_world_raises():
 
 def test_the_game_imports_no_tensors():
     program = (
-        "import sys, envs.world, envs.episode, envs.referential_v0;"
+        "import sys, envs.world, envs.worlds, envs.episode, envs.referential_v0;"
+        "envs.worlds.find_world('elements');"
         "print(sorted({'torch', 'transformers', 'peft', 'accelerate'} & set(sys.modules)))"
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

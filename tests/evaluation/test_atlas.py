@@ -49,7 +49,7 @@ def panel(rows, columns=8, slot=1, **fields):
         "codes": list(range(rows)),
         "counts": counts,
     }
-    return atlas.Panel(slot=slot, **(known | fields))
+    return atlas.Panel(slot=str(slot), **(known | fields))
 
 
 def texts(figure):
@@ -72,12 +72,20 @@ def test_a_good_code_is_a_diagonal_whatever_its_numbers(few_objects, referents):
     names = torch.tensor([40, 7, 63, 0])
     codes = torch.stack([names[torch.from_numpy(referents[:, column])] for column in (2, 0)], 1)
     first, second = panels_of(codes, referents, few_objects)
-    assert (first.slot, first.attribute, second.slot, second.attribute) == (1, "material", 2, "size")
+    assert (first.slot, first.attribute, second.slot, second.attribute) == ("1", "material", "2", "size")
     assert first.codes == second.codes == [40, 7, 63, 0]
     assert first.values == ["metal", "wood", "glass", "stone"]
     assert first.nmi == pytest.approx(1)
     counts = first.counts.numpy()
     assert (counts == np.diag(np.bincount(referents[:, 2]))).all()
+
+
+def test_codes_of_one_slot_have_a_panel_a_stage(few_objects, referents, drawn):
+    codes = torch.from_numpy(referents)[:, [3, 0, 1, 2]]
+    panels = panels_of(codes, referents, few_objects, codes_per_slot=2)
+    assert [one.slot for one in panels] == ["1, stage 1", "1, stage 2", "2, stage 1", "2, stage 2"]
+    assert [one.attribute for one in panels] == ["shape", "size", "colour", "material"]
+    assert "slot 2, stage 1: colour" in texts(drawn(panels))
 
 
 def test_rows_are_ordered_by_value_then_purity_then_use(few_objects, referents):
@@ -210,7 +218,7 @@ def test_rows_are_equally_high_in_all_panels(drawn):
 
 def test_of_many_slots_the_first_sixteen_are_drawn_and_that_is_said(drawn):
     figure = drawn([panel(3, slot=slot) for slot in range(1, 21)], title="latent_vq: codes")
-    assert texts(figure)[0] == "latent_vq: codes (slots 1 to 16 of 20)"
+    assert texts(figure)[0] == "latent_vq: codes (the first 16 of 20)"
     assert len(maps(figure)) == 16
     assert texts(drawn([panel(3)] * 16))[0] == "latent_vq"
 

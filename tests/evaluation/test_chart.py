@@ -68,9 +68,10 @@ def test_a_condition_that_was_not_played_is_a_dash_and_no_bar(drawn):
 def test_labels_name_channel_gate_and_bits(drawn):
     latent = [
         EpisodeRecord(
-            channel="latent", condition="normal", episode_id=i, success=True, bits=96, trained=False
+            channel="latent", condition=condition, episode_id=i, success=True, bits=96, trained=False
         )
         for i in range(100)
+        for condition in ("normal", "null")
     ]
     named = arm("a_third_party_$x_$channel", "normal", 1, 100)
     figure = drawn(build_results([*perfect(100), *latent, *named], {}))
@@ -97,3 +98,13 @@ def test_the_legend_stands_inside_the_picture(drawn):
     legend = figure.legends[0].get_window_extent()
     assert legend.x0 >= 0
     assert legend.x1 <= figure.bbox.width
+
+
+def test_an_untrained_channel_that_played_normal_alone_is_left_out(drawn):
+    idle = [
+        EpisodeRecord(channel="kv", condition="normal", episode_id=i, success=False, trained=False)
+        for i in range(100)
+    ]
+    figure = drawn(build_results([*perfect(100), *idle], {}))
+    assert not any("kv" in label.get_text() for label in figure.axes[0].get_xticklabels())
+    assert drawn(build_results(idle, {})).axes[0].get_xticklabels()[0].get_text().startswith("kv")

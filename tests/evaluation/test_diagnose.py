@@ -99,7 +99,7 @@ def test_text_has_topographic_similarity_alone(pair, referents):
     assert 0.5 < found["topographic_similarity"] < 1
 
 
-@pytest.mark.parametrize("name", ["latent", "latent_vq"])
+@pytest.mark.parametrize("name", ["latent", "latent_vq", "latent_rvq"])
 def test_learned_channels_are_diagnosed_on_what_the_wire_carries(pair, referents, name):
     torch.manual_seed(0)
     channel = channel_class(name)(channel_class(name).Config(), ENDS).eval()
@@ -107,6 +107,10 @@ def test_learned_channels_are_diagnosed_on_what_the_wire_carries(pair, referents
     found = diagnose(pair, channel, referents)
     assert found["prefix"]["norm_ratio"] == pytest.approx(1, rel=1e-5)
     assert (found["codes"] is None) == (name == "latent")
+    if found["codes"] is not None:
+        per_slot = found["codes"]["codes_per_slot"]
+        assert per_slot == (2 if name == "latent_rvq" else 1)
+        assert len(found["codes"]["nmi"]) == 4 * per_slot
     assert all(torch.equal(value, before[key]) for key, value in channel.state_dict().items())
     assert set(pair.sender.readings) == {channel.reading}
 

@@ -167,6 +167,14 @@ def test_the_report_shows_what_was_measured(pair):
     assert "![What every code of latent_vq stands for](atlas-latent_vq.png)" in text
 
 
+def test_codes_of_one_slot_are_told_stage_by_stage(pair):
+    found = measured(pair)
+    found["latent_vq"]["codes"]["codes_per_slot"] = 2
+    text = section_of(render_report(build_results(perfect(50), {}, diagnostics=found)))
+    names = [line.split("|")[1].strip() for line in text.splitlines() if "stage" in line]
+    assert names == ["1, stage 1", "1, stage 2", "2, stage 1", "2, stage 2"]
+
+
 def test_the_report_of_a_language_that_says_nothing_has_dashes_and_no_bold(pair):
     dull = Saying(pair.world, MultiDiscrete([8, 8]), lambda text: np.array([1, 1]))
     found = measured(pair, dull)

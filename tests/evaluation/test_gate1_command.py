@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 import torch
 
-from agents.command_line import ExitCode, run_command
+import plugins.registry
+from agents.command_line import ExitCode, parse_arguments, run_command
+from channels import registry
 from channels.checkpoint import save_channel
 from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from evaluation import gate1
@@ -164,6 +167,40 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
     arguments = ("--channels", "text", "--folder", str(tmp_path / "file" / "out"), "--device", "cpu")
     assert command(*arguments) == ExitCode.COULD_NOT_RUN
     assert "file" in capsys.readouterr().err
+
+
+def test_help_lists_the_channels_there_are_and_no_other_run_looks_for_them(monkeypatch, capsys):
+    looked = []
+    monkeypatch.setattr(gate1, "channel_names", lambda: looked.append("looked") or ["loud", "text"])
+    parse_arguments(gate1.Gate1Config, ["--from-episodes", "some.jsonl"], None, "evaluation.gate1")
+    assert looked == []
+    with pytest.raises(SystemExit) as stop:
+        parse_arguments(gate1.Gate1Config, ["--help"], None, "evaluation.gate1")
+    assert stop.value.code in (0, None)
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "names, or all. (default: all; there are: loud, text)" in shown
+
+
+def test_a_broken_plug_in_stops_who_asks_for_it_and_no_other(tmp_path, monkeypatch, capfd, caplog):
+    known = registry.CHANNELS
+    known.names()
+    for name, value in (("_known", dict(known._known)), ("_left_out", []), ("_complete", False)):
+        monkeypatch.setattr(known, name, value)
+    (tmp_path / "hoarsepackage.py").write_text("import no_such_voice")
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint("hoarse", "hoarsepackage", "parley.channels")
+    monkeypatch.setattr(
+        plugins.registry, "entry_points", lambda group: [point] if group == point.group else []
+    )
+    cause = "which cannot be used: ModuleNotFoundError: No module named 'no_such_voice'"
+    arguments = ("--episodes", "4", "--folder", str(tmp_path / "out"), "--device", "cpu")
+    assert command("--channels", "hoarse", *arguments) == ExitCode.COULD_NOT_RUN
+    shown = " ".join(capfd.readouterr().err.split())
+    assert shown == f"could not run: channel 'hoarse' was to come from hoarsepackage, {cause}"
+    assert caplog.messages == [], "it is said once"
+    known._complete = False
+    assert command("--channels", "text", *arguments) == ExitCode.INCONCLUSIVE
+    assert caplog.messages == [f"left out: plug-in 'hoarse' (hoarsepackage), {cause}"]
 
 
 def test_silence_always_plays_and_all_means_all():

@@ -112,15 +112,15 @@ def test_seconds_hold_all_of_the_reading_a_share_of_the_sending_and_the_choosing
     slow(pair, "read")
     slow(pair.receiver, "choose")
     contestants = {
-        "a": Contestant(channel, None, ("normal", "null")),
+        "a": Contestant(channel, None, ("normal", "shuffle")),
         "silence": enter("silence", pair, None),
         "b": Contestant(anew, None, ("normal",)),
     }
     played = [r for batch in play(pair, contestants, PlayConfig(episodes=4)) for r in batch]
     seconds = {(r.channel, r.condition): r.seconds for r in played}
     assert seconds == {
-        ("a", "normal"): (10 + 300 / 2 + 1) / 4,
-        ("a", "null"): (10 + 300 / 2 + 1) / 4,
+        ("a", "normal"): (10 + 200 / 2 + 1) / 4,  # nothing delivers what is said of the foils
+        ("a", "shuffle"): (10 + 200 / 2 + 1) / 4,
         ("silence", "normal"): (10 + 1) / 4,
         ("silence", REORDERED): (10 + 1) / 4,
         ("b", "normal"): 1 / 4,

@@ -75,7 +75,7 @@ def test_as_many_messages_as_fit_into_the_bits(bits, num_messages):
 
 
 def test_the_command_writes_a_curve_that_can_be_read(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(rate_limit, "objects_world", lambda: tiny_world((3, 4)))
+    monkeypatch.setattr(rate_limit, "find_world", lambda _: tiny_world((3, 4)))
     command = [
         "--bits",
         "2",
@@ -108,7 +108,7 @@ def test_the_command_writes_a_curve_that_can_be_read(tmp_path, monkeypatch, caps
 
 def test_codes_are_measured_in_the_test_split_too(tmp_path, monkeypatch):
     world = divided_world((4, 4, 4))
-    monkeypatch.setattr(rate_limit, "objects_world", lambda: world)
+    monkeypatch.setattr(rate_limit, "find_world", lambda _: world)
     run(RateLimitConfig(bits=(3.0,), episodes=200, effort=1, seed=5, folder=tmp_path), [])
     (point,) = load_curve(tmp_path / "rate_limit.json")
     law, rng = law_of((4, 4, 4), 5, 0.5), np.random.default_rng(5)
@@ -121,7 +121,7 @@ def test_codes_are_measured_in_the_test_split_too(tmp_path, monkeypatch):
 
 def test_the_same_seed_gives_the_same_point_whatever_other_points_there_are(tmp_path, monkeypatch):
     world = divided_world((4, 4, 4))
-    monkeypatch.setattr(rate_limit, "objects_world", lambda: world)
+    monkeypatch.setattr(rate_limit, "find_world", lambda _: world)
     config = partial(RateLimitConfig, episodes=200, effort=1, seed=5)
     run(config(bits=(2.9,), folder=tmp_path / "one"), [])
     run(config(bits=(1.0, 2.9), folder=tmp_path / "two"), [])

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from evaluation import cells
 from evaluation.records import EpisodeRecord
-from evaluation.report import print_table, render_report, write_report
+from evaluation.report import _broken, print_table, render_report, write_report
 from evaluation.reporting.gallery import gather_gallery
 from evaluation.reporting.junit import render_junit
 from evaluation.results import build_results
@@ -222,3 +222,16 @@ def test_what_is_handed_in_goes_into_the_page(tmp_path):
 )
 def test_numbers_are_spelled_alike_everywhere(spell, value, text):
     assert spell(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "shown"),
+    [
+        ("oracle_prefix", 80, "oracle_\nprefix"),
+        ("oracle_prefix", 100, "oracle_prefix"),
+        ("latent_rvq", 80, "latent_rvq"),
+        ("averylongname", 80, "averylongname"),
+    ],
+)
+def test_a_long_name_is_parted_where_a_reader_would(name, width, shown):
+    assert _broken(name, width) == shown

@@ -130,6 +130,8 @@ def test_an_untrained_channel_is_named_and_neither_passes_nor_fails():
     assert latent["gate1"]["original_rule"]["passed"] is None
     assert latent["gate1"]["criteria"][0]["passed"] is False
     assert results["notes"] == ["latent is untrained: it neither passes nor fails."]
+    two = build([*perfect(100), *untrained, *trained(run(100, channel="kv", normal=20), False)])
+    assert two["notes"][0] == "kv and latent are untrained: they neither pass nor fail."
     alone = build([*untrained, *arm("silence", "normal", 20, 100)])
     assert alone["verdict"] == "inconclusive"
     assert "no trained channel" in alone["sentence"]

@@ -100,8 +100,8 @@ def test_there_must_be_something_to_align_by(objectives):
     with pytest.raises(ValueError, match="alignment_steps must be 0 without reconstruction") as caught:
         TrainConfig(alignment_steps=3, objectives=objectives)
     assert str(caught.value) == (
-        "alignment_steps must be 0 without reconstruction, attributes, state_reconstruction or "
-        "info_preserve, got 3"
+        "alignment_steps must be 0 without reconstruction, attributes, state_reconstruction, "
+        "info_preserve or an extra objective of messages, got 3"
     )
     assert TrainConfig(alignment_steps=0, objectives=objectives).alignment_steps == 0
 

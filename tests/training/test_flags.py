@@ -20,6 +20,8 @@ OF_CHANNEL = {
     "latent": {},
     "latent_vq": {"codebook_size": 33, "shared_codebook": True},
     "latent_fsq": {"levels": (7, 5, 3)},
+    "latent_rvq": {"codebook_size": 35, "stages": 4, "shared_codebook": True},
+    "latent_gumbel": {"codebook_size": 36, "sharpness": 8.5, "temperature": 0.75},
     "symbols": {"codebook_size": 34},
 }
 TRAINING = {
@@ -27,14 +29,16 @@ TRAINING = {
     "alignment_batch": 22, "first_tokens_only": True, "continuous_share": 0.625, "batch_size": 9,
     "messages_per_context": 2, "fixed_episodes": 77, "learning_rate": 0.0625, "warmup_steps": 13,
     "learning_rate_every": 14, "beta2": 0.875, "weight_decay": 0.03125, "max_grad_norm": 2.5,
-    "num_candidates": 6, "validate_every": 15, "validation_episodes": 16,
+    "num_candidates": 6, "validate_every": 15, "validation_episodes": 16, "world": "some/world.jsonl",
 }  # fmt: skip
 OBJECTIVES = {
     "ce": 1.5, "contrast": 0.2, "swap_contrast": 0.3, "reconstruction": 0.4, "attributes": 0.6,
     "state_reconstruction": 0.7, "info_nce": 0.8, "info_preserve": 0.9, "teacher_kl": 1.1, "reinforce": 1.2,
     "entropy": 1.3, "quantizer": 1.4, "among": "vocabulary",
 }  # fmt: skip
-MODELS = {"model": "m", "sender": "s", "receiver": "r", "device": "cpu", "threads": 2}
+MODELS = {
+    "model": "m", "sender": "s", "receiver": "r", "device": "cpu", "device_map": "balanced", "threads": 2,
+}  # fmt: skip
 SWITCHES = {"standardize", "at_start", "shared_codebook", "resume", "first_tokens_only"}
 
 
@@ -66,7 +70,7 @@ def test_every_flag_reaches_its_own_setting(channel):
     assert plain_settings(codec) == codec_values, "the table above must name every flag"
     seen = {**plain_settings(training), "folder": str(training.folder)}
     assert seen == TRAINING
-    assert plain_settings(training.objectives) == {"help": 0.0, **OBJECTIVES}
+    assert plain_settings(training.objectives) == {"help": 0.0, "extra": (), **OBJECTIVES}
     assert plain_settings(training.models) == MODELS
 
 
@@ -204,7 +208,8 @@ def test_help_names_presets_channels_and_the_flags_of_the_one_that_is_named(chan
     assert stop.value.code in (0, None)
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "one of attempt_02, attempt_03, reinforce" in shown
-    assert "one of latent, latent_fsq, latent_vq, symbols" in shown
+    assert "latent, latent_fsq, latent_gumbel, latent_rvq, latent_vq, " in shown
+    assert "what is talked about. (one of elements, objects, or a file; default: objects)" in shown
     assert own in shown
     assert other not in shown
 

@@ -14,6 +14,8 @@ RECIPES = {
         {"objectives": WITH_HEADS, "alignment_steps": 2, "alignment_batch": 20},
     ),
     "in a fixed epoch": (3, {"fixed_episodes": 7, "alignment_steps": 1, "alignment_batch": 20}),
+    "while codes are drawn": (3, {"kind": "latent_gumbel", "continuous_share": 0.2}),
+    "while codes of stages are revived": (3, {"kind": "latent_rvq", "continuous_share": 0.2}),
     "while symbols are drawn": (3, {"kind": "symbols", "objectives": REWARD, "learning_rate_every": 2}),
 }
 STEPS = 5

@@ -37,6 +37,11 @@ def test_slots_are_free_where_the_message_is_shorter():
     assert shares[0].sum(-1).tolist() == [1, 0, 1, 0]
 
 
+def test_a_sender_that_says_nothing_leaves_every_slot_free():
+    tokens = targets(["", ""], 2).of(torch.arange(2))
+    assert (tokens.shares.shape, tokens.table.shape) == ((2, 2, 0), (0, 10))
+
+
 def test_the_first_tokens_only_leave_the_rest_unsaid():
     whole, first = (shares_of(["0123", "45"], 2, first_only=first) for first in (False, True))
     assert whole.shape[-1] == 6

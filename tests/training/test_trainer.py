@@ -134,7 +134,7 @@ def test_of_equally_good_checkpoints_the_latest_is_kept(pair, tmp_path):
     assert read_header(tmp_path / "channel.safetensors").training["step"] == 4
 
 
-@pytest.mark.parametrize("kind", ["latent_vq", "latent_fsq"])
+@pytest.mark.parametrize("kind", ["latent_vq", "latent_fsq", "latent_rvq", "latent_gumbel"])
 def test_a_discrete_channel_is_kept_only_once_it_is_quantised(pair, tmp_path, kind):
     trainer = make_trainer(pair, tmp_path, kind, continuous_share=0.5)
     trainer.step()

@@ -3,8 +3,10 @@
 import torch
 
 from channels.codec import CodecConfig
+from channels.gumbel import GumbelConfig
 from channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
 from channels.registry import channel_class
+from channels.residual import ResidualQuantizedConfig
 from channels.symbols import SymbolsConfig
 from training.config import TrainConfig
 from training.objectives import OF_MESSAGES, OF_PLAY, ObjectiveWeights
@@ -23,6 +25,8 @@ CODECS = {
     "latent": CodecConfig(codec_width=32),
     "latent_vq": VectorQuantizedConfig(codebook_size=16, codec_width=32),
     "latent_fsq": ScalarQuantizedConfig(codec_width=32),
+    "latent_rvq": ResidualQuantizedConfig(codec_width=32),
+    "latent_gumbel": GumbelConfig(codebook_size=16, codec_width=32),
     "symbols": SymbolsConfig(codebook_size=16, codec_width=32),
 }
 

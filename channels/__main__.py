@@ -1,0 +1,138 @@
+"""Look at the channels: which there are, and whether one keeps its promises.
+
+    python -m channels list
+    python -m channels check latent_vq
+
+Exit codes: 0 done, 1 the channel breaks a promise, 2 usage, 3 could not run.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from channels.base import Channel
+from channels.registry import channel_class, channel_names, left_out
+from channels.testing import ENDS, ContractError, check_channel
+from plugins.registry import PluginError
+
+NUM_SAMPLES = 8
+BROKEN_PROMISE, USAGE, COULD_NOT_RUN = 1, 2, 3  # as every command ends; `agents` names them too
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListChannels:
+    """Every channel that can be asked for, plug-ins included, with what a message costs by default."""
+
+    def run(self, console: Console) -> int:
+        """Show a table, and below it what is left out and why."""
+        plugins = left_out()
+        console.print(channel_table())
+        for plugin in plugins:
+            console.print(f"[bold]left out:[/] {escape(str(plugin))}", soft_wrap=True, highlight=False)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckChannel:
+    """Whether a channel keeps every promise of the contract, on synthetic utterances.
+
+    Args:
+        name: of the channel.
+        seed: of its initial weights and of the utterances.
+    """
+
+    name: tyro.conf.Positional[str]
+    seed: int = 0
+
+    def run(self, console: Console) -> int:
+        """Say that all is kept, or what the first broken promise teaches.
+
+        What a channel itself raises is left to be seen whole: who wrote it needs the place.
+        """
+        errors = Console(stderr=True, soft_wrap=True)
+        try:
+            kind = channel_class(self.name)
+        except PluginError as error:
+            errors.print(f"[bold red]could not run:[/] {escape(str(error))}")
+            return COULD_NOT_RUN
+        except ValueError as error:
+            errors.print(f"[bold red]usage:[/] {escape(str(error))}")
+            return USAGE
+        try:
+            check_channel(kind, self.seed)
+        except ContractError as error:
+            console.print(f"[bold red]{self.name} breaks a promise:[/] {escape(str(error))}", soft_wrap=True)
+            return BROKEN_PROMISE
+        console.print(f"{self.name} keeps every promise", highlight=False)
+        return 0
+
+
+def channel_table() -> Table:
+    """One row a channel: name, modality, bits of the default settings, trainable, what it is."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for head in ("name", "modality"):
+        table.add_column(head, no_wrap=True)
+    table.add_column("bits", ratio=2)
+    table.add_column("trainable", no_wrap=True)
+    table.add_column("what it is", ratio=5)
+    for name in channel_names():
+        kind = channel_class(name)
+        cells = (name, kind.modality, price_of(kind), "yes" if kind.trainable else "no", first_line(kind))
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def price_of(kind: type[Channel]) -> str:
+    """The formula of a channel's bits, and the number where its default settings alone decide it."""
+    formula = kind.price or "see message_bits"
+    number = default_bits(kind)
+    if number is None or formula == number:
+        return formula
+    return f"{formula} = {number}"
+
+
+def default_bits(kind: type[Channel]) -> str | None:
+    """Bits of any message under default settings; None if they depend on it, or on the models' widths."""
+    wider = replace(ENDS, state_width=2 * ENDS.state_width, embedding_width=2 * ENDS.embedding_width)
+    try:
+        bits = {bits for ends in (ENDS, wider) for bits in _sampled_bits(kind(kind.Config(), ends))}
+    except Exception:  # a channel that needs true models has no price without them
+        return None
+    return f"{bits.pop():,.1f}".removesuffix(".0") if len(bits) == 1 else None
+
+
+def _sampled_bits(channel: Channel) -> list[float]:
+    channel.message_space.seed(0)
+    return [channel.message_bits(channel.message_space.sample()) for _ in range(NUM_SAMPLES)]
+
+
+def first_line(kind: type[Channel]) -> str:
+    """The first line of a class's own docstring."""
+    return (inspect.cleandoc(kind.__doc__) if kind.__doc__ else "").partition("\n")[0]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `python -m channels`."""
+    commands = (
+        Annotated[ListChannels, tyro.conf.subcommand("list")]
+        | Annotated[CheckChannel, tyro.conf.subcommand("check")]
+    )
+    given = sys.argv[1:] if arguments is None else arguments
+    command = tyro.cli(commands, args=given, description=__doc__, prog="channels")
+    code: int = command.run(Console())
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

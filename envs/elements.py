@@ -1,0 +1,17 @@
+"""The chemical elements: a world of real facts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envs.listed_world import ListedWorld
+from envs.world_file import read_world
+from envs.worlds import register_world
+
+ELEMENTS_FILE = Path(__file__).with_name("elements.jsonl")
+
+
+@register_world("elements")
+def elements_world() -> ListedWorld:
+    """The 118 chemical elements by atomic number; where its facts are from stands in docs/worlds.md."""
+    return read_world(ELEMENTS_FILE, "elements")

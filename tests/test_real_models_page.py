@@ -1,0 +1,105 @@
+"""docs/real_models.md: its commands are understood, and its estimates are what the formula gives."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tyro
+from scipy.stats import binom
+
+from agents.pocket_model import POCKET_FOLDER
+from agents.shapes import SHAPES
+from evaluation.gate1 import Gate1Config
+from evaluation.statistics import wilson
+from studies.memory_estimate import estimate
+from studies.shapes import ShapesConfig
+from training.run import parse
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs/real_models.md").read_text()
+GIB = 1 << 30
+
+
+def understood(config: type) -> Callable[[list[str]], object]:
+    return lambda arguments: tyro.cli(config, args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+
+
+PARSERS: dict[str, Callable[[list[str]], object]] = {
+    "training.run": parse,
+    "evaluation.gate1": understood(Gate1Config),
+    "studies.shapes": understood(ShapesConfig),
+}
+LINES = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+COMMANDS = [line for line in LINES if line.startswith("python ")]
+
+
+def test_the_page_has_its_commands() -> None:
+    assert len(COMMANDS) >= 10
+    assert all(line.startswith(("python -m ", "make ", "hf download ", ". .venv/")) for line in LINES)
+    targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"\bmake ([a-z0-9-]+)(?=`|\n)", PAGE)) <= set(targets)
+    assert {"install", "shapes"} <= set(targets)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_understood(command: str) -> None:
+    _, _, module, *arguments = shlex.split(command)
+    PARSERS[module](arguments)
+
+
+def test_what_a_command_names_is_what_the_one_before_made() -> None:
+    """A checkpoint that is judged is the folder of a training on the page, with the same model."""
+    trained = {
+        words[words.index("--folder") + 1]: words[words.index("--model") + 1]
+        for words in map(shlex.split, COMMANDS)
+        if "training.run" in words and "--model" in words
+    }
+    for words in map(shlex.split, COMMANDS):
+        if "--checkpoint" in words:
+            model = words[words.index("--model") + 1]
+            assert trained[words[words.index("--checkpoint") + 1]] == model
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_estimates_are_those_of_the_formula(name: str) -> None:
+    estimates = [estimate(SHAPES[name], contexts=contexts) for contexts in (8, 16, 32, 64)]
+    figures = [f"{each.total / GIB:.1f}" for each in estimates] + [f"{estimates[0].weights / GIB:.1f}"]
+    assert f"| {name} | {' | '.join(figures)} |" in PAGE
+
+
+def test_the_arithmetic_of_the_gate_is_right() -> None:
+    assert wilson(138, 400).ci_low >= 0.30 > wilson(137, 400).ci_low
+    assert round(binom(400, 0.40).sf(137), 2) == 0.99
+    assert "16.2 to 24.0%" in PAGE
+    assert [round(100 * binom(400, 0.2).ppf(q) / 400, 1) for q in (0.025, 0.975)] == [16.2, 24.0]
+    outside = binom(400, 0.2).cdf(55) + binom(400, 0.2).sf(104)
+    assert 1 / outside == pytest.approx(450, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "was not found as a folder, nor on the hub (is there a connection?)",
+        "which mixes in linear attention",
+        "a mixture of experts",
+        "which is no Qwen",
+        "has layers with sliding-window attention",
+        "scales its positions by",
+        "is quantised",
+        "is an adapter",
+        "has no chat template",
+        "thinks before it answers",
+        "does not have one distinct token for each label A to Z",
+    ],
+)
+def test_the_messages_are_those_that_are_said(words: str) -> None:
+    said = "".join(
+        (ROOT / f"agents/{name}.py").read_text() for name in ("model_files", "language_model", "receiver")
+    )
+    assert words in PAGE
+    assert words in said
+    assert (POCKET_FOLDER / "chat_template.jinja").is_file(), "which the page advises to copy"
