@@ -1,0 +1,100 @@
+"""What a benchmark found, as JSON: tables, goals beside what was measured, and points of pictures."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from rich.console import Console
+from rich.table import Table as Shown
+
+from evaluation.files import write_whole
+
+FOLDER = Path("docs/performance")
+Cell = str | int | float | None
+
+
+class Goal(NamedTuple):
+    """What was asked for before anything was measured."""
+
+    what: str
+    sense: Literal["<=", ">="]
+    bound: float
+    measured: float | None  # None where it could not be measured
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the measurement keeps the bound; None where there is none."""
+        if self.measured is None:
+            return None
+        return self.measured <= self.bound if self.sense == "<=" else self.measured >= self.bound
+
+
+class Table(NamedTuple):
+    """Rows under columns, as the page will show them."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+class Record(NamedTuple):
+    """What one script found."""
+
+    question: str
+    machine: dict[str, Any]
+    settings: dict[str, Any]  # repeats, seeds, n, sizes
+    tables: Sequence[Table]
+    goals: Sequence[Goal] = ()
+    points: dict[str, Any] = {}  # noqa: RUF012 - never written to; what pictures are drawn from
+
+    def as_json(self, command: str) -> dict[str, Any]:
+        """All of it, with the command that makes it."""
+        return {
+            "question": self.question,
+            "command": command,
+            "machine": self.machine,
+            "settings": self.settings,
+            "tables": [table._asdict() for table in self.tables],
+            "goals": [goal._asdict() | {"met": goal.met} for goal in self.goals],
+            "points": self.points,
+        }
+
+
+def keep(name: str, record: Record, folder: Path = FOLDER) -> Path:
+    """Write a record to NAME.json and show it; returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
+    path = folder / f"{name}.json"
+    write_whole(path, (json.dumps(record.as_json(command), indent=1) + "\n").encode())
+    show(record, Console())
+    return path
+
+
+def show(record: Record, console: Console) -> None:
+    """The tables and goals, for the terminal."""
+    for table in record.tables:
+        shown = Shown(title=table.title, title_justify="left")
+        for number, column in enumerate(table.columns):
+            shown.add_column(column, justify="left" if number == 0 else "right")
+        for row in table.rows:
+            shown.add_row(*map(spell, row))
+        console.print(shown)
+    for goal in record.goals:
+        said = {True: "[green]met[/]", False: "[red]missed[/]", None: "not measured"}[goal.met]
+        console.print(f"{goal.what}: {spell(goal.measured)} ({goal.sense} {spell(goal.bound)}), {said}")
+
+
+def spell(value: Cell) -> str:
+    """A cell: three digits that count, no exponents, a dash for what was not measured."""
+    if value is None:
+        return "–"
+    if isinstance(value, str | int):
+        return str(value)
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
