@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import transformers
 
 from evaluation.stopwatch import timed
 
@@ -82,7 +82,7 @@ def machine(threads: int, device: torch.device | None = None) -> dict[str, Any]:
         "threads": threads,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        "transformers": version("transformers"),
     }
     if device is not None and device.type == "cuda":
         found["card"] = torch.cuda.get_device_name(device)
