@@ -2,7 +2,8 @@
 
 Its prompt is rendered by the model's own chat template and cut at the slot. What stands before
 the slot depends on neither message nor channel, so it is read once, without gradient, into a
-KV cache; only the slot and the few tokens after it are run for each reception.
+KV cache; only the slot and the few tokens after it are run for each reception, side by side for
+all receptions of one context.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from transformers import DynamicCache
 from agents.grafting import Layer, extend, grafted
 from agents.language_model import FrozenLM
 from agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, slot_text
+from agents.reading import positions_of
+from agents.side_by_side import lay_out, messages_per_context
 from channels.base import Graft, Memory, Prefix, Reception
+from channels.reception import num_receptions
 
 
 class Context(NamedTuple):
@@ -88,35 +92,43 @@ class Receiver:
         if not cached:
             return Context((), ids, mask, sizes.pop())
         cache = DynamicCache(config=self.lm.model.config)
-        self._backbone(inputs_embeds=self.embed_ids(ids), mask=mask, past=0, cache=cache)
+        self._backbone(self.embed_ids(ids), mask.long(), positions_of(mask), cache)
         layers = tuple((layer.keys, layer.values) for layer in cache.layers)
         return Context(layers, ids, mask, sizes.pop())
 
     def choose(self, context: Context, reception: Reception) -> Float[Tensor, "B N"]:
         """Log-odds of the N candidates, float32, with gradient to the reception.
 
+        Args:
+            context: what G receivers have read.
+            reception: of B = G * M messages, M in a row for each context.
+
         Raises:
-            ValueError: if a prefix has another width than the model, or all of it is too long.
+            ValueError: if a prefix has another width than the model, all of it is too long, or some contexts
+                would get more messages than others.
         """
         return self.label_logits(self.listen(context, reception), context.num_candidates)
 
     def listen(self, context: Context, reception: Reception) -> Float[Tensor, "B D"]:
-        """The final state in which the answer is given, with gradient to the reception."""
+        """The final states in which the answers are given, with gradient to the reception; see `choose`."""
+        each = messages_per_context(len(context.mask), num_receptions(reception))
         if not context.layers or (isinstance(reception, Prefix) and reception.at_start):
             # what was read without the prefix is of no use: it could not look at what stands before it
-            return self._listen_anew(context.ids, context.mask, reception)
+            whole = context.repeat(each)
+            return self._listen_anew(whole.ids, whole.mask, reception)
         if isinstance(reception, Memory):
-            return self.listen(self._remember(context, reception), self._nothing(len(reception.keys)))
+            return self.listen(self._remember(context.repeat(each), reception), self._nothing(reception))
         if isinstance(reception, Graft):
             with grafted(self.lm.model.model, reception):
-                return self.listen(context, self._nothing(len(reception.states)))
+                return self.listen(context.repeat(each), self._nothing(reception))
         slot = self.fill(reception)
         tail = self._embed_tail(len(slot.vectors))
-        mask = torch.cat([context.mask, slot.mask, _all_of(tail)], dim=1)
+        vectors = torch.cat([slot.vectors, tail], dim=1)
+        self._check_length(context.mask.shape[1] + vectors.shape[1])
+        row = lay_out(context.mask, vectors, torch.cat([slot.mask, _all_of(tail)], dim=1))
         cache = DynamicCache(ddp_cache_data=context.layers, config=self.lm.model.config)
-        inputs = torch.cat([slot.vectors, tail], dim=1)
-        hidden = self._backbone(inputs_embeds=inputs, mask=mask, past=context.mask.shape[1], cache=cache)
-        return hidden[:, -1]
+        hidden = self._backbone(*row, cache)
+        return hidden.reshape(len(vectors), vectors.shape[1], -1)[:, -1]
 
     def _remember(self, context: Context, memory: Memory) -> Context:
         """The context with entries behind it in every layer's cache, as if they had been read."""
@@ -129,9 +141,9 @@ class Receiver:
             context.num_candidates,
         )
 
-    def _nothing(self, batch: int) -> Prefix:
-        """An empty slot."""
-        return Prefix(torch.zeros(batch, 0, self.lm.width, device=self.lm.device))
+    def _nothing(self, reception: Reception) -> Prefix:
+        """Empty slots, for as many messages."""
+        return Prefix(torch.zeros(num_receptions(reception), 0, self.lm.width, device=self.lm.device))
 
     def label_logits(self, hidden: Float[Tensor, "B D"], num_candidates: int) -> Float[Tensor, "B N"]:
         """Log-odds of the first N labels, float32."""
@@ -160,7 +172,7 @@ class Receiver:
         """The same in one full pass, with a prefix where it belongs: in the slot or at the start."""
         if isinstance(reception, Graft):
             with grafted(self.lm.model.model, reception):
-                return self._listen_anew(ids, mask, self._nothing(len(reception.states)))
+                return self._listen_anew(ids, mask, self._nothing(reception))
         slot = self.fill(reception)
         tail = self._embed_tail(len(slot.vectors))
         parts = [(self.embed_ids(ids), mask), (slot.vectors, slot.mask)]
@@ -168,7 +180,8 @@ class Receiver:
             parts.reverse()  # padding between prefix and prompt is masked, and takes no position
         vectors, masks = zip(*parts, (tail, _all_of(tail)), strict=True)
         inputs, mask = torch.cat(vectors, dim=1), torch.cat(masks, dim=1)
-        return self._backbone(inputs_embeds=inputs, mask=mask, past=0, cache=None)[:, -1]
+        self._check_length(mask.shape[1])
+        return self._backbone(inputs, mask.long(), positions_of(mask), cache=None)[:, -1]
 
     def message_tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids with which text messages fill the slot; control tokens in them are plain text."""
@@ -215,19 +228,20 @@ class Receiver:
         tail = torch.tensor(self._tail, device=self.lm.device)
         return self.embed_ids(tail.expand(batch, -1))
 
-    def _backbone(
-        self, inputs_embeds: Tensor, mask: Tensor, past: int, cache: DynamicCache | None
-    ) -> Float[Tensor, "B T D"]:
-        """Final hidden states of new positions; positions count only what the mask keeps."""
-        if mask.shape[1] > self.lm.max_length:
+    def _check_length(self, length: int) -> None:
+        if length > self.lm.max_length:
             raise ValueError(
-                f"candidates, message and answer take {mask.shape[1]} tokens, more than the "
+                f"candidates, message and answer take {length} tokens, more than the "
                 f"{self.lm.max_length} of model {self.lm.name!r}"
             )
-        positions = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, past:]
+
+    def _backbone(
+        self, vectors: Tensor, mask: Tensor, positions: Int[Tensor, "B T"], cache: DynamicCache | None
+    ) -> Float[Tensor, "B T D"]:
+        """Final hidden states of new positions; the mask is (B, past + T), or (B, 1, T, past + T) to be added."""
         hidden: Tensor = self.lm.model.model(
-            inputs_embeds=inputs_embeds,
-            attention_mask=mask.long(),
+            inputs_embeds=vectors,
+            attention_mask=mask,
             position_ids=positions,
             past_key_values=cache,
             use_cache=cache is not None,

@@ -72,6 +72,12 @@ class Memory(NamedTuple):
 Reception = Words | Prefix | Graft | Memory
 
 
+def num_receptions(reception: Reception) -> int:
+    """B, how many receivers it is for."""
+    first: Sequence[str] | Tensor = reception[0]
+    return len(first)
+
+
 def num_positions(reception: Prefix | Graft | Memory) -> Int[Tensor, " B"]:
     """Positions of each receiver's input that it takes; none for a state that is grafted."""
     if isinstance(reception, Graft):

@@ -76,7 +76,7 @@ class Step(Said):
 
     Args:
         receiver: who listens.
-        context: what it has read, (B,).
+        context: what it has read, (G,).
         null: the channel's content-free prefix.
         targets: the right candidates' places, 0 to N - 1.
         per_context: M.
@@ -141,7 +141,7 @@ class Step(Said):
     def crossed_logits(self, rows: Int[Tensor, " S"]) -> Float[Tensor, "S S N"]:
         """Log-odds in context i under message j, for S of the rows."""
         size = len(rows)
-        contexts = self.context.take(rows.repeat_interleave(size))
+        contexts = self.context.take(rows // self.per_context)
         messages = self.relay.reception.take(rows.repeat(size))
         return self.receiver.choose(contexts, messages).reshape(size, size, -1)
 

@@ -167,7 +167,7 @@ class Trainer:
         return Step(
             **self._say(batch.referents, batch),
             receiver=self.pair.receiver,
-            context=context.repeat(config.messages_per_context),
+            context=context,
             null=self.channel.null_reception(len(batch.referents)),
             targets=torch.from_numpy(batch.targets.ravel()).to(self.pair.device),
             per_context=config.messages_per_context,

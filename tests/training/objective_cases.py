@@ -29,7 +29,7 @@ class Telephone(Receiver):
             messages = torch.tensor([int(text) for text in reception.texts])
         else:
             messages = reception.vectors[:, 0, 0].round().long()
-        contexts = context.ids[:, 0]
+        contexts = context.ids[:, 0].repeat_interleave(len(messages) // len(context.ids))
         self.calls.append(list(zip(contexts.tolist(), messages.tolist(), strict=True)))
         self.with_gradient.append(torch.is_grad_enabled())
         return self.table[contexts, messages]
@@ -86,7 +86,7 @@ def make_step(logits, targets, per_context=1, policy=None, label_ids=None, **set
         referents=said.referents,
         tokens=said.tokens,
         receiver=Telephone(logits, label_ids),
-        context=contexts(num // per_context, len(label_ids)).repeat(per_context),
+        context=contexts(num // per_context, len(label_ids)),
         null=numbered([NULL] * num, prefix.at_start),
         targets=torch.tensor(targets),
         per_context=per_context,
