@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 from agents.grafting import rotate
@@ -23,16 +25,32 @@ def positions_of(mask: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:
 def layer_states(
     lm: FrozenLM, ids: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"], layer: int
 ) -> Float[Tensor, "B T D"]:
-    """Hidden states of a layer; 0 is the embeddings, the last one after its norm."""
-    states: Tensor = lm.model(
-        input_ids=ids,
-        attention_mask=mask.long(),
-        position_ids=positions_of(mask),
-        output_hidden_states=True,
-        use_cache=False,
-        logits_to_keep=1,
-    ).hidden_states[layer]
-    return states
+    """Hidden states of a layer; 0 is the embeddings, the last one after its norm. No layer above it is run."""
+    if layer == 0:
+        return lm.embed(ids)
+    backbone = lm.model.model
+    seen: list[Tensor] = []
+    hook = backbone.layers[layer - 1].register_forward_hook(lambda *call: seen.append(call[-1]))
+    try:
+        with _up_to(backbone, layer):
+            last: Tensor = backbone(
+                input_ids=ids, attention_mask=mask.long(), position_ids=positions_of(mask), use_cache=False
+            ).last_hidden_state
+    finally:
+        hook.remove()
+    return (last if layer == lm.num_layers else seen[0]).to(lm.device)
+
+
+@contextmanager
+def _up_to(backbone: nn.Module, layer: int) -> Iterator[None]:
+    """While it lasts, the backbone has so many layers."""
+    config: Any = backbone.config
+    every = config.num_hidden_layers
+    config.num_hidden_layers = layer
+    try:
+        yield
+    finally:
+        config.num_hidden_layers = every
 
 
 def cache_rows(lm: FrozenLM, ids: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T F"]:
