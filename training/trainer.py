@@ -6,7 +6,7 @@ import json
 import math
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch.optim import AdamW
 
 from agents.command_line import RunError
 from agents.pair import Pair, Seen
+from agents.receiver import Context
 from channels.base import Channel, Words
 from channels.checkpoint import save_channel
 from envs.episode import EpisodeConfig, EpisodeSampler
@@ -31,6 +32,13 @@ from training.token_targets import TokenTargets
 from training.validation import Validation, observe
 
 LOG_EVERY = 10
+
+
+class Dealt(NamedTuple):
+    """Episodes of one step, and what the receiver has read of them."""
+
+    batch: Batch
+    context: Context
 
 
 class Trainer:
@@ -131,7 +139,14 @@ class Trainer:
         for group in self.prepared.param_groups:
             group["lr"] = self.learning_rate()
         aligning = self.step_number < self.config.alignment_steps
-        batch = self.say() if aligning else self.play()
+        return self.learn(self.say() if aligning else self.play())
+
+    def learn(self, batch: Said | Step) -> dict[str, Any]:
+        """The rest of a step: losses, gradient, optimiser.
+
+        Raises:
+            RunError: if the loss is not finite.
+        """
         loss, terms = evaluate_objectives(batch, self.heads, self.config.objectives)
         if not torch.isfinite(loss):
             raise RunError(
@@ -159,11 +174,16 @@ class Trainer:
         rows = self.rng.choice(len(everyone), min(self.config.alignment_batch, len(everyone)), replace=False)
         return Said(**self._say(everyone[rows]))
 
-    def play(self) -> Step:
-        """Draw episodes, let each context be played with several of its candidates as targets."""
-        config = self.config
-        batch = self.episodes.draw(config.batch_size, self.step_number - config.alignment_steps, self.rng)
-        context = self.pair.read(list(batch.candidates), cached=not self.channel.at_start)
+    def deal(self) -> Dealt:
+        """Draw episodes, and let the receiver read them."""
+        batch = self.episodes.draw(
+            self.config.batch_size, self.step_number - self.config.alignment_steps, self.rng
+        )
+        return Dealt(batch, self.pair.read(list(batch.candidates), cached=not self.channel.at_start))
+
+    def play(self, dealt: Dealt | None = None) -> Step:
+        """Each context, by default one freshly dealt, is played with several of its candidates as targets."""
+        config, (batch, context) = self.config, dealt or self.deal()
         return Step(
             **self._say(batch.referents, batch),
             receiver=self.pair.receiver,
