@@ -44,13 +44,14 @@ def receiver_flops(pair: Pair, channel: Channel, episodes: Sequence[Episode]) ->
     """
     if not episodes:
         raise ValueError("episodes must be at least 1, got 0")
+    candidates, targets = [e.candidates for e in episodes], [e.target for e in episodes]
+    referents = np.stack([episode.referent for episode in episodes])
+    messages = channel.send(pair.speak(channel, referents, Seen(candidates, targets)))
     total = 0
-    for episode in episodes:
-        seen = Seen([episode.candidates], [episode.target])
-        utterance = pair.speak(channel, episode.referent[None], seen)
-        reception = channel.receive(channel.send(utterance))
+    for shown, message in zip(candidates, messages, strict=True):
+        reception = channel.receive([message])
         with _counter() as counter:
-            context = pair.read([episode.candidates], cached=not channel.at_start)
+            context = pair.read([shown], cached=not channel.at_start)
             pair.receiver.choose(context, reception)
         total += counter.get_total_flops()
     return total / len(episodes)

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import torch
 import tyro
+from gymnasium.spaces import MultiDiscrete
 from rich.console import Console
 
 from agents.command_line import RunError, exit_with, parse_arguments
@@ -227,12 +228,14 @@ def examine(
         if not channel.judged or channel.sees_scene:  # what speaks about episodes has no word for referents
             continue
         diagnostics[name] = diagnose(pair, channel, referents)
+        if not trained or not isinstance(channel.message_space, MultiDiscrete):
+            continue
         spoken = speak_of(pair, channel, referents)
-        if trained and spoken.codes is not None:
-            file = diagnostics[name]["atlas"] = atlas_file(name)
-            panels = panels_of(spoken.codes, referents, pair.world, spoken.codes_per_slot)
-            title = f"{name}: what its codes stand for"
-            pictures[file] = draw_atlas(panels, spoken.codebook_size, title)
+        assert spoken.codes is not None, "a message of a MultiDiscrete is codes"
+        file = diagnostics[name]["atlas"] = atlas_file(name)
+        panels = panels_of(spoken.codes, referents, pair.world, spoken.codes_per_slot)
+        title = f"{name}: what its codes stand for"
+        pictures[file] = draw_atlas(panels, spoken.codebook_size, title)
     return diagnostics, pictures
 
 
