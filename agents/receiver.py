@@ -71,7 +71,7 @@ class Receiver:
         if any(len(row) != 1 for row in ids) or len({row[0] for row in ids}) != len(LABELS):
             raise ValueError(f"model {lm.name!r} does not have one distinct token for each label A to Z")
         self.label_ids = torch.tensor([row[0] for row in ids], device=lm.device)
-        self._tail = lm.encode(cut_at_slot(lm.render(SLOT)).after)
+        self.tail = lm.encode(cut_at_slot(lm.render(SLOT)).after)  # tokens between the slot and the answer
 
     @torch.no_grad()
     def read(self, candidates: Sequence[Sequence[str]], cached: bool = True) -> Context:
@@ -88,13 +88,21 @@ class Receiver:
         sizes = {len(descriptions) for descriptions in candidates}
         if len(sizes) != 1:
             raise ValueError(f"all receivers must see equally many candidates, got {sorted(sizes)}")
-        ids, mask = self.lm.left_pad([self._before(descriptions) for descriptions in candidates])
+        prompts = [self._before(descriptions) for descriptions in candidates]
+        return self.read_tokens(prompts, sizes.pop(), cached)
+
+    @torch.no_grad()
+    def read_tokens(
+        self, prompts: Sequence[list[int]], num_candidates: int, cached: bool = True
+    ) -> Context:
+        """Read B prompts up to the slot, as token ids; `cached` is as in `read`."""
+        ids, mask = self.lm.left_pad(prompts)
         if not cached:
-            return Context((), ids, mask, sizes.pop())
+            return Context((), ids, mask, num_candidates)
         cache = DynamicCache(config=self.lm.model.config)
         self._backbone(self.embed_ids(ids), mask.long(), positions_of(mask), cache)
         layers = tuple((layer.keys, layer.values) for layer in cache.layers)
-        return Context(layers, ids, mask, sizes.pop())
+        return Context(layers, ids, mask, num_candidates)
 
     def choose(self, context: Context, reception: Reception) -> Float[Tensor, "B N"]:
         """Log-odds of the N candidates, float32, with gradient to the reception.
@@ -225,7 +233,7 @@ class Receiver:
         return self.lm.encode(cut_at_slot(self.lm.render(receiver_prompt(descriptions))).before)
 
     def _embed_tail(self, batch: int) -> Float[Tensor, "B S E"]:
-        tail = torch.tensor(self._tail, device=self.lm.device)
+        tail = torch.tensor(self.tail, device=self.lm.device)
         return self.embed_ids(tail.expand(batch, -1))
 
     def _check_length(self, length: int) -> None:

@@ -34,7 +34,10 @@ def listen(model: Any, layers: tuple[Layer, ...], vectors: Tensor, mask: Tensor,
         vectors = vectors + attended
         inner = _norm(vectors, layer.post_attention_layernorm)
         mlp = layer.mlp
-        gate, up = functional.linear(inner, mlp.gate_proj.weight), functional.linear(inner, mlp.up_proj.weight)
+        gate, up = (
+            functional.linear(inner, mlp.gate_proj.weight),
+            functional.linear(inner, mlp.up_proj.weight),
+        )
         vectors = vectors + functional.linear(functional.silu(gate) * up, mlp.down_proj.weight)
     return functional.rms_norm(vectors, (width,), body.norm.weight, body.norm.variance_epsilon)
 
@@ -50,7 +53,10 @@ def read(model: Any, vectors: Tensor, positions: Tensor) -> tuple[Layer, ...]:
         kept.append(both)
         vectors = vectors + attended
         inner, mlp = _norm(vectors, layer.post_attention_layernorm), layer.mlp
-        gate, up = functional.linear(inner, mlp.gate_proj.weight), functional.linear(inner, mlp.up_proj.weight)
+        gate, up = (
+            functional.linear(inner, mlp.gate_proj.weight),
+            functional.linear(inner, mlp.up_proj.weight),
+        )
         vectors = vectors + functional.linear(functional.silu(gate) * up, mlp.down_proj.weight)
     return tuple(kept)
 
@@ -72,7 +78,12 @@ def attend(
     if known is not None:
         keys, values = torch.cat([known[0], keys], dim=2), torch.cat([known[1], values], dim=2)
     attended = functional.scaled_dot_product_attention(
-        queries, keys, values, attn_mask=mask, is_causal=mask is None, enable_gqa=queries.shape[1] != keys.shape[1]
+        queries,
+        keys,
+        values,
+        attn_mask=mask,
+        is_causal=mask is None,
+        enable_gqa=queries.shape[1] != keys.shape[1],
     )
     return functional.linear(attended.transpose(1, 2).reshape(batch, length, -1), part.o_proj.weight), new
 

@@ -40,7 +40,7 @@ def by_hand(lm, new, all_positions):
 
 def lengths(pair, episode):
     described = [pair.world.describe(candidate) for candidate in episode.candidates]
-    return pair.receiver.read([described]).ids.shape[1], len(pair.receiver._tail)
+    return pair.receiver.read([described]).ids.shape[1], len(pair.receiver.tail)
 
 
 def test_flops_are_those_of_the_architecture(tiny_pair, small_world):

@@ -1,0 +1,201 @@
+"""How much faster is a training step than what one would write without Parley?
+
+    python -m benchmarks.alternatives
+
+Against the ordinary batched soft-prompt loop over context length and further messages, beside the
+bound that the arithmetic sets; and against the failed experiment's loop, sample by sample.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from agents.command_line import ExitCode, exit_with, parse_arguments
+from agents.language_model import FrozenLM
+from agents.pair import find_device
+from agents.shapes import random_lm
+from benchmarks.one_by_one import against_one_by_one
+from benchmarks.operations import count_operations
+from benchmarks.record import Goal, Record, Table, keep
+from benchmarks.timing import REPEATS, alternate, machine, ratio, spread
+from benchmarks.training_loops import Task, batched_step, make_task, parley_step
+
+SHARE_OF_BOUND = 0.85
+LARGE = "qwen2.5-0.5b"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlternativesConfig:
+    """What is compared.
+
+    Args:
+        tokens: context lengths up to the slot, for the pocket.
+        further: M, messages beyond the right one, for the pocket.
+        large_tokens: context lengths for the shape of Qwen2.5-0.5B; none leaves it out.
+        large_further: M for it.
+        contexts: a step, for contexts of up to 128 tokens; fewer for longer ones.
+        repeats: alternating repeats of everything, at least 5.
+        threads: CPU threads.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+    """
+
+    tokens: tuple[int, ...] = (53, 64, 128, 256, 512, 1024, 2048)
+    further: tuple[int, ...] = (0, 1, 2, 4, 8, 16)
+    large_tokens: tuple[int, ...] = (53, 512)
+    large_further: tuple[int, ...] = (2,)
+    contexts: int = 16
+    repeats: int = REPEATS
+    threads: int = 1
+    device: str = "cpu"
+
+
+def measure(config: AlternativesConfig, console: Console) -> Record:
+    """Everything, on one machine in one run."""
+    device = find_device(config.device)
+    torch.set_num_threads(config.threads)
+    pocket = FrozenLM("pocket", device=device)
+    slow = against_one_by_one("pocket", pocket, {(32, 5): 8, (8, 1): 8}, config.repeats, console)
+    # its positions are rotary, so that a longer context costs what it costs, whatever it then understands
+    pocket.model.config.max_position_embeddings = max(1 << 15, *config.tokens)
+    rows = _grid("pocket", pocket, config.tokens, config.further, config, console)
+    if config.large_tokens:
+        large = random_lm(LARGE, device=device, dtype=pocket.dtype)
+        rows += _grid(LARGE, large, config.large_tokens, config.large_further, config, console)
+        slow += against_one_by_one(LARGE, large, {(4, 5): 1, (8, 1): 1}, config.repeats, console)
+    return Record(
+        question="How much faster is a training step than what one would write without Parley?",
+        machine=machine(config.threads, device),
+        settings={"repeats": config.repeats, "contexts": config.contexts, "seed": 0},
+        tables=[_table(rows), _slow_table(slow)],
+        goals=[*_goals(rows), *_slow_goals(slow)],
+        points={"grid": rows, "one_by_one": slow},
+    )
+
+
+def _grid(
+    name: str,
+    lm: FrozenLM,
+    tokens: Sequence[int],
+    further: Sequence[int],
+    config: AlternativesConfig,
+    console: Console,
+) -> list[dict[str, Any]]:
+    rows = []
+    for length in tokens:
+        for others in further:
+            with console.status(f"{name}, {length} tokens, {others} further messages"):
+                contexts = max(1, min(config.contexts, 2048 // length, 68 // (1 + others)))
+                if name == LARGE:
+                    contexts = max(1, min(contexts, 256 // length))
+                task = make_task(lm, contexts=contexts, tokens=length, further=others)
+                rows.append({"model": name} | _compare(task, config.repeats))
+            console.print({key: _short(value) for key, value in rows[-1].items()}, soft_wrap=True)
+    return rows
+
+
+def _compare(task: Task, repeats: int) -> dict[str, Any]:
+    """Both loops in turns, and the operations of both."""
+    seconds = alternate(
+        {"parley": lambda: parley_step(task), "batched": lambda: batched_step(task)},
+        repeats=repeats,
+        device=task.receiver.lm.device,
+    )
+    bound = count_operations(lambda: batched_step(task)) / count_operations(lambda: parley_step(task))
+    gain, (low, high) = (
+        ratio(seconds["batched"], seconds["parley"]),
+        spread(seconds["batched"], seconds["parley"]),
+    )
+    step = statistics.median(seconds["parley"])
+    return {
+        "tokens": task.prompts.shape[1],
+        "further": task.per_context - 1,
+        "contexts": len(task.prompts),
+        "gain": gain,
+        "low": low,
+        "high": high,
+        "bound": bound,
+        "share": gain / bound,
+        "step_seconds": step,
+    }
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    return Table(
+        "Against the batched soft-prompt loop",
+        ("model", "context tokens", "further messages M", "contexts", "times faster", "lowest", "highest",
+         "bound", "share of bound"),
+        [
+            (r["model"], r["tokens"], r["further"], r["contexts"], r["gain"], r["low"], r["high"], r["bound"],
+             f"{r['share']:.0%}")
+            for r in rows
+        ],
+    )  # fmt: skip
+
+
+def _goals(rows: Sequence[dict[str, Any]]) -> list[Goal]:
+    """Three passes are those of the failed recipe: right, shuffled, null."""
+    goals = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        own = [row for row in rows if row["model"] == model]
+        shares = [row["share"] for row in own]
+        goals.append(
+            Goal(f"{model}: median share of the bound", ">=", SHARE_OF_BOUND, statistics.median(shares))
+        )
+        goals.append(Goal(f"{model}: smallest share of the bound", ">=", SHARE_OF_BOUND, min(shares)))
+        three = {row["tokens"]: row["gain"] for row in own if row["further"] == 2}
+        if 53 in three:
+            goals.append(
+                Goal(f"{model}: three messages a context of 53 tokens, times faster", ">=", 3, three[53])
+            )
+        if 512 in three:
+            goals.append(
+                Goal(f"{model}: three messages a context of 512 tokens, times faster", ">=", 5, three[512])
+            )
+    return goals
+
+
+def _slow_table(rows: Sequence[dict[str, Any]]) -> Table:
+    return Table(
+        "Against the failed experiment's loop, sample by sample",
+        ("model", "contexts x messages of a step", "episodes/s, Parley", "episodes/s, sample by sample",
+         "times faster", "lowest", "highest"),
+        [
+            (r["model"], f"{r['contexts']} x {r['messages']}", r["parley"], r["one_by_one"], r["gain"],
+             r["low"], r["high"])
+            for r in rows
+        ],
+    )  # fmt: skip
+
+
+def _slow_goals(rows: Sequence[dict[str, Any]]) -> list[Goal]:
+    return [
+        Goal(
+            f"{r['model']}, {r['contexts']} x {r['messages']}: times faster than sample by sample",
+            ">=",
+            30,
+            r["gain"],
+        )
+        for r in rows
+    ]
+
+
+def _short(value: Any) -> Any:
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def main() -> int:
+    """Entry point of `python -m benchmarks.alternatives`."""
+    config = parse_arguments(AlternativesConfig, sys.argv[1:], __doc__, "benchmarks.alternatives")
+    keep("alternatives", measure(config, Console()))
+    return ExitCode.PASS
+
+
+if __name__ == "__main__":
+    exit_with(main)
