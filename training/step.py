@@ -77,7 +77,7 @@ class Step(Said):
     Args:
         receiver: who listens.
         context: what it has read, (G,).
-        null: the channel's content-free prefix.
+        null: the channel's content-free prefix, (G,).
         targets: the right candidates' places, 0 to N - 1.
         per_context: M.
         among: whether the target's label is to be likely among the candidates' `labels` alone, or among
@@ -128,9 +128,13 @@ class Step(Said):
 
     @cached_property
     def heard_null(self) -> Float[Tensor, "B D"]:
-        """The answering states under the content-free prefix; nothing to learn from: without gradient."""
+        """The answering states under the content-free prefix; nothing to learn from: without gradient.
+
+        Nothing tells the messages of one context apart here, so each context hears it once.
+        """
         with torch.no_grad():
-            return self.receiver.listen(self.context, self.null)
+            heard = self.receiver.listen(self.context, self.null)
+        return heard.repeat_interleave(len(self.targets) // len(heard), dim=0)
 
     @cached_property
     def text_logits(self) -> Float[Tensor, "B N"]:

@@ -68,7 +68,10 @@ class Trainer:
                 f"about referents alone, got {config.alignment_steps}"
             )
         self.config, self.pair, self.folder = config, pair, folder
-        self.accelerator = Accelerator(cpu=pair.device.type == "cpu", mixed_precision="no")
+        # the codec goes where the receiver is, which accelerate would take to be the first card
+        self.accelerator = Accelerator(
+            cpu=pair.device.type == "cpu", mixed_precision="no", device_placement=False
+        )
         self.channel = channel.to(pair.device).train()
         wanted = [name for name, weight in config.objectives.weights.items() if weight]
         self.heads = Heads(channel, pair.world.num_values.tolist(), wanted).to(pair.device)
@@ -188,7 +191,7 @@ class Trainer:
             **self._say(batch.referents, batch),
             receiver=self.pair.receiver,
             context=context,
-            null=self.channel.null_reception(len(batch.referents)),
+            null=self.channel.null_reception(len(batch.candidates)),
             targets=torch.from_numpy(batch.targets.ravel()).to(self.pair.device),
             per_context=config.messages_per_context,
             among=config.objectives.among,

@@ -1,0 +1,246 @@
+"""How near is a training step to the least that must be computed?
+
+    python -m benchmarks.floor
+
+The trainer's step against bare PyTorch that does only the arithmetic, and the whole loop, with its
+episodes, log and progress, against the sum of its steps.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+from torch.nn import functional
+
+from agents.command_line import ExitCode, exit_with, parse_arguments
+from agents.pair import ModelConfig, Pair, find_device
+from agents.receiver import Receiver
+from agents.shapes import random_lm
+from agents.side_by_side import lay_out
+from benchmarks import bare_receiver
+from benchmarks.record import Goal, Record, Table, keep
+from benchmarks.timing import REPEATS, alternate, machine, ratio, spread
+from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
+from envs.world import World, objects_world
+from studies.shape_costs import PromptedSender
+from training.config import TrainConfig
+from training.objectives import COSINE_TEMPERATURE
+from training.trainer import Dealt, Trainer
+
+STEP_BOUND, LOOP_BOUND = 1.15, 1.10
+LARGE = "qwen2.5-0.5b"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloorConfig:
+    """What is compared.
+
+    Args:
+        contexts: of a step of the pocket's, each with 5 messages.
+        large_contexts: of a step of the shape of Qwen2.5-0.5B; 0 leaves it out.
+        loop_steps: of the whole loop, in which the receiver plays.
+        repeats: alternating repeats, at least 5.
+        threads: CPU threads.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+    """
+
+    contexts: int = 32
+    large_contexts: int = 4
+    loop_steps: int = 20
+    repeats: int = REPEATS
+    threads: int = 1
+    device: str = "cpu"
+
+
+def measure(config: FloorConfig, console: Console) -> Record:
+    """Everything, on one machine in one run."""
+    device = find_device(config.device)
+    torch.set_num_threads(config.threads)
+    rows = []
+    with TemporaryDirectory() as folder:
+        trainer = _trainer("pocket", config.contexts, config.loop_steps, device, Path(folder))
+        rows.append({"model": "pocket"} | _compare(trainer, config.repeats, console))
+        loops = [_loop(trainer, config.loop_steps) for _ in range(config.repeats)]
+    if config.large_contexts:
+        with TemporaryDirectory() as folder:
+            trainer = _trainer(LARGE, config.large_contexts, 1, device, Path(folder))
+            rows.append({"model": LARGE} | _compare(trainer, config.repeats, console))
+    shares = {name: statistics.median(loop[name] for loop in loops) for name in loops[0]}
+    return Record(
+        question="How near is a training step to the least that must be computed?",
+        machine=machine(config.threads, device),
+        settings={"repeats": config.repeats, "loop_steps": config.loop_steps, "seed": 0},
+        tables=[_table(rows), _loop_table(shares)],
+        goals=[
+            *(
+                Goal(f"{r['model']}: step over floor, contexts given", "<=", STEP_BOUND, r["given"])
+                for r in rows
+            ),
+            *(
+                Goal(f"{r['model']}: step over floor, reading included", "<=", STEP_BOUND, r["read"])
+                for r in rows
+            ),
+            Goal("pocket: whole loop over the sum of its steps", "<=", LOOP_BOUND, shares["loop over steps"]),
+        ],
+        points={"rows": rows, "loop": loops},
+    )
+
+
+def _trainer(name: str, contexts: int, steps: int, device: torch.device, folder: Path) -> Trainer:
+    """The default recipe behind its alignment, already quantised."""
+    world = objects_world() if name == "pocket" else _small_world()
+    if name == "pocket":
+        pair = Pair.load(ModelConfig(device=str(device), threads=torch.get_num_threads()), world)
+    else:
+        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        lm = random_lm(name, device=device, dtype=dtype)
+        pair = Pair(PromptedSender(lm, world), Receiver(lm), world)
+    config = TrainConfig(
+        steps=steps,
+        alignment_steps=0,
+        continuous_share=0,
+        batch_size=contexts,
+        validate_every=10**6,
+        validation_episodes=20,
+        folder=folder,
+    )
+    torch.manual_seed(0)
+    codes = min(64, len(world.referents("train")))
+    channel = VectorQuantizedChannel(VectorQuantizedConfig(codebook_size=codes), pair.ends)
+    trainer = Trainer(channel, pair, config, folder)
+    trainer.step()  # in which the codes are placed
+    return trainer
+
+
+def _small_world() -> World:
+    """Few referents: what the sender says of them is prepared once, and not timed."""
+    whole = objects_world()
+    return replace(whole, attributes=tuple(replace(a, values=a.values[:3]) for a in whole.attributes))
+
+
+def _compare(trainer: Trainer, repeats: int, console: Console) -> dict[str, Any]:
+    """The trainer's step and the floor in turns, on the same contexts."""
+    dealt = trainer.deal()
+    prompts = dealt.context.ids
+    assert bool(dealt.context.mask.all()), "the floor reads contexts of one length"
+    embedded = trainer.pair.receiver.embed_ids(prompts)
+    places = torch.arange(prompts.shape[1], device=prompts.device).expand(len(prompts), -1)
+    model = trainer.pair.receiver.lm.model
+    with console.status(f"{trainer.pair.receiver.lm.name}: step and floor"):
+        seconds = alternate(
+            {
+                "step": lambda: trainer.learn(trainer.play(dealt)),
+                "floor": lambda: bare_step(trainer, dealt),
+                "reading": lambda: trainer.pair.receiver.read_tokens(prompts.tolist(), 5),
+                "bare reading": lambda: bare_receiver.read(model, embedded, places),
+                "dealing": trainer.deal,
+            },
+            repeats=repeats,
+            warmups=2,
+            device=trainer.pair.device,
+        )
+    whole = [a + b for a, b in zip(seconds["step"], seconds["reading"], strict=True)]
+    least = [a + b for a, b in zip(seconds["floor"], seconds["bare reading"], strict=True)]
+    return {
+        "rows": dealt.batch.targets.size,
+        "given": ratio(seconds["step"], seconds["floor"]),
+        "given_spread": spread(seconds["step"], seconds["floor"]),
+        "read": ratio(whole, least),
+        "read_spread": spread(whole, least),
+    } | {name.replace(" ", "_") + "_seconds": statistics.median(each) for name, each in seconds.items()}
+
+
+def bare_step(trainer: Trainer, dealt: Dealt) -> Tensor:
+    """The same step in bare PyTorch: codec, receiver behind what it has read, losses, gradient, AdamW.
+
+    Returns:
+        The loss, which is the trainer's.
+    """
+    pair, context = trainer.pair, dealt.context
+    receiver = pair.receiver
+    utterance = pair.speak(trainer.channel, dealt.batch.referents)
+    targets = torch.from_numpy(dealt.batch.targets.ravel()).to(pair.device)
+    numbers = torch.from_numpy(trainer.number_of[pair.world.index(dealt.batch.referents)])
+    tokens = trainer.targets.of(numbers)
+    relay = trainer.channel(utterance)
+    vectors = relay.reception.vectors
+    tail = receiver.embed_ids(torch.tensor(receiver.tail, device=pair.device).expand(len(vectors), -1))
+    inputs = torch.cat([vectors.to(tail), tail], dim=1)
+    row = lay_out(context.mask, inputs, torch.ones_like(inputs[..., 0], dtype=torch.bool))
+    hidden = bare_receiver.listen(receiver.lm.model, context.layers, *row)
+    last = hidden.reshape(len(inputs), inputs.shape[1], -1)[:, -1]
+    labels = receiver.lm.output_rows(receiver.label_ids[: context.num_candidates])
+    answer = functional.cross_entropy(functional.linear(last, labels).float(), targets)
+    unit = functional.normalize(vectors.float(), dim=-1)
+    cosines = unit @ functional.normalize(tokens.table.float(), dim=-1).T
+    said = -(tokens.shares * functional.log_softmax(cosines / COSINE_TEMPERATURE, dim=-1)).sum()
+    loss: Tensor = answer + said / tokens.shares.sum() + sum(relay.losses.values())
+    trainer.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(trainer.learners.parameters(), trainer.config.max_grad_norm)
+    trainer.optimizer.step()
+    return loss.detach()
+
+
+def _loop(trainer: Trainer, steps: int) -> dict[str, float]:
+    """The trainer's own loop, timed from outside, beside the seconds of its steps."""
+    trainer.step_number, before = 0, trainer.seconds
+    began = perf_counter()
+    trainer.run()
+    loop = perf_counter() - began
+    logged = [json.loads(line) for line in (trainer.folder / "metrics.jsonl").read_text().splitlines()]
+    assert logged[-1]["step"] == steps
+    inside = trainer.seconds - before
+    validation, _ = _time(trainer.validate)
+    saving, _ = _time(trainer.save)
+    return {
+        "loop seconds": loop,
+        "sum of its steps, seconds": inside,
+        "one validation and one saving, seconds": validation + saving,
+        "loop over steps": (loop - validation - saving) / inside,
+        "loop over steps, with the validation": loop / inside,
+    }
+
+
+def _time(work: Any) -> tuple[float, Any]:
+    began = perf_counter()
+    result = work()
+    return perf_counter() - began, result
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    return Table(
+        "A training step against its floor",
+        ("model", "contexts x messages", "step, ms", "floor, ms", "step / floor", "reading, ms",
+         "bare reading, ms", "with reading"),
+        [
+            (r["model"], f"{r['rows'] // 5} x 5", r["step_seconds"] * 1e3, r["floor_seconds"] * 1e3,
+             r["given"], r["reading_seconds"] * 1e3, r["bare_reading_seconds"] * 1e3, r["read"])
+            for r in rows
+        ],
+    )  # fmt: skip
+
+
+def _loop_table(shares: dict[str, float]) -> Table:
+    return Table("The whole loop", ("part", "median"), list(shares.items()))
+
+
+def main() -> int:
+    """Entry point of `python -m benchmarks.floor`."""
+    config = parse_arguments(FloorConfig, sys.argv[1:], __doc__, "benchmarks.floor")
+    keep("floor", measure(config, Console()))
+    return ExitCode.PASS
+
+
+if __name__ == "__main__":
+    exit_with(main)
