@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -202,8 +202,9 @@ def paper_model(name: str) -> PaperModel:
     shape = shape_of(name)
     own = None if name in SHAPES else _own_tokenizer(name)
     tokenizer = own or AutoTokenizer.from_pretrained(POCKET_FOLDER, trust_remote_code=False)
+    rows = max(shape.vocab_size, 0 if own else len(tokenizer))  # of a table in which nothing is looked up
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(shape.config())
+        model = AutoModelForCausalLM.from_config(replace(shape, vocab_size=rows).config())
     lm = FrozenLM.of(model, tokenizer, name=name, fingerprint="")
     return PaperModel(shape, lm, own is not None)
 

@@ -58,7 +58,7 @@ class Pass:
             shape: of the model.
             number_bytes: of a weight or an activation.
         """
-        flops = self._linear(shape) + self._attention(shape, ATTENTION_FORWARD) + self._rotation(shape)
+        flops = self._linear(shape) + self._attention(shape, ATTENTION_FORWARD)
         read = shape.num_layers * shape.layer_weights + self.rows * self.past * shape.cache_numbers_per_token
         operands = self._operands(shape)
         forward = Work(flops=flops, traffic=number_bytes * (read + operands))
@@ -74,9 +74,6 @@ class Pass:
     def _attention(self, shape: Shape, products: int) -> int:
         scores = self.rows * self.new * (self.past + self.new)
         return 2 * products * shape.num_layers * shape.query_width * scores
-
-    def _rotation(self, shape: Shape) -> int:
-        return self.rows * self.new * shape.head_width  # transformers makes the angles by a matrix product
 
     def _operands(self, shape: Shape) -> int:
         """Numbers that matrix products read and write but for the weights, each once."""
