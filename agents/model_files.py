@@ -126,25 +126,52 @@ def _check_source(name: str, source: Source) -> None:
     folder = Path(source.place)
     if folder.is_dir():
         _check_folder(folder)
-    try:
-        # as plain JSON first: no class of the family, known or not, is needed to say what it is
-        raw, _ = PreTrainedConfig.get_config_dict(source.place, revision=source.revision)
-        _check_family(name, raw)
-        config = AutoConfig.from_pretrained(source.place, revision=source.revision, trust_remote_code=False)
+    with _config_errors(name, source):
+        config = _config_of(name, source)
         adapter = find_adapter_config_file(source.place, revision=source.revision)
+    if adapter is not None:
+        # it would be laid over the weights of another model, of which the fingerprint knows nothing
+        raise ModelError(f"model {name!r} is an adapter; merge it into its base model and save the result")
+    _check_layers(name, config)
+
+
+def read_config(name: str) -> PreTrainedConfig:
+    """The configuration of a model, of which nothing but its config.json is read.
+
+    Args:
+        name: as for `find_source`.
+
+    Raises:
+        ModelError: if it cannot be found or used, or is of no dense Qwen.
+    """
+    source = find_source(name)
+    with _quiet(), _config_errors(name, source):
+        config = _config_of(name, source)
+    _check_layers(name, config)
+    return config
+
+
+def _config_of(name: str, source: Source) -> PreTrainedConfig:
+    # as plain JSON first: no class of the family, known or not, is needed to say what it is
+    raw, _ = PreTrainedConfig.get_config_dict(source.place, revision=source.revision)
+    _check_family(name, raw)
+    return AutoConfig.from_pretrained(source.place, revision=source.revision, trust_remote_code=False)
+
+
+@contextmanager
+def _config_errors(name: str, source: Source) -> Iterator[None]:
+    """Whatever goes wrong with a config.json is said of the model."""
+    try:
+        yield
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, HFValidationError) as error:
         problem = (
             "has a config.json that cannot be used"
-            if folder.is_dir()
+            if Path(source.place).is_dir()
             else "was not found as a folder, nor on the hub (is there a connection?)"
         )
         raise ModelError(f"model {name!r} {problem}: {_first_line(error)}") from error
-    if adapter is not None:
-        # it would be laid over the weights of another model, of which the fingerprint knows nothing
-        raise ModelError(f"model {name!r} is an adapter; merge it into its base model and save the result")
-    _check_layers(name, config)
 
 
 def _check_folder(folder: Path) -> None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, Qwen2Config, Qwen3Config
+from transformers.utils import cached_file
 
 from agents.language_model import FrozenLM
-from agents.model_files import decode_greedily
+from agents.model_files import EMBEDDED, ModelError, decode_greedily, find_source, read_config
 from agents.pocket_model import POCKET_FOLDER
 from plugins.names import unknown
+
+_IF_ANY = dict.fromkeys(
+    f"_raise_exceptions_for_{case}" for case in ("gated_repo", "missing_entries", "connection_errors")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +51,28 @@ class Shape:
     tied: bool = True
     family: str = "qwen2"
 
+    @classmethod
+    def of(cls, config: PreTrainedConfig, repository: str) -> Shape:
+        """The shape that a model's configuration describes.
+
+        Args:
+            config: of a dense Qwen.
+            repository: where it is from.
+        """
+        return cls(
+            repository=repository,
+            width=config.hidden_size,
+            mlp_width=config.intermediate_size,
+            num_layers=config.num_hidden_layers,
+            num_heads=config.num_attention_heads,
+            num_key_value_heads=config.num_key_value_heads,
+            head_width=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+            vocab_size=config.vocab_size,
+            max_length=config.max_position_embeddings,
+            tied=config.tie_word_embeddings,
+            family=config.model_type,
+        )
+
     @property
     def num_parameters(self) -> int:
         """Weights and biases; a tied output layer counts once."""
@@ -52,9 +81,24 @@ class Shape:
         return sum(parameter.numel() for parameter in model.parameters())
 
     @property
+    def query_width(self) -> int:
+        """Queries of all heads of a layer, for one token."""
+        return self.num_heads * self.head_width
+
+    @property
+    def key_width(self) -> int:
+        """Keys, or values, of all heads of a layer, for one token."""
+        return self.num_key_value_heads * self.head_width
+
+    @property
+    def layer_weights(self) -> int:
+        """Numbers in the linear maps of one decoder layer, without biases."""
+        return self.width * (2 * self.query_width + 2 * self.key_width + 3 * self.mlp_width)
+
+    @property
     def cache_numbers_per_token(self) -> int:
         """Keys and values of all layers for one token."""
-        return 2 * self.num_layers * self.num_key_value_heads * self.head_width
+        return 2 * self.num_layers * self.key_width
 
     def config(self) -> PreTrainedConfig:
         """The configuration, with the pocket's control tokens."""
@@ -118,6 +162,66 @@ def find_shape(name: str) -> Shape:
     if name not in SHAPES:
         raise unknown("shape", name, SHAPES)
     return SHAPES[name]
+
+
+def shape_of(name: str) -> Shape:
+    """The shape of a name, or of a model, of which nothing but its config.json is read.
+
+    Args:
+        name: of a shape, an embedded model, a folder, or a hub name.
+
+    Raises:
+        ValueError: if it is none of these; lists the names there are and suggests the nearest.
+        ModelError: if the model cannot be found, or is no dense Qwen.
+    """
+    if name in SHAPES:
+        return SHAPES[name]
+    if name not in EMBEDDED and "/" not in name and not Path(name).is_dir():  # every Qwen has an owner there
+        raise unknown("model", name, [*EMBEDDED, *SHAPES], ", a folder, or a hub name OWNER/NAME")
+    return Shape.of(read_config(name), name)
+
+
+class PaperModel(NamedTuple):
+    """A model of which only the configuration is known; `lm` has its tokenizer and no weights at all."""
+
+    shape: Shape
+    lm: FrozenLM
+    own_tokenizer: bool  # False: tokens are the pocket's
+
+
+def paper_model(name: str) -> PaperModel:
+    """A model on torch's meta device: it can say how long a prompt is, and compute nothing.
+
+    The tokenizer is the model's own where its files are here, in the folder or in the hub's cache; nothing
+    but config.json is fetched. Else it is the pocket's, whose prompts are shorter than those of a Qwen.
+
+    Raises:
+        ValueError: as for `shape_of`.
+        ModelError: as for `shape_of`, or if the tokenizer cannot be used.
+    """
+    shape = shape_of(name)
+    own = None if name in SHAPES else _own_tokenizer(name)
+    tokenizer = own or AutoTokenizer.from_pretrained(POCKET_FOLDER, trust_remote_code=False)
+    rows = max(shape.vocab_size, 0 if own else len(tokenizer))  # of a table in which nothing is looked up
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(replace(shape, vocab_size=rows).config())
+    lm = FrozenLM.of(model, tokenizer, name=name, fingerprint="")
+    return PaperModel(shape, lm, own is not None)
+
+
+def _own_tokenizer(name: str) -> Any | None:
+    """The tokenizer of a model whose vocabulary is here; None where it would have to be fetched."""
+    place, revision = find_source(name)
+    looked_for = {"revision": revision, "local_files_only": True, **_IF_ANY}
+    # without either file, transformers would make up an empty tokenizer
+    if not any(cached_file(place, file, **looked_for) for file in ("tokenizer.json", "vocab.json")):
+        return None
+    try:
+        return AutoTokenizer.from_pretrained(
+            place, revision=revision, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # tokenizers raises nothing more exact
+        raise ModelError(f"model {name!r} has a tokenizer that cannot be used: {error}") from error
 
 
 def random_lm(name: str, *, device: torch.device, dtype: torch.dtype, seed: int = 0) -> FrozenLM:

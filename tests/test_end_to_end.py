@@ -1,6 +1,7 @@
 """The whole way, as a user goes it: minutes on a CPU (slow), or on a CUDA device (gpu)."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,17 +11,17 @@ from agents.command_line import ExitCode
 from agents.language_model import FrozenLM
 from agents.pair import ModelConfig, Pair
 from agents.receiver import Receiver
-from agents.shapes import find_shape
 from channels.base import Prefix
 from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from envs.world import objects_world
 from evaluation import gate1
 from evaluation.play import PlayConfig
-from studies.memory_estimate import estimate
 from studies.shape_costs import Cell
 from training.config import TrainConfig
+from training.estimate import memory
 from training.pretrain_pocket import PretrainConfig, Pretraining
 from training.run import train
+from training.setting import read_setting
 from training.trainer import Trainer
 
 
@@ -72,15 +73,14 @@ def test_the_shape_of_a_real_qwen_trains_and_plays_on_a_gpu():
     assert not row["out_of_memory"]
     assert row["precision"] == "bfloat16"
     assert np.isfinite(row["losses"]).all()
-    expected = estimate(
-        find_shape(cell.shape),
-        contexts=cell.batch,
-        prompt_tokens=row["tokens"]["before_slot"],
-        referents=row["referents"],
-        validation_episodes=cell.episodes,
+    config = TrainConfig(
+        batch_size=cell.batch, validation_episodes=cell.episodes, models=ModelConfig(model=cell.shape)
     )
-    assert row["weights_bytes"] == expected.weights
-    assert row["weights_bytes"] < row["training_peak_bytes"] < 2 * expected.total
+    setting = read_setting("latent_vq", VectorQuantizedConfig(), config).setting
+    lengths = setting.lengths._replace(before=row["tokens"]["before_slot"])
+    expected = memory(replace(setting, lengths=lengths, referents=row["referents"]))
+    assert row["weights_bytes"] == expected["models' weights"]
+    assert row["weights_bytes"] < row["training_peak_bytes"] < 2 * sum(expected.values())
 
 
 @pytest.mark.gpu

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,21 @@ from scipy.stats import binom
 
 from agents.pocket_model import POCKET_FOLDER
 from agents.shapes import SHAPES
+from channels.base import Ends
+from channels.latent import VectorQuantizedConfig
 from evaluation.gate1 import Gate1Config
 from evaluation.statistics import wilson
-from studies.memory_estimate import estimate
 from studies.shapes import ShapesConfig
-from training.run import parse
+from training.codec_cost import codec_cost
+from training.config import TrainConfig
+from training.estimate import memory
+from training.run import main, parse
+from training.setting import Setting, read_setting
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/real_models.md").read_text()
 GIB = 1 << 30
+WEIGHTS = "models' weights"
 
 
 def understood(config: type) -> Callable[[list[str]], object]:
@@ -64,10 +71,22 @@ def test_what_a_command_names_is_what_the_one_before_made() -> None:
             assert trained[words[words.index("--checkpoint") + 1]] == model
 
 
+@pytest.fixture(scope="module")
+def assumed() -> Setting:
+    """The default recipe, with prompts as long as the page assumes."""
+    setting = read_setting("latent_vq", VectorQuantizedConfig(), TrainConfig()).setting
+    return replace(setting, lengths=setting.lengths._replace(before=85, prompt=60))
+
+
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_estimates_are_those_of_the_formula(name: str) -> None:
-    estimates = [estimate(SHAPES[name], contexts=contexts) for contexts in (8, 16, 32, 64)]
-    figures = [f"{each.total / GIB:.1f}" for each in estimates] + [f"{estimates[0].weights / GIB:.1f}"]
+def test_the_estimates_are_those_of_the_formula(name: str, assumed: Setting) -> None:
+    shape = SHAPES[name]
+    ends = Ends(state_width=shape.width, num_positions=60, embedding_width=shape.width, embedding_norm=1.0)
+    codec = codec_cost("latent_vq", VectorQuantizedConfig(), ends, assumed.lengths.prompt)
+    setting = replace(assumed, sender=shape, receiver=shape, codec=codec)
+    held = [memory(replace(setting, config=TrainConfig(batch_size=size))) for size in (8, 16, 32, 64)]
+    figures = [f"{sum(each.values()) / GIB:.1f}" for each in held]
+    figures.append(f"{held[0][WEIGHTS] / GIB:.1f}")
     assert f"| {name} | {' | '.join(figures)} |" in PAGE
 
 
@@ -103,3 +122,12 @@ def test_the_messages_are_those_that_are_said(words: str) -> None:
     assert words in PAGE
     assert words in said
     assert (POCKET_FOLDER / "chat_template.jinja").is_file(), "which the page advises to copy"
+
+
+def test_the_estimate_shown_is_what_the_command_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [(command, shown)] = re.findall(r"```text\n\$ python -m (.*?)\n(.*?)```", PAGE, re.DOTALL)
+    monkeypatch.setattr("sys.argv", shlex.split(command))
+    main()
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == shown.splitlines()

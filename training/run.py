@@ -2,6 +2,7 @@
 
     python -m training.run --channel latent_vq --k 4 --codebook-size 64
     python -m training.run --preset attempt_02
+    python -m training.run --model qwen2.5-3b --estimate
 
 Draws fresh episodes from the training split, optimises the codec only, and keeps the checkpoint
 that does best on validation episodes.
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import field, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import tyro
@@ -25,12 +26,28 @@ from agents.pair import Pair
 from channels.base import ChannelConfig
 from channels.registry import channel_class, channel_names
 from envs.worlds import find_world
+from training.cards import EstimateConfig
 from training.config import TrainConfig, check_same_run
+from training.estimate_table import show_estimate
 from training.presets import DEFAULT_PRESET, PRESETS, find_preset
 from training.trainer import Trainer
 
 
+class Asked(NamedTuple):
+    """A command line, understood."""
+
+    channel: str
+    codec: ChannelConfig
+    training: TrainConfig
+    estimate: EstimateConfig
+
+
 def parse(arguments: list[str]) -> tuple[str, ChannelConfig, TrainConfig]:
+    """The channel, its settings and the trainer's that a command line asks for; errors are those of `ask`."""
+    return ask(arguments)[:3]
+
+
+def ask(arguments: list[str]) -> Asked:
     """Read the command line: a preset's defaults, the trainer's flags, and those of the channel.
 
     Raises:
@@ -54,6 +71,7 @@ def parse(arguments: list[str]) -> tuple[str, ChannelConfig, TrainConfig]:
             ("channel", _choice(trainable), field(default=name)),
             ("codec", kind.Config, field(default=preset.codec_for(kind))),
             ("training", TrainConfig, field(default=training)),
+            ("estimate", EstimateConfig, field(default=EstimateConfig())),
         ],
         kw_only=True,
     )
@@ -61,7 +79,7 @@ def parse(arguments: list[str]) -> tuple[str, ChannelConfig, TrainConfig]:
     training = parsed.training
     if training.folder is None:
         training = replace(training, folder=default_folder(preset_name, name, training.seed))
-    return name, parsed.codec, training
+    return Asked(name, parsed.codec, training, parsed.estimate)
 
 
 def _choice(names: Iterable[str]) -> Any:
@@ -153,7 +171,11 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
 
 def main() -> int:
     """Entry point of `python -m training.run`."""
-    train(*parse(sys.argv[1:]))
+    asked = ask(sys.argv[1:])
+    if asked.estimate.estimate:
+        show_estimate(asked.channel, asked.codec, asked.training, asked.estimate, Console())
+    else:
+        train(asked.channel, asked.codec, asked.training)
     return ExitCode.PASS
 
 

@@ -15,7 +15,6 @@ from agents.receiver import Receiver
 from agents.shapes import SHAPES, Shape, find_shape, random_lm
 from channels.base import Prefix
 from studies import shapes
-from studies.memory_estimate import SLOT_AND_ANSWER, estimate
 from studies.shape_costs import Cell
 from studies.shapes import ShapesConfig, add_rows, write_page
 
@@ -94,38 +93,6 @@ def test_a_model_in_memory_is_held_to_what_a_loaded_one_is(lm: FrozenLM) -> None
     few.model.resize_token_embeddings(len(few.tokenizer))
     with pytest.raises(ModelError, match="model 'few' has no chat template"):
         FrozenLM.of(few.model, few.tokenizer, name="few", fingerprint="")
-
-
-@pytest.mark.parametrize("family", ["qwen2", "qwen3"])
-def test_the_estimate_of_the_backward_pass_is_what_torch_saves(
-    family: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shape = replace(SMALL, family=family)
-    monkeypatch.setitem(SHAPES, "small", shape)
-    lm = random_lm("small", device=CPU, dtype=torch.bfloat16)
-    receiver = Receiver(lm)
-    context = receiver.read([["small red metal cube"] * 5] * 2).repeat(5)
-    weights = {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
-    saved: dict[int, int] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    vectors = torch.randn(10, 4, lm.width, requires_grad=True)
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        logits = receiver.choose(context, Prefix(vectors))
-    assert logits.requires_grad
-    tail = len(receiver.lm.encode("<|im_end|>\n<|im_start|>assistant\n"))
-    assert 4 + tail == SLOT_AND_ANSWER
-    ours = estimate(shape, contexts=2, messages=5, prompt_tokens=context.mask.shape[1])
-    assert ours.activations == pytest.approx(sum(saved.values()), rel=0.03)
-    read = sum(tensor.nbytes for layer in context.layers for tensor in layer)
-    assert ours.contexts == 2 * read
-    assert ours.weights == sum(weight.nbytes for weight in lm.model.parameters())
-    assert ours.total == sum(ours)
 
 
 def test_a_cell_trains_plays_and_is_judged() -> None:

@@ -6,9 +6,10 @@ from dataclasses import fields, is_dataclass
 import pytest
 
 from channels.registry import channel_class
+from training.cards import EstimateConfig
 from training.config import TrainConfig
 from training.presets import find_preset
-from training.run import parse
+from training.run import ask, parse
 
 # each flag with a value that is neither its default nor another flag's
 CODEC = {
@@ -84,6 +85,16 @@ def test_no_flag_is_set_unless_it_is_said(channel):
     settings = {**plain_settings(codec), **plain_settings(training), **plain_settings(training.objectives)}
     said = {**CODEC, **OF_CHANNEL[channel], **TRAINING, **OBJECTIVES}
     assert [name for name, value in settings.items() if value == said.get(name)] == []
+
+
+def test_the_flags_of_an_estimate_reach_it_and_no_training():
+    values = {
+        "estimate": True, "card": "l4", "peak_tflops": 1.5, "bandwidth_gbs": 2.5, "utilisation": 0.5,
+    }  # fmt: skip
+    asked = ask(flags(values))
+    assert plain_settings(asked.estimate) == values
+    assert asked[:3] == parse([])
+    assert ask([]).estimate == EstimateConfig()
 
 
 def test_the_help_loss_can_be_asked_for():

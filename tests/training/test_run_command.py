@@ -215,4 +215,6 @@ def test_help_runs_in_a_process_of_its_own():
     done = subprocess.run(
         [sys.executable, "-m", "training.run", "--help"], capture_output=True, text=True, check=True
     )
-    assert "--codebook-size" in done.stdout
+    of_estimates = ("--estimate", "--card", "--peak-tflops", "--bandwidth-gbs", "--utilisation")
+    for flag in ("--codebook-size", *of_estimates):
+        assert flag in done.stdout

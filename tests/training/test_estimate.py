@@ -1,0 +1,244 @@
+"""The estimate on paper, against torch's own counter on real steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from trainer_cases import CODECS, make_trainer, only
+
+from agents.pair import Pair
+from agents.prompts import sender_prompt
+from agents.receiver import Receiver
+from agents.sender import Sender
+from agents.shapes import SHAPES, Shape, random_lm, shape_of
+from channels.base import Prefix
+from training.codec_cost import codec_cost, flop_counter
+from training.estimate import alignment_step, sender_once, step_parts, validation_each
+from training.objectives import OF_MESSAGES, OF_PLAY, evaluate_objectives
+from training.passes import Pass, Work, hearing
+from training.prompt_lengths import Lengths
+from training.setting import Setting
+from training.trainer import Trainer
+
+CPU = torch.device("cpu")
+GROUPED = Shape(
+    repository="nobody/grouped", width=48, mlp_width=80, num_layers=2, num_heads=6, num_key_value_heads=2,
+    head_width=8, vocab_size=700, max_length=512, tied=False,
+)  # fmt: skip
+WIDE = replace(GROUPED, family="qwen3", head_width=16)
+POCKET = shape_of("pocket")
+
+
+def counted(run: Callable[[], Any]) -> tuple[Any, int]:
+    with flop_counter() as counter:
+        made = run()
+    return made, counter.get_total_flops()
+
+
+@pytest.fixture(params=["pocket", "grouped", "wide"])
+def listener(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Shape, Receiver]:
+    """A multi-head Qwen2, one with grouped queries, and a Qwen3 whose heads are wider than its width."""
+    if request.param == "pocket":
+        return shape_of("pocket"), Receiver(request.getfixturevalue("pocket_pair").receiver.lm)
+    shape = {"grouped": GROUPED, "wide": WIDE}[request.param]
+    monkeypatch.setitem(SHAPES, "small", shape)
+    return shape, Receiver(random_lm("small", device=CPU, dtype=torch.float32))
+
+
+def test_a_pass_costs_what_torch_counts(listener: tuple[Shape, Receiver]) -> None:
+    """Reading without gradient, then one row a message, forward and backward to the prefix alone."""
+    shape, receiver = listener
+    contexts, messages = 3, 2
+    context, read = counted(lambda: receiver.read([["small red cube", "large blue ball"]] * contexts))
+    past = context.mask.shape[1]
+    assert read == Pass(rows=contexts, new=past).work(shape, 4).flops
+    vectors = torch.randn(contexts * messages, 4, shape.width, requires_grad=True)
+    told = context.repeat(messages)
+    heard, forward = counted(lambda: receiver.listen(told, Prefix(vectors)))
+    slot = 4 + len(receiver.lm.encode("<|im_end|>\n<|im_start|>assistant\n"))
+    sizes = {"contexts": contexts, "messages": messages, "past": past, "slot": slot, "packed": False}
+    assert forward == hearing(**sizes, graph=True, backward=False).work(shape, 4).flops
+    _, backward = counted(lambda: heard.sum().backward())
+    assert forward + backward == hearing(**sizes, graph=True, backward=True).work(shape, 4).flops
+    anew = Prefix(vectors.detach(), at_start=True)
+    _, whole = counted(lambda: receiver.listen(told, anew))
+    assert whole == Pass(rows=contexts * messages, new=past + slot).work(shape, 4).flops
+
+
+def test_a_packed_pass_costs_what_torch_counts(listener: tuple[Shape, Receiver]) -> None:
+    """All messages of a context side by side in one row, under a mask of four dimensions."""
+    shape, receiver = listener
+    contexts, messages, slot = 3, 2, 5
+    context = receiver.read([["small red cube", "large blue ball"]] * contexts)
+    past, new = context.mask.shape[1], messages * slot
+    own = torch.block_diag(*[torch.ones(slot, slot).tril()] * messages).bool()
+    seen = torch.cat([torch.ones(new, past, dtype=torch.bool), own], dim=1)
+    cache = type(receiver.lm.model.model(torch.ones(1, 1).long(), use_cache=True).past_key_values)(
+        ddp_cache_data=context.layers, config=receiver.lm.model.config
+    )
+    vectors = torch.randn(contexts, new, shape.width, requires_grad=True)
+
+    def listen() -> None:
+        hidden = receiver.lm.model.model(
+            inputs_embeds=vectors,
+            attention_mask=seen.expand(contexts, 1, -1, -1),
+            position_ids=(past + torch.arange(slot)).repeat(messages).expand(contexts, -1),
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        hidden.sum().backward()
+
+    _, flops = counted(listen)
+    run = hearing(
+        contexts=contexts, messages=messages, past=past, slot=slot, packed=True, graph=True, backward=True
+    )
+    assert flops == run.work(shape, 4).flops
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("shape", [GROUPED, WIDE], ids=["qwen2", "qwen3"])
+def test_what_is_kept_for_the_backward_pass_is_what_torch_saves(
+    shape: Shape, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SHAPES, "small", shape)
+    lm = random_lm("small", device=CPU, dtype=dtype)
+    receiver = Receiver(lm)
+    context = receiver.read([["small red metal cube"] * 5] * 2).repeat(5)
+    weights = {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
+    saved: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    vectors = torch.randn(10, 4, lm.width, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        heard = receiver.listen(context, Prefix(vectors))
+    assert heard.requires_grad
+    run = Pass(rows=10, new=9, past=context.mask.shape[1], graph=True)
+    assert run.saved(shape, dtype.itemsize) == sum(saved.values())
+    assert replace(run, graph=False).saved(shape, dtype.itemsize) == 0
+    read = sum(tensor.nbytes for layer in context.layers for tensor in layer)
+    assert read == 10 * run.past * dtype.itemsize * shape.cache_numbers_per_token
+
+
+Counted = Callable[..., tuple[Setting, Trainer]]
+
+
+@pytest.fixture(scope="module")
+def trained(pocket_pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Counted:
+    """A trainer by channel, made once with every head, and the setting of the batch that it draws next."""
+    kept: dict[str, Trainer] = {}
+
+    def of(kind: str, codec: Any = None, **weights: Any) -> tuple[Setting, Trainer]:
+        name = f"{kind} {codec}"
+        if name not in kept:
+            every = only(**dict.fromkeys([*OF_MESSAGES, *OF_PLAY], 1.0))
+            kept[name] = make_trainer(
+                pocket_pair, tmp_path_factory.mktemp("run"), kind, codec or CODECS[kind], objectives=every
+            )
+        trainer = kept[name]
+        trainer.config = replace(trainer.config, objectives=only(**weights))
+        return setting_of(trainer), trainer
+
+    return of
+
+
+def setting_of(trainer: Trainer) -> Setting:
+    """The setting of a trainer, with the lengths of the batch that it is about to draw."""
+    state = trainer.rng.bit_generator.state
+    batch = trainer.play()
+    trainer.rng.bit_generator.state = state
+    pair, receiver = trainer.pair, trainer.pair.receiver
+    lengths = Lengths(
+        before=batch.context.ids.shape[1],
+        tail=len(receiver.lm.encode("<|im_end|>\n<|im_start|>assistant\n")),
+        words=max(map(len, receiver.message_tokens(batch.utterance.texts))),
+        prompt=batch.utterance.states.shape[1],
+        said=4,
+        vocabulary=len(batch.tokens.table),
+    )
+    ends = replace(pair.ends, models=None)
+    return Setting(
+        config=trainer.config,
+        sender=POCKET,
+        receiver=POCKET,
+        one_model=True,
+        lengths=lengths,
+        rereads=False,
+        codec=codec_cost(trainer.channel.name, trainer.channel.config, ends, lengths.prompt),
+        referents=len(pair.world.referents("train")),
+        values=int(pair.world.num_values.sum()),
+        packed=False,
+        number_bytes=4,
+    )
+
+
+def step_flops(trainer: Trainer, aligned: bool = False) -> int:
+    """What torch counts in one step, up to the codec's gradient."""
+
+    def step() -> None:
+        batch = trainer.say() if aligned else trainer.play()
+        loss, _ = evaluate_objectives(batch, trainer.heads, trainer.config.objectives)
+        trainer.accelerator.backward(loss)
+        if not aligned:
+            batch.rewards  # noqa: B018 - logged in every step
+
+    return counted(step)[1]
+
+
+def total(parts: dict[str, Work]) -> float:
+    return sum(parts.values(), Work()).flops
+
+
+@pytest.mark.parametrize("name", sorted({*OF_PLAY, *OF_MESSAGES} - {"quantizer"}))
+def test_every_objective_is_counted_as_torch_counts_it(name: str, trained: Counted) -> None:
+    setting, trainer = trained("symbols" if name in ("reinforce", "entropy") else "latent", **{name: 1.0})
+    # what looks at latents alone sends no gradient through the decoder, which is counted all the same
+    exact = name not in ("attributes", "info_preserve", "state_reconstruction", "entropy", "reinforce")
+    assert total(step_parts(setting)) == pytest.approx(step_flops(trainer), rel=1e-9 if exact else 3e-3)
+
+
+@pytest.mark.parametrize(
+    ("at_start", "weights"),
+    [
+        (False, {"ce": 1.0, "help": 1.0, "contrast": 1.0, "among": "vocabulary"}),
+        (False, {"ce": 1.0, "swap_contrast": 1.0, "reconstruction": 1.0, "attributes": 1.0}),
+        (True, {"ce": 1.0, "help": 1.0, "teacher_kl": 1.0, "info_nce": 1.0}),
+    ],
+    ids=["vocabulary", "of messages", "at the start"],
+)
+def test_objectives_together_share_their_passes(
+    at_start: bool, weights: dict[str, Any], trained: Counted
+) -> None:
+    setting, trainer = trained("latent", replace(CODECS["latent"], at_start=at_start), **weights)
+    assert total(step_parts(setting)) == pytest.approx(step_flops(trainer), rel=1e-9)
+    if "reconstruction" in weights:
+        assert alignment_step(setting).flops == pytest.approx(step_flops(trainer, aligned=True), rel=1e-9)
+
+
+def test_the_sender_and_validation_cost_what_torch_counts(trained: Counted) -> None:
+    setting, trainer = trained("latent", ce=1.0)
+    pair, world = trainer.pair, trainer.pair.world
+    everyone = world.referents("train")[:40]
+    fresh = Sender(pair.sender.lm, world)
+    _, flops = counted(lambda: fresh.speak(everyone, trainer.channel.reading))
+    prompts = [len(fresh.lm.encode(fresh.lm.render(sender_prompt(world.facts(each))))) for each in everyone]
+    said = max(len(fresh.lm.encode_plain(text)) for text in fresh.describe(everyone))
+    lengths = setting.lengths._replace(prompt=max(prompts), said=said)
+    assert sender_once(replace(setting, lengths=lengths, referents=40)).flops == pytest.approx(
+        flops, rel=1e-9
+    )
+    context = trainer.validation.context
+    silent = setting.codec._replace(forward=0.0)
+    lengths = lengths._replace(before=context.mask.shape[1])
+    heard = replace(setting, lengths=lengths, codec=silent)
+    null = trainer.channel.null_reception(len(context.mask))
+    _, flops = counted(lambda: pair.receiver.choose(context, null))
+    assert validation_each(heard).flops == 4 * flops

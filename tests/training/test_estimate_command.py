@@ -1,0 +1,181 @@
+"""The estimate on paper: how it grows, what the command shows, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from agents.language_model import FrozenLM, ModelError
+from agents.pair import Pair
+from agents.shapes import SHAPES, Shape, paper_model, shape_of
+from channels.base import Ends
+from channels.registry import channel_class
+from training.cards import CARDS, Card, EstimateConfig
+from training.codec_cost import CodecCost, codec_cost
+from training.config import TrainConfig
+from training.estimate import Estimate, memory, step_parts
+from training.hearings import hearings
+from training.passes import Work
+from training.prompt_lengths import Lengths
+from training.run import main
+from training.setting import Setting
+
+GROUPED = Shape(
+    repository="nobody/grouped", width=48, mlp_width=80, num_layers=2, num_heads=6, num_key_value_heads=2,
+    head_width=8, vocab_size=700, max_length=512, tied=False,
+)  # fmt: skip
+WIDE = replace(GROUPED, family="qwen3", head_width=16)
+POCKET = shape_of("pocket")
+
+
+def total(parts: dict[str, Work]) -> float:
+    return sum(parts.values(), Work()).flops
+
+
+def on_paper(**changed: Any) -> Setting:
+    """The default run of a small shape that nobody has."""
+    return Setting(
+        config=TrainConfig(**changed),
+        sender=GROUPED,
+        receiver=GROUPED,
+        one_model=True,
+        lengths=Lengths(before=50, tail=5, words=4, prompt=35, said=4, vocabulary=30),
+        rereads=False,
+        codec=CodecCost(
+            parameters=1000, forward=1e5, backward=2e5, saved=1e4, slots=4, latent_numbers=64, at_start=False
+        ),
+        referents=100,
+        values=24,
+    )
+
+
+def test_operations_grow_in_proportion_to_contexts_and_messages() -> None:
+    one, two = total(step_parts(on_paper(batch_size=8))), total(step_parts(on_paper(batch_size=16)))
+    assert two == 2 * one
+    for packed in (True, False):
+        few, more = (hearings(replace(on_paper(messages_per_context=m), packed=packed))[0] for m in (2, 4))
+        grown = more.work(on_paper()).flops / few.work(on_paper()).flops
+        assert 2 <= grown < 2.3
+        assert (grown == 2) is not packed, "side by side, messages also pay for masked looks at each other"
+
+
+def test_messages_side_by_side_spare_copies_of_the_context() -> None:
+    packed, rows = (replace(on_paper(), packed=packed) for packed in (True, False))
+    assert memory(packed)["contexts read, and a copy that goes on"] * 5 == pytest.approx(
+        memory(rows)["contexts read, and a copy that goes on"]
+    )
+    assert memory(packed)["kept for the backward pass"] < memory(rows)["kept for the backward pass"]
+    traffic = [step_parts(each)["messages are heard"].traffic for each in (packed, rows)]
+    assert traffic[0] < traffic[1]
+
+
+@pytest.mark.parametrize(
+    ("holder", "changed"),
+    [
+        ("models' weights", {"sender": WIDE, "one_model": False}),
+        ("contexts read, and a copy that goes on", {"config": TrainConfig(batch_size=64)}),
+        ("kept for the backward pass", {"config": TrainConfig(messages_per_context=4)}),
+        ("sender's states", {"referents": 1000}),
+        ("validation's contexts", {"config": TrainConfig(validation_episodes=400)}),
+        ("codec, its activations, AdamW", {"codec": on_paper().codec._replace(parameters=2000)}),
+    ],
+)
+def test_memory_grows_with_what_holds_it(holder: str, changed: dict[str, Any]) -> None:
+    small = on_paper(messages_per_context=3)
+    assert memory(replace(small, **changed))[holder] > memory(small)[holder]
+
+
+def test_a_run_is_the_sum_of_its_parts() -> None:
+    estimate = Estimate.of(on_paper(steps=50, alignment_steps=10, validate_every=20))
+    assert (estimate.playing_steps, estimate.validations) == (40, 3)
+    card = Card(tflops=1, gbs=1000)
+    assert card.seconds(Work(flops=3e12, traffic=2e12)) == 3.0
+    assert card.seconds(Work(flops=3e12, traffic=4e12)) == 4.0
+    one = sum(map(card.seconds, estimate.step.values()))
+    others = 10 * card.seconds(estimate.alignment) + 3 * card.seconds(estimate.validation)
+    once = card.seconds(estimate.validation_reading) + card.seconds(estimate.sender)
+    assert estimate.seconds(card) == pytest.approx(40 * one + others + once)
+    assert estimate.total.flops == pytest.approx(
+        40 * total(estimate.step)
+        + 10 * estimate.alignment.flops
+        + 3 * estimate.validation.flops
+        + estimate.validation_reading.flops
+        + estimate.sender.flops
+    )
+
+
+def test_a_share_of_the_peaks_takes_longer_in_proportion() -> None:
+    whole, part = (EstimateConfig(card="l4", utilisation=share).reached for share in (1.0, 0.25))
+    work = Work(flops=1e15, traffic=1e9)
+    assert part.seconds(work) == 4 * whole.seconds(work)
+    own = EstimateConfig(peak_tflops=50, bandwidth_gbs=100).reached
+    assert (own.tflops, own.gbs, own.memory_gb, own.number_bytes) == (50, 100, 0, 2)
+    assert EstimateConfig(peak_tflops=50).reached.gbs == CARDS["a100-80"].gbs
+    assert CARDS["cpu"].number_bytes == 4
+
+
+def test_a_shape_is_read_from_a_configuration_alone(qwen3_folder: Path, tmp_path: Path) -> None:
+    assert shape_of("qwen2.5-3b") is SHAPES["qwen2.5-3b"]
+    assert POCKET.num_parameters == 1_109_888
+    (tmp_path / "config.json").write_text((qwen3_folder / "config.json").read_text())
+    bare, whole = paper_model(str(tmp_path)), paper_model(str(qwen3_folder))
+    assert replace(bare.shape, repository="") == replace(whole.shape, repository="")
+    assert (whole.shape.head_width, whole.shape.num_key_value_heads, whole.shape.family) == (16, 2, "qwen3")
+    assert (bare.own_tokenizer, whole.own_tokenizer) == (False, True)
+    assert whole.shape.num_parameters == FrozenLM(str(qwen3_folder)).model.num_parameters()
+    assert whole.lm.device.type == "meta", "nothing is loaded"
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        (
+            "qwen2.5-3",
+            ValueError,
+            r"unknown model 'qwen2\.5-3', did you mean 'qwen2\.5-3b'\? The models are: ",
+        ),
+        ("./nothing", ModelError, r"model '\./nothing' was not found as a folder, nor on the hub"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(name: str, error: type, words: str) -> None:
+    with pytest.raises(error, match=words):
+        shape_of(name)
+
+
+def test_bad_settings_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"unknown card 'a100', did you mean 'a100-80'\? The cards are: "):
+        _ = EstimateConfig(card="a100").reached
+    with pytest.raises(ValueError, match=r"utilisation must be above 0 and at most 1, got 0"):
+        EstimateConfig(utilisation=0.0)
+    with pytest.raises(ValueError, match=r"peak_tflops must be at least 0, got -1"):
+        EstimateConfig(peak_tflops=-1.0)
+    with pytest.raises(ValueError, match=r"bandwidth_gbs must be at least 0, got -1"):
+        EstimateConfig(bandwidth_gbs=-1.0)
+    ends = Ends(state_width=8, num_positions=40, embedding_width=8, embedding_norm=1.0)
+    with pytest.raises(ValueError, match=r"channel 'kv' cannot be estimated from configurations: this"):
+        codec_cost("kv", channel_class("kv").Config(), ends, 10)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--model", "qwen2.5-3b"], ["--card", "cpu", "--preset", "attempt_02"]]
+)
+def test_the_command_shows_tables_and_writes_nothing(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Pair, "load", lambda *_: pytest.fail("the models were loaded"))
+    monkeypatch.setattr("sys.argv", ["training.run", "--estimate", "--batch-size", "2", *arguments])
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    assert main() == 0
+    assert torch.equal(torch.random.get_rng_state(), before)
+    shown = capsys.readouterr().out
+    for words in ("one playing step", "the sender, once", "the whole run", "all of it", "lower bound"):
+        assert words in shown
+    assert ("contexts are read" in shown) is (arguments[0] == "--model"), "at the start nothing is kept"
+    assert max(map(len, shown.splitlines())) <= 80
+    assert list(tmp_path.iterdir()) == []
