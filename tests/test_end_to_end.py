@@ -18,10 +18,10 @@ from evaluation import gate1
 from evaluation.play import PlayConfig
 from studies.shape_costs import Cell
 from training.config import TrainConfig
-from training.estimate import memory
+from training.costs.estimate import memory
 from training.pretrain_pocket import PretrainConfig, Pretraining
 from training.run import train
-from training.setting import read_setting
+from training.costs.setting import read_setting
 from training.trainer import Trainer
 
 

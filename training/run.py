@@ -26,9 +26,9 @@ from agents.pair import Pair
 from channels.base import ChannelConfig
 from channels.registry import channel_class, channel_names
 from envs.worlds import find_world
-from training.cards import EstimateConfig
 from training.config import TrainConfig, check_same_run
-from training.estimate_table import show_estimate
+from training.costs.cards import EstimateConfig
+from training.costs.table import show_estimate
 from training.presets import DEFAULT_PRESET, PRESETS, find_preset
 from training.trainer import Trainer
 

@@ -16,12 +16,12 @@ from agents.receiver import Receiver
 from agents.sender import Sender
 from agents.shapes import SHAPES, Shape, random_lm, shape_of
 from channels.base import Prefix
-from training.codec_cost import codec_cost, flop_counter
-from training.estimate import alignment_step, sender_once, step_parts, validation_each
+from training.costs.codec_cost import codec_cost, flop_counter
+from training.costs.estimate import alignment_step, sender_once, step_parts, validation_each
+from training.costs.passes import Pass, Work, hearing
+from training.costs.prompt_lengths import Lengths
+from training.costs.setting import Setting
 from training.objectives import OF_MESSAGES, OF_PLAY, evaluate_objectives
-from training.passes import Pass, Work, hearing
-from training.prompt_lengths import Lengths
-from training.setting import Setting
 from training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -175,7 +175,7 @@ def setting_of(trainer: Trainer) -> Setting:
         codec=codec_cost(trainer.channel.name, trainer.channel.config, ends, lengths.prompt),
         referents=len(pair.world.referents("train")),
         values=int(pair.world.num_values.sum()),
-        packed=False,
+        packed=True,
         number_bytes=4,
     )
 

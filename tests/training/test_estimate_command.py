@@ -14,15 +14,15 @@ from agents.pair import Pair
 from agents.shapes import SHAPES, Shape, paper_model, shape_of
 from channels.base import Ends
 from channels.registry import channel_class
-from training.cards import CARDS, Card, EstimateConfig
-from training.codec_cost import CodecCost, codec_cost
 from training.config import TrainConfig
-from training.estimate import Estimate, memory, step_parts
-from training.hearings import hearings
-from training.passes import Work
-from training.prompt_lengths import Lengths
+from training.costs.cards import CARDS, Card, EstimateConfig
+from training.costs.codec_cost import CodecCost, codec_cost
+from training.costs.estimate import Estimate, memory, step_parts
+from training.costs.hearings import hearings
+from training.costs.passes import Work
+from training.costs.prompt_lengths import Lengths
+from training.costs.setting import Setting
 from training.run import main
-from training.setting import Setting
 
 GROUPED = Shape(
     repository="nobody/grouped", width=48, mlp_width=80, num_layers=2, num_heads=6, num_key_value_heads=2,

@@ -6,8 +6,8 @@ from dataclasses import fields, is_dataclass
 import pytest
 
 from channels.registry import channel_class
-from training.cards import EstimateConfig
 from training.config import TrainConfig
+from training.costs.cards import EstimateConfig
 from training.presets import find_preset
 from training.run import ask, parse
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from training.costs.passes import Pass, Work, hearing
+from training.costs.setting import Setting
 from training.objective_plugins import OBJECTIVES, extra_weights
 from training.objectives import INFO_NCE_ROWS, ObjectiveWeights
-from training.passes import Pass, Work, hearing
-from training.setting import Setting
 
 
 class Hearing(NamedTuple):
@@ -47,7 +47,7 @@ def hearings(setting: Setting) -> list[Hearing]:
             Hearing("others' messages (contrast)", _run(setting, graph=True, backward=True), 2 * said)
         )
     if "help" in wanted:
-        heard.append(Hearing("null (help)", _run(setting), said))
+        heard.append(Hearing("null (help)", _run(setting, messages=1), said))  # the same for all messages
     if "teacher_kl" in wanted:
         told = _run(setting, slot=setting.lengths.words + setting.lengths.tail)
         heard.append(Hearing("words (teacher_kl)", told, labels))

@@ -7,11 +7,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from channels.base import ChannelConfig
-from training.cards import GIGA, Card, EstimateConfig
 from training.config import TrainConfig
-from training.estimate import Estimate
-from training.passes import Work
-from training.setting import Setting, read_setting
+from training.costs.cards import GIGA, Card, EstimateConfig
+from training.costs.estimate import Estimate
+from training.costs.passes import Work
+from training.costs.setting import Setting, read_setting
 
 GIB = 1 << 30
 WIDTH = 79

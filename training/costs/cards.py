@@ -9,7 +9,7 @@ import tyro
 
 from channels.base import check_range
 from plugins.names import unknown
-from training.passes import Work
+from training.costs.passes import Work
 
 TERA, GIGA = 1e12, 1e9
 

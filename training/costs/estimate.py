@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from agents.reading import MAX_DESCRIPTION_TOKENS
 from agents.sender import ROWS_AT_ONCE
-from training.cards import Card
-from training.hearings import hearings, of_messages
-from training.passes import FP32, Pass, Work
-from training.setting import Setting
+from training.costs.cards import Card
+from training.costs.hearings import hearings, of_messages
+from training.costs.passes import FP32, Pass, Work
+from training.costs.setting import Setting
 
 ADAMW_COPIES = 4  # weight, gradient and two moments
 ADAMW_TRAFFIC = 10  # weight: read twice by the codec; gradient written; and the update's 4 reads and 3 writes
@@ -88,15 +88,14 @@ def validation_each(setting: Setting) -> Work:
 def memory(setting: Setting) -> dict[str, float]:
     """Bytes on the device at the height of a step, by what holds them, without CUDA's own and fragments.
 
-    Room for the sender's passes, which return the states of all layers at once, is counted as if they and
-    the step came together.
+    Room for the sender's passes is counted as if they and the step came together.
     """
     config, number = setting.config, setting.number_bytes
     models = [setting.receiver] if setting.one_model else [setting.receiver, setting.sender]
     tokens = setting.lengths.before * number * setting.receiver.cache_numbers_per_token
     states = setting.referents * setting.states * setting.sender.width * FP32
     at_once = min(ROWS_AT_ONCE, setting.referents) * setting.lengths.prompt
-    reading = at_once * (setting.sender.num_layers + 1) * setting.sender.width * number
+    reading = 2 * at_once * setting.sender.width * number
     rows = config.batch_size if setting.packed else config.batch_size * config.messages_per_context
     saved = [heard.run.saved(setting.receiver, number) for heard in hearings(setting)]
     messages = config.batch_size * config.messages_per_context

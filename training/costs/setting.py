@@ -10,9 +10,9 @@ from agents.shapes import Shape, paper_model
 from channels.base import ChannelConfig, Ends
 from channels.registry import channel_class
 from envs.worlds import find_world
-from training.codec_cost import CodecCost, codec_cost
 from training.config import TrainConfig
-from training.prompt_lengths import Lengths, count_lengths
+from training.costs.codec_cost import CodecCost, codec_cost
+from training.costs.prompt_lengths import Lengths, count_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
