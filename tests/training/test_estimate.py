@@ -99,15 +99,16 @@ def test_a_packed_pass_costs_what_torch_counts(listener: tuple[Shape, Receiver])
     assert flops == run.work(shape, 4).flops
 
 
+@pytest.mark.parametrize("packed", [True, False], ids=["side_by_side", "in_rows"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("shape", [GROUPED, WIDE], ids=["qwen2", "qwen3"])
 def test_what_is_kept_for_the_backward_pass_is_what_torch_saves(
-    shape: Shape, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    shape: Shape, dtype: torch.dtype, packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(SHAPES, "small", shape)
     lm = random_lm("small", device=CPU, dtype=dtype)
     receiver = Receiver(lm)
-    context = receiver.read([["small red metal cube"] * 5] * 2).repeat(5)
+    context = receiver.read([["small red metal cube"] * 5] * 2).repeat(1 if packed else 5)
     weights = {weight.untyped_storage().data_ptr() for weight in lm.model.parameters()}
     saved: dict[int, int] = {}
 
@@ -121,11 +122,12 @@ def test_what_is_kept_for_the_backward_pass_is_what_torch_saves(
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         heard = receiver.listen(context, Prefix(vectors))
     assert heard.requires_grad
-    run = Pass(rows=10, new=9, past=context.mask.shape[1], graph=True)
+    sizes = {"contexts": 2, "messages": 5, "past": context.mask.shape[1], "slot": 9}
+    run = hearing(**sizes, packed=packed, graph=True, backward=False)
     assert run.saved(shape, dtype.itemsize) == sum(saved.values())
     assert replace(run, graph=False).saved(shape, dtype.itemsize) == 0
     read = sum(tensor.nbytes for layer in context.layers for tensor in layer)
-    assert read == 10 * run.past * dtype.itemsize * shape.cache_numbers_per_token
+    assert read == run.rows * run.past * dtype.itemsize * shape.cache_numbers_per_token
 
 
 Counted = Callable[..., tuple[Setting, Trainer]]
@@ -172,6 +174,7 @@ def setting_of(trainer: Trainer) -> Setting:
         one_model=True,
         lengths=lengths,
         rereads=False,
+        layers_read=trainer.pair.sender.layer(trainer.channel.reading.depth),
         codec=codec_cost(trainer.channel.name, trainer.channel.config, ends, lengths.prompt),
         referents=len(pair.world.referents("train")),
         values=int(pair.world.num_values.sum()),

@@ -45,6 +45,7 @@ def on_paper(**changed: Any) -> Setting:
         one_model=True,
         lengths=Lengths(before=50, tail=5, words=4, prompt=35, said=4, vocabulary=30),
         rereads=False,
+        layers_read=1,
         codec=CodecCost(
             parameters=1000, forward=1e5, backward=2e5, saved=1e4, slots=4, latent_numbers=64, at_start=False
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.reading import MAX_DESCRIPTION_TOKENS
 from agents.sender import ROWS_AT_ONCE
@@ -48,15 +48,17 @@ def alignment_step(setting: Setting) -> Work:
 def sender_once(setting: Setting) -> Work:
     """What the sender costs once a run: it describes and reads every training referent."""
     work, shape = Work(), setting.sender
+    read = replace(shape, num_layers=setting.layers_read)  # no layer above is run
     reread = setting.lengths.prompt + setting.lengths.said * setting.rereads
     for rows in _chunks(setting.referents, ROWS_AT_ONCE):
-        runs = [Pass(rows=rows, new=setting.lengths.prompt), Pass(rows=rows, new=reread)]
+        runs = [Pass(rows=rows, new=setting.lengths.prompt)]
         spoken = min(setting.lengths.said + 1, MAX_DESCRIPTION_TOKENS)  # and the end of the turn
         runs += [Pass(rows=rows, new=1, past=setting.lengths.prompt + done) for done in range(spoken - 1)]
         said = shape.vocab_size * shape.width  # the output layer, at one position
         each = Work(flops=2 * rows * said, traffic=setting.number_bytes * said)
         for run in runs:
             work += run.work(shape, setting.number_bytes) + each
+        work += Pass(rows=rows, new=reread).work(read, setting.number_bytes)
     return work
 
 

@@ -84,8 +84,8 @@ class Pass:
         """Bytes that are kept for the backward pass: 0 without a graph.
 
         That is, in every layer: the inputs of norms in float32 and their scales, queries, what was attended
-        to them, the three sides of the gated layer, the mask, and keys and values of all tokens, spread out
-        over the heads of the queries; once: the last norm's, and the rotation.
+        to them, the three sides of the gated layer, and keys and values of all tokens, spread out over the
+        heads of the queries; once: the last norm's, the rotation and the mask.
         """
         if not self.graph:
             return 0
@@ -96,8 +96,8 @@ class Pass:
         attended = number_bytes * 2 * shape.query_width + FP32 * shape.num_heads
         of_token = norms + attended + number_bytes * 3 * shape.mlp_width
         seen = self.past + self.new
-        of_row = self.new * of_token + number_bytes * seen * (2 * shape.query_width + self.new)
-        once = FP32 * (shape.width + 1) + 2 * number_bytes * shape.head_width
+        of_row = self.new * of_token + number_bytes * seen * 2 * shape.query_width
+        once = FP32 * (shape.width + 1) + number_bytes * (2 * shape.head_width + seen)
         return self.rows * (shape.num_layers * of_row + self.new * once)
 
 

@@ -26,6 +26,7 @@ class Setting:
         one_model: whether both are one copy of the same weights.
         lengths: of prompts and messages, in tokens.
         rereads: whether the codec gets the sender's states over what it says, and not over its prompt.
+        layers_read: of the sender, that are run for those states.
         codec: what relaying a message costs.
         referents: of the training split.
         values: of all the world's attributes together.
@@ -39,6 +40,7 @@ class Setting:
     one_model: bool
     lengths: Lengths
     rereads: bool
+    layers_read: int
     codec: CodecCost
     referents: int
     values: int
@@ -101,6 +103,7 @@ def read_setting(
         one_model=names[0] == names[1],
         lengths=lengths,
         rereads=rereads,
+        layers_read=int((reading.depth if reading.what == "states" else 1) * speaking.shape.num_layers),
         codec=cost,
         referents=len(world.referents("train")),
         values=int(world.num_values.sum()),
