@@ -13,7 +13,6 @@ import random
 import re
 import statistics
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ import numpy as np
 import torch
 from mpe2 import simple_reference_v3, simple_speaker_listener_v4
 from pettingzoo import AECEnv
+from pettingzoo.test import performance_benchmark
 from rich.console import Console
 
 from agents.command_line import ExitCode, exit_with, parse_arguments
@@ -84,10 +84,6 @@ def environments(interface: str) -> dict[str, Make]:
 
 def turns_per_second(game: AECEnv) -> float:
     """What PettingZoo's `performance_benchmark` prints after its 5 seconds."""
-    with warnings.catch_warnings():
-        # PettingZoo's tests make an environment in a way that PettingZoo itself has deprecated
-        warnings.filterwarnings("ignore", message="The old environment", category=DeprecationWarning)
-        from pettingzoo.test import performance_benchmark
     with redirect_stdout(io.StringIO()) as printed:
         performance_benchmark(game)
     return read_turns(printed.getvalue())

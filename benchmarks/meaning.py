@@ -211,8 +211,10 @@ def report(config: MeaningConfig, runs: Sequence[Run], gates: Sequence[Gate]) ->
             [f"{threads} threads", f"{len(there)} of {len(of)}", middle, min(there, default=None),
              max(there, default=None), statistics.median(run.steps for run in of)]
         )  # fmt: skip
-        for part in ("preparing", "aligning", "playing", "validating", "saving"):
-            parts.append([f"{part}, {threads} threads", statistics.median(getattr(run, part) for run in of)])
+        parts += [
+            [f"{part}, {threads} threads", statistics.median(getattr(run, part) for run in of)]
+            for part in ("preparing", "aligning", "playing", "validating", "saving")
+        ]
         what = f"median seconds from the first step to {SHARE:.0%} of text's success, {threads} threads"
         goals.append(Goal(what, "<=", SECONDS, middle))
     rows.append([EGG, None, EGG_SECONDS, None, None, None])
