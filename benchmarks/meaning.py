@@ -29,16 +29,18 @@ from benchmarks.processes import run_module
 from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep
 from benchmarks.timing import machine
 from channels.base import Words, check_range
-from channels.latent import VectorQuantizedChannel
+from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from envs.world import AnyWorld
 from envs.worlds import DEFAULT_WORLD, find_world
 from evaluation.stopwatch import timed
 from evaluation.verdict import EXIT_CODES
+from training.config import TrainConfig
 from training.presets import DEFAULT_PRESET, find_preset
 from training.trainer import Trainer
 
 SHARE, SECONDS, GATE_SECONDS = 0.95, 45.0, 180.0
 LOOK_EVERY = 10
+RECIPE = find_preset(DEFAULT_PRESET).training
 CPU = torch.device("cpu")
 EGG = "EGG's discrimination game: 95% with 2 candidates (measured before, not by this script)"
 EGG_SECONDS = 56.0
@@ -52,14 +54,12 @@ class MeaningConfig:
         seeds: of the training, each a repeat.
         threads: CPU threads; every seed is trained with each, in turns.
         gate1: also time the two commands of `make gate1`, once a seed.
-        steps: optimiser steps; fewer than the recipe's only for a look.
         docs: where the record goes.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     threads: tuple[int, ...] = (1, 2)
     gate1: bool = False
-    steps: int = find_preset(DEFAULT_PRESET).training.steps
     docs: Path = FOLDER
 
     def __post_init__(self) -> None:
@@ -67,7 +67,6 @@ class MeaningConfig:
             raise ValueError(f"seeds and threads must not be empty, got {self.seeds} and {self.threads}")
         for count in self.threads:
             check_range("threads", count, 1, 1024)
-        check_range("steps", self.steps, LOOK_EVERY)
 
 
 class Run(NamedTuple):
@@ -101,34 +100,23 @@ def text_success(lm: FrozenLM, trainer: Trainer) -> float:
     return float((chosen == validation.targets).double().mean())
 
 
-def train(lm: FrozenLM, world: AnyWorld, seed: int, threads: int, steps: int) -> Run:
-    """Train the default recipe until 95% of text's success is reached, or to the end.
+def train(lm: FrozenLM, world: AnyWorld, recipe: TrainConfig, threads: int) -> Run:
+    """Train until 95% of text's success is reached, or to the recipe's end.
 
     Args:
         lm: sender and receiver.
         world: what they play about.
-        seed: of the training.
+        recipe: how; it is validated as often as it says.
         threads: CPU threads.
-        steps: of the recipe, which its schedule is made for.
     """
     torch.set_num_threads(threads)
-    recipe = find_preset(DEFAULT_PRESET).training
+    pair = Pair(Sender(lm, world), Receiver(lm), world)
     with TemporaryDirectory() as folder:
-        config = replace(
-            recipe,
-            seed=seed,
-            folder=Path(folder),
-            validate_every=LOOK_EVERY,
-            steps=steps,
-            alignment_steps=min(recipe.alignment_steps, steps * 5 // 8),
-        )
-        pair = Pair(Sender(lm, world), Receiver(lm), world)
 
         def prepare() -> Trainer:
-            torch.manual_seed(seed)
-            return Trainer(
-                VectorQuantizedChannel(VectorQuantizedChannel.Config(), pair.ends), pair, config, Path(folder)
-            )
+            torch.manual_seed(recipe.seed)
+            channel = VectorQuantizedChannel(VectorQuantizedConfig(), pair.ends)
+            return Trainer(channel, pair, recipe, Path(folder))
 
         trainer, preparing = timed(prepare, CPU)
         return _train(trainer, text_success(lm, trainer), threads, preparing)
@@ -141,7 +129,7 @@ def _train(trainer: Trainer, text: float, threads: int, preparing: float) -> Run
     while trainer.step_number < config.steps and not reached:
         phase = "aligning" if trainer.step_number < config.alignment_steps else "playing"
         seconds[phase] += timed(trainer.step, CPU)[1]
-        if trainer.step_number % LOOK_EVERY:
+        if trainer.step_number % config.validate_every:
             continue
         found, second = timed(trainer.validate, CPU)
         seconds["validating"] += second
@@ -185,7 +173,7 @@ def measure(config: MeaningConfig, console: Console) -> tuple[list[Run], list[Ga
     runs, gates = [], []
     for seed in config.seeds:
         for threads in config.threads:
-            run = train(lm, world, seed, threads, config.steps)
+            run = train(lm, world, replace(RECIPE, seed=seed, validate_every=LOOK_EVERY), threads)
             runs.append(run)
             console.print(
                 f"seed {seed}, {threads} threads: {run.success:.1%} (text {run.text:.1%}) after {run.steps} "
