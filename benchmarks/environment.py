@@ -15,7 +15,7 @@ import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -29,7 +29,7 @@ from pettingzoo.test import performance_benchmark
 from rich.console import Console
 
 from agents.command_line import ExitCode, exit_with, parse_arguments
-from benchmarks.record import FOLDER, Goal, Record, Table, keep
+from benchmarks.record import FOLDER, Goal, Record, Table, keep, settings_of
 from benchmarks.timing import machine, ratio, spread
 from channels.base import check_range
 from envs import referential_v0
@@ -153,7 +153,7 @@ def report(config: EnvironmentConfig, rates: Mapping[str, Rates]) -> Record:
         goals.append(Goal(what, ">=", ASKED, ratio(of[OURS], of[peer])))
     columns = ["environment", "interface", "turns per second", "by the faster peer", "least", "most"]
     title = f"Turns per second of random agents, median of {config.repeats} repeats"
-    settings: dict[str, Any] = asdict(config) | {"docs": None, "numpy": np.__version__}
+    settings: dict[str, Any] = settings_of(config) | {"numpy": np.__version__}
     return Record(
         question="How many turns a second does the game play?",
         machine=machine(config.threads),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,7 +24,7 @@ from agents.receiver import Receiver
 from agents.sender import Sender
 from benchmarks.loops import Choice, play_one_by_one
 from benchmarks.parts import Method, seconds_of
-from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep
+from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep, settings_of
 from benchmarks.timing import Seconds, alternate, machine, ratio, spread
 from channels.base import check_range
 from channels.controls import CONDITIONS, Control
@@ -49,6 +49,7 @@ PARTS: dict[str, list[Method]] = {
     "records": [(vars(playing)["_Round"], "_record"), (RecordWriter, "write")],
 }
 Contestants = dict[str, Contestant]
+Tell = Callable[[str, float], object] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +144,7 @@ def set_stage(config: EvaluatingConfig, folder: Path) -> Stage:
     return Stage(pair, contestants, config.plays, config.rows, folder)
 
 
-def time_conditions(stage: Stage, repeats: int) -> dict[str, Seconds]:
+def time_conditions(stage: Stage, repeats: int, tell: Tell = None) -> dict[str, Seconds]:
     """Seconds of the normal condition alone and of all, for one channel and for all, warm and cold."""
     works: dict[str, Callable[[], object]] = {
         f"{ONE}, normal alone, {WARM}": lambda: stage.play(stage.alone(ONE, normal=True)),
@@ -153,7 +154,7 @@ def time_conditions(stage: Stage, repeats: int) -> dict[str, Seconds]:
         f"{ONE}, all conditions, {COLD}": lambda: stage.play(stage.alone(ONE), cold=True),
         f"all channels, all conditions, {COLD}": lambda: stage.play(stage.contestants, cold=True),
     }
-    return alternate(works, repeats=repeats)
+    return alternate(works, repeats=repeats, tell=tell)
 
 
 def further(first: Sequence[float], all_of_them: Sequence[float], conditions: int) -> list[float]:
@@ -195,7 +196,9 @@ def report_parts(stage: Stage) -> Table:
     )
 
 
-def report_loop(stage: Stage, repeats: int) -> tuple[Table, list[Goal], dict[str, dict[str, Seconds]]]:
+def report_loop(
+    stage: Stage, repeats: int, tell: Tell = None
+) -> tuple[Table, list[Goal], dict[str, dict[str, Seconds]]]:
     """Episodes times conditions a second, side by side and one by one, and whether all choices agree."""
     rows: list[list[Cell]] = []
     goals, points = [], {}
@@ -205,7 +208,7 @@ def report_loop(stage: Stage, repeats: int) -> tuple[Table, list[Goal], dict[str
             WARM: lambda name=name: stage.play(stage.alone(name)),  # type: ignore[misc]
             COLD: lambda name=name: stage.play(stage.alone(name), cold=True),  # type: ignore[misc]
         }
-        seconds = alternate(works, repeats=repeats)
+        seconds = alternate(works, repeats=repeats, tell=tell)
         plays = {LOOP: len(CONDITIONS) * len(stage.rows)}
         plays[WARM] = plays[COLD] = len(CONDITIONS) * stage.config.episodes
         each = {way: [s / plays[way] for s in seconds[way]] for way in works}
@@ -243,19 +246,23 @@ def agreement(stage: Stage, name: str) -> float:
 
 def measure(config: EvaluatingConfig, console: Console) -> Record:
     """All of it."""
+
+    def tell(name: str, seconds: float) -> None:
+        console.print(f"{name}: {seconds:.2f} s")
+
     with TemporaryDirectory() as folder:
         console.print("the models are loaded, and the sender reads")
         stage = set_stage(config, Path(folder))
         console.print(f"{', '.join(CHANNELS)}: the conditions are timed")
-        seconds = time_conditions(stage, config.repeats)
+        seconds = time_conditions(stage, config.repeats, tell)
         conditions, cheap = report_conditions(stage, seconds)
         parts = report_parts(stage)
         console.print(f"{len(stage.rows)} episodes are played one by one")
-        loop, fast, each = report_loop(stage, config.repeats)
+        loop, fast, each = report_loop(stage, config.repeats, tell)
     return Record(
         question="What does a further condition cost, and what would one episode at a time?",
         machine=machine(config.threads),
-        settings=asdict(config) | {"docs": None},
+        settings=settings_of(config),
         tables=[conditions, parts, loop],
         goals=[*cheap, *fast],
         points={"seconds": seconds, "seconds_a_play": each},

@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from rich.console import Console
 from agents.command_line import ExitCode, exit_with, parse_arguments
 from benchmarks.playing_step import Models, StepSize, bytes_of_a_step, context_tokens, trainer_of
 from benchmarks.processes import Ended, run_module
-from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep
+from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep, settings_of
 from benchmarks.timing import Seconds, alternate, exponent, machine
 from channels.base import check_range
 from evaluation.verdict import EXIT_CODES
@@ -189,7 +189,7 @@ def measure(config: GrowthConfig, console: Console) -> Record:
     return Record(
         question="How do the costs of a training step and of an evaluation grow?",
         machine=machine(config.threads),
-        settings=asdict(config) | {"docs": None},
+        settings=settings_of(config),
         tables=[*tables, table],
         goals=[*goals, *more],
         points={

@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from agents.pair import Pair
 from agents.receiver import Receiver
 from agents.sender import Sender
 from benchmarks.processes import run_module
-from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep
+from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep, settings_of
 from benchmarks.timing import machine
 from channels.base import Words, check_range
 from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
@@ -216,7 +216,7 @@ def report(config: MeaningConfig, runs: Sequence[Run], gates: Sequence[Gate]) ->
     return Record(
         question="How long does it take until messages carry what text does?",
         machine=machine(max(config.threads)),
-        settings=asdict(config) | {"docs": None, "text": runs[0].text, "look_every": LOOK_EVERY},
+        settings=settings_of(config) | {"text": runs[0].text, "look_every": LOOK_EVERY},
         tables=[
             Table(f"From the first training step to {SHARE:.0%} of text's success", columns, rows),
             Table("By part, median over the seeds", ["part", "seconds"], parts),

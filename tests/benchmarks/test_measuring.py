@@ -7,7 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from agents.command_line import RunError
+from agents.command_line import RunError, parse_arguments
 from benchmarks import environment, evaluating, growth, meaning
 from benchmarks.environment import OURS, PEERS, EnvironmentConfig, read_turns
 from benchmarks.evaluating import EvaluatingConfig, Stage
@@ -17,6 +17,7 @@ from benchmarks.parts import seconds_of
 from benchmarks.playing_step import Models, StepSize, bytes_kept, context_tokens
 from benchmarks.processes import Ended, run_module
 from evaluation.contestants import enter
+from evaluation.gate1 import Gate1Config
 from evaluation.play import PlayConfig
 from training.config import TrainConfig
 
@@ -87,6 +88,8 @@ def test_environments_are_compared_with_the_faster_peer(monkeypatch):
     known = {OURS: [30.0] * 5, environment.LONGER: [1.0] * 5, PEERS[0]: [10.0] * 5, PEERS[1]: [20.0] * 5}
     record = environment.report(config, {"env": known, "raw_env": known | {OURS: [29.0] * 5}})
     assert [(goal.measured, goal.met) for goal in record.goals] == [(1.5, True), (1.45, False)]
+    assert record.settings.items() >= {"repeats": 5, "threads": 1, "seed": 0, "quick": True}.items()
+    assert "docs" not in record.settings
     assert all(PEERS[1] in goal.what for goal in record.goals)
 
 
@@ -130,6 +133,22 @@ def test_a_cold_sender_reads_and_the_stages_own_does_not(pocket_pair, tmp_path, 
     assert not read
     stage.play(stage.contestants, cold=True)
     assert read
+
+
+def test_the_loop_is_compared_a_play(pocket_pair, tmp_path, monkeypatch):
+    contestants = {name: enter(name, pocket_pair, None) for name in evaluating.COMPARED}
+    stage = Stage(pocket_pair, contestants, PlayConfig(episodes=40), range(2), tmp_path)
+    known = {evaluating.LOOP: [10.0] * 5, evaluating.WARM: [5.0] * 5, evaluating.COLD: [8.0] * 5}
+    monkeypatch.setattr(
+        evaluating, "alternate", lambda works, repeats, tell: {way: known[way] for way in works}
+    )
+    monkeypatch.setattr(evaluating, "agreement", lambda *_: 0.9)
+    table, goals, points = evaluating.report_loop(stage, 5)
+    assert [row[1:4] for row in table.rows[:3]] == [[10, 1.0, 1.0], [200, 40.0, 40.0], [200, 25.0, 25.0]]
+    assert [(goal.measured, goal.met) for goal in goals] == [
+        (40.0, True), (25.0, False), (0.9, False), (0.9, False),
+    ]  # fmt: skip
+    assert points["text"][evaluating.WARM] == [0.025] * 5
 
 
 # --- meaning ---
@@ -218,6 +237,15 @@ def test_growth_is_that_of_the_upper_half():
     table, goals = growth.report_evaluations((400, 1600, 6400), ended)
     assert [(goal.measured, goal.met) for goal in goals] == [(1.11, False), (pytest.approx(0.5), True)]
     assert [row[0] for row in table.rows] == [400, 1600, 6400]
+
+
+def test_an_evaluation_is_a_command_that_can_be_given(monkeypatch):
+    ran = []
+    monkeypatch.setattr(growth, "run_module", lambda arguments, *_, **__: ran.extend(arguments))
+    growth.evaluate(30, 2)
+    asked = parse_arguments(Gate1Config, ran[1:], None, ran[0])
+    assert (ran[0], asked.play.episodes, asked.models.threads) == ("evaluation.gate1", 30, 2)
+    assert asked.channels == ("text,silence",)
 
 
 # --- settings ---

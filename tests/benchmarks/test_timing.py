@@ -7,9 +7,11 @@ from benchmarks.timing import alternate, exponent, machine, ratio, spread
 
 
 def test_works_are_done_in_turns_after_the_warmups():
-    done = []
-    seconds = alternate({name: lambda name=name: done.append(name) for name in "ab"}, repeats=5, warmups=2)
+    done, told = [], []
+    works = {name: lambda name=name: done.append(name) for name in "ab"}
+    seconds = alternate(works, repeats=5, warmups=2, tell=lambda *said: told.append(said))
     assert done == ["a", "b"] * 7
+    assert told == [(name, seconds[name][repeat]) for repeat in range(5) for name in "ab"]
     assert {name: len(each) for name, each in seconds.items()} == {"a": 5, "b": 5}
     assert all(second >= 0 for each in seconds.values() for second in each)
 
