@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -63,6 +64,11 @@ class Record(NamedTuple):
             "goals": [goal._asdict() | {"met": goal.met} for goal in self.goals],
             "points": self.points,
         }
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """A script's own dataclass as a record's settings: all but `docs`, where the record goes."""
+    return {name: value for name, value in asdict(config).items() if name != "docs"}
 
 
 def keep(name: str, record: Record, folder: Path = FOLDER) -> Path:

@@ -24,6 +24,7 @@ def alternate(
     repeats: int = REPEATS,
     warmups: int = 1,
     device: torch.device | None = None,
+    tell: Callable[[str, float], object] | None = None,
 ) -> dict[str, Seconds]:
     """Time several works in turns, so that whatever slows the machine slows all of them.
 
@@ -32,6 +33,7 @@ def alternate(
         repeats: how often each is timed, at least 5.
         warmups: how often each is done before, untimed.
         device: where they run; the CPU by default.
+        tell: called with the name and the seconds of each work when it is done, to show that it goes on.
 
     Returns:
         Wall seconds of each repeat, by name; the i-th of all works stand beside each other.
@@ -49,6 +51,8 @@ def alternate(
     for _ in range(repeats):
         for name, work in works.items():
             seconds[name].append(timed(work, device)[1])
+            if tell is not None:
+                tell(name, seconds[name][-1])
     return seconds
 
 

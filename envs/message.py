@@ -31,6 +31,17 @@ def empty_message(space: Space[Any]) -> Any:
     raise ValueError(f"message_space must be a MultiDiscrete, Discrete, bounded Box or Text, got {space}")
 
 
+def contains(space: Space[Any], message: Any) -> bool:
+    """What the space itself says; of codes in the space's own type in a third of its time."""
+    if (
+        isinstance(space, MultiDiscrete)
+        and isinstance(message, np.ndarray)
+        and (message.dtype, message.shape) == (space.dtype, space.shape)
+    ):
+        return bool(((space.start <= message) & (message <= space.start + (space.nvec - 1))).all())
+    return bool(space.contains(message))
+
+
 def own_copy(space: Space[Any], message: Any) -> Any:
     """The message in the space's own type, apart from whatever buffer or subclass carried it."""
     if isinstance(space, Text):

@@ -35,7 +35,7 @@ from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from envs.episode import Episode, EpisodeConfig, EpisodeSampler
-from envs.message import empty_message, own_copy
+from envs.message import contains, empty_message, own_copy
 from envs.render import show_round
 from envs.world import AnyWorld, objects_world
 
@@ -183,7 +183,7 @@ class ReferentialGame:
         episode = self._playing()
         if self._message is None:
             space = self.action_spaces[SENDER]
-            if not space.contains(action):
+            if not contains(space, action):
                 raise ValueError(f"message must be in {space}, got {action!r}")
             self._message = own_copy(space, action)
             return 0.0
@@ -209,6 +209,8 @@ class ReferentialGame:
 
     def _given_episodes(self, options: Mapping[str, Any]) -> Sequence[Episode] | None:
         """The episodes to play instead of drawing, checked and copied, or None."""
+        if not options:
+            return None
         # Foreign options must pass (PettingZoo's own tests send some), but a misspelt one may not.
         misspelt = get_close_matches("episodes", set(options) - {"episodes"})
         if misspelt:

@@ -1,0 +1,95 @@
+"""How the failed experiment evaluated, kept plain to compare with: one episode and one condition at a time.
+
+The sender reads its prompt anew for every message, the receiver all of its own anew for every answer; nothing
+is batched and nothing is kept. What is chosen is what `evaluation.play` records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+import torch
+
+from agents.pair import Pair, Seen
+from agents.sender import Sender
+from channels.base import Channel, Message, Utterance
+from channels.controls import CONDITIONS, Condition, Control, Sent
+from envs.episode import Episode
+from envs.world import Referents
+from evaluation.script import PlayConfig, Script, message_rng
+
+T = TypeVar("T")
+
+
+class Choice(NamedTuple):
+    """What the receiver picked in one episode under one condition."""
+
+    row: int
+    condition: str
+    choice: int
+
+
+class ForgetfulSender(Sender):
+    """A sender that reads anew whenever it speaks."""
+
+    def _remember(
+        self, known: dict[int, T], referents: Referents, compute: Callable[[list[Referents]], list[T]]
+    ) -> None:
+        known.clear()
+        super()._remember(known, referents, compute)
+
+
+@torch.no_grad()
+def play_one_by_one(
+    pair: Pair,
+    channel: Channel,
+    name: str,
+    script: Script,
+    config: PlayConfig,
+    rows: Iterable[int],
+) -> list[Choice]:
+    """Play episodes one after the other, each under one condition after the other.
+
+    Args:
+        pair: who plays.
+        channel: in eval mode.
+        name: under which it plays, as it draws the messages of `random`.
+        script: the episodes, and what stands in for what.
+        config: that of the script.
+        rows: which of its episodes.
+    """
+    forgetful = Pair(ForgetfulSender(pair.sender.lm, pair.world), pair.receiver, pair.world)
+    choices = []
+    for row in rows:
+        descriptions = [pair.world.describe(candidate) for candidate in script.episodes[row].candidates]
+        for condition in CONDITIONS:
+            message = encode(forgetful, channel, told(script, row, condition))
+            control = Control(channel, condition, message_rng(config, row, name, condition))
+            [delivered] = control.deliver(Sent([message], [message], [message]))
+            logits = pair.receiver.choose_uncached([descriptions], control.receive([delivered]))
+            choices.append(Choice(row, condition, int(logits.argmax())))
+    return choices
+
+
+def told(script: Script, row: int, condition: Condition) -> Episode:
+    """The episode with the target that the sender is told: under `shuffle` and `swap` not the receiver's."""
+    episode = script.episodes[row]
+    if condition == "shuffle":
+        return script.episodes[int(script.partners[row])]
+    return episode._replace(target=int(script.foils[row])) if condition == "swap" else episode
+
+
+def encode(pair: Pair, channel: Channel, episode: Episode) -> Message:
+    """The sender reads its prompt, and for a channel of words speaks; one message."""
+    referent = episode.referent[None]
+    if channel.modality == "text" or channel.sees_scene or channel.reading.what == "expected":
+        utterance = pair.speak(channel, referent, Seen([episode.candidates], [episode.target]))
+    else:  # a codec looks at states alone: no words are made that it would not read
+        utterance = _states_alone(pair.sender, channel, referent)
+    [message] = channel.send(utterance)
+    return message
+
+
+def _states_alone(sender: Sender, channel: Channel, referent: Referents) -> Utterance:
+    return Utterance([""], *sender.read(referent, channel.reading))

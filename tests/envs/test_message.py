@@ -1,0 +1,40 @@
+"""Whether a message is in its space is what the space says, however it comes."""
+
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete, MultiDiscrete, Text
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envs.message import contains
+
+CODES = MultiDiscrete([3, 5], start=[-2, 4])
+
+
+@given(
+    numbers=st.lists(st.integers(-4, 10), min_size=2, max_size=2),
+    dtype=st.sampled_from([np.int64, np.int32, np.uint8, np.float64]),
+    shape=st.sampled_from([(2,), (1, 2), (2, 1)]),
+)
+def test_codes_are_in_where_the_space_holds_them(numbers, dtype, shape):
+    message = np.array(numbers).astype(dtype).reshape(shape)
+    assert contains(CODES, message) == CODES.contains(message)
+
+
+@pytest.mark.parametrize(
+    ("space", "message", "inside"),
+    [
+        (CODES, [-2, 8], True),
+        (CODES, [-3, 8], False),
+        (CODES, "no codes", False),
+        (MultiDiscrete([127], dtype=np.int8), np.array([-128], np.int8), False),
+        (MultiDiscrete([27], dtype=np.int8, start=[101]), np.array([127], np.int8), True),
+        (Discrete(3), 2, True),
+        (Discrete(3), 3, False),
+        (Box(0.0, 1.0, (2,), np.float32), np.array([0.5, 2.0], np.float32), False),
+        (Text(3, charset="ab"), "ab", True),
+        (Text(3, charset="ab"), "ac", False),
+    ],
+)
+def test_a_message_is_in_or_out(space, message, inside):
+    assert contains(space, message) is inside
