@@ -162,15 +162,16 @@ def reconstruction(played):
 
     Token j of a message of M belongs to slot floor(j k / M); of a slot with several the mean counts.
     """
-    table = played.receiver.model.get_input_embeddings().weight[played.vocabulary].float()
+    weight = played.receiver.model.get_input_embeddings().weight.float()
+    table = torch.stack([unit(weight[token]) for token in played.vocabulary])
     losses = []
     for row in played.rows:
         vectors = played.relay.reception.vectors[row].float()
         tokens = played.receiver.tokens_of(played.texts[row])
         for slot, vector in enumerate(vectors):
             own = [t for j, t in enumerate(tokens) if math.floor(j * len(vectors) / len(tokens)) == slot]
-            odds = torch.stack([cosine(vector, embedding) for embedding in table]) / 0.1
             if own:
+                odds = table @ unit(vector) / 0.1
                 losses.append(mean(odds.logsumexp(0) - odds[played.vocabulary.index(t)] for t in own))
     return mean(losses)
 
