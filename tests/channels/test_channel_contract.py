@@ -19,10 +19,15 @@ from channels.testing import ENDS, ContractError, check_channel, synthetic_utter
 from channels.text import TextChannel
 
 
+FEWER_STEPS = {"oracle_prefix": {"steps": 2}}  # of gradient for each message, of which there are hundreds
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", channel_names())
 def test_every_registered_channel_keeps_the_contract(name: str, seed: int, model_ends: Ends) -> None:
-    check_channel(name, seed, model_ends)
+    kind = channel_class(name)
+    quick = name in FEWER_STEPS
+    check_channel(kind(kind.Config(**FEWER_STEPS[name]), model_ends) if quick else name, seed, model_ends)
 
 
 def test_a_quantised_channel_keeps_it_too() -> None:

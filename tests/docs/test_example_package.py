@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -12,6 +13,28 @@ import pytest
 from page_blocks import PACKAGE, ROOT, commands
 
 from agents.command_line import ExitCode
+
+COMMANDS = {
+    "its own tests": f"pytest -q -p no:cacheprovider {PACKAGE.relative_to(ROOT)}",
+    "list": "channels list",
+    "gate 1": "evaluation.gate1 --channels binary --episodes 10 --device cpu --folder gate1 "
+    "--runs none --world few.jsonl",
+}
+FEW = [
+    json.dumps({"attributes": {"colour": colour, "shape": shape, "material": material}})
+    for colour in ("red", "blue", "green", "white")
+    for shape in ("cube", "ball", "ring", "disc")
+    for material in ("metal", "glass", "wood")
+]
+IN_TURN = """
+import runpy, sys
+for module, *arguments in map(str.split, sys.argv[1:]):
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        print(f"== {int(end.code or 0)}", flush=True)
+"""
 
 
 class Environment:
@@ -61,25 +84,38 @@ def test_it_is_installed_there_and_nowhere_else(environment):
     assert [path for path in PACKAGE.rglob("*") if path.name == "build" or path.suffix == ".egg-info"] == []
 
 
-def test_it_is_listed_without_an_edit(environment):
-    rows = environment.run("-m", "channels", "list").splitlines()
+@pytest.fixture(scope="module")
+def ended(environment):
+    """What commands printed there, and how each ended; one interpreter, for each takes seconds to begin."""
+    (environment.folder / "few.jsonl").write_text("\n".join(FEW))
+    printed = environment.run("-c", IN_TURN, *COMMANDS.values())
+    parts = re.split(r"^== (.*)\n", printed, flags=re.MULTILINE)
+    assert len(parts) == 2 * len(COMMANDS) + 1
+    return {name: (parts[2 * n], parts[2 * n + 1]) for n, name in enumerate(COMMANDS)}
+
+
+def test_its_own_tests_pass(ended):
+    printed, code = ended["its own tests"]
+    assert "8 passed" in printed
+    assert code == str(ExitCode.PASS.value)
+
+
+def test_it_is_listed_without_an_edit(ended):
+    printed, code = ended["list"]
+    rows = printed.splitlines()
     [row] = [row for row in rows if row.startswith(" binary ")]
     assert row.split() == "binary codes k b = 24 yes k slots of b bits, each the sign of a number.".split()  # noqa: SIM905
     assert "parley_channel_binary" not in "".join(rows), "it is not left out"
+    assert code == str(ExitCode.PASS.value)
 
 
-def test_its_own_tests_pass(environment):
-    where = str(PACKAGE.relative_to(ROOT))
-    assert "8 passed" in environment.run("-m", "pytest", "-q", "-p", "no:cacheprovider", where=where)
-
-
-def test_it_goes_through_gate_1(environment):
+def test_it_goes_through_gate_1(environment, ended):
     """Untrained, so nothing is decided; but it plays, and the report says what it is."""
-    arguments = "--channels binary --episodes 20 --device cpu --folder gate1 --runs none".split()  # noqa: SIM905
-    shown = environment.run("-m", "evaluation.gate1", *arguments, ends=ExitCode.INCONCLUSIVE)
-    assert "binary" in shown
+    printed, code = ended["gate 1"]
+    assert "binary" in printed
+    assert code == str(ExitCode.INCONCLUSIVE.value)
     results = json.loads((environment.folder / "gate1" / "results.json").read_text())
     assert results["verdict"] == "inconclusive"
     played = results["channels"]["binary"]
     assert (played["status"], played["bits"]) == ("untrained", 24.0)
-    assert played["conditions"]["normal"]["n"] == 20
+    assert played["conditions"]["normal"]["n"] == 10

@@ -1,0 +1,99 @@
+"""The plain path: one receiver, one list of candidates, one message, the whole chat in one pass.
+
+Nothing here is batched, padded or kept from one message to the next. What it has in common with the
+receiver is what is not under test: the prompt's words, the tokenizer and the model's own modules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from transformers import DynamicCache
+
+from agents.prompts import LABELS, SLOT, receiver_prompt
+from channels.base import Graft, Memory, Words
+
+
+class PlainReceiver:
+    """Log-odds of all tokens after the whole chat, for one list of candidates and one message."""
+
+    def __init__(self, lm):
+        self.lm, self.model = lm, lm.model
+        self.labels = [lm.encode(label)[0] for label in LABELS]
+
+    def answer(self, candidates: Sequence[str], reception) -> torch.Tensor:
+        """(W,) float32, with gradient to the one reception that is given."""
+        before, after = map(self._embed, self.prompt(candidates))
+        if isinstance(reception, Words):
+            [text] = reception.texts
+            return self._run([before, self._embed(self.tokens_of(text)), after])
+        if isinstance(reception, Memory):
+            return self._run_after(before, reception, after)
+        if isinstance(reception, Graft):
+            return self._run_grafted([before, after], reception)
+        vectors = reception.vectors[0]
+        if reception.mask is not None:
+            vectors = vectors[reception.mask[0]]
+        vectors = vectors.to(self.lm.dtype)
+        return self._run([vectors, before, after] if reception.at_start else [before, vectors, after])
+
+    def tokens_of(self, text):
+        """What stands in the slot for a text: after a space, and nothing for nothing."""
+        return self.lm.encode_plain(f" {text}" if text else "")
+
+    def prompt(self, candidates):
+        """Token ids of the chat before the message and after it."""
+        before, after = self.lm.render(receiver_prompt(candidates)).split(SLOT)
+        return self.lm.encode(before), self.lm.encode(after)
+
+    def _embed(self, ids):
+        return self.model.get_input_embeddings().weight[torch.tensor(ids, dtype=torch.long)]
+
+    def _run(self, parts):
+        return self.model(inputs_embeds=torch.cat(parts)[None], use_cache=False).logits[0, -1].float()
+
+    def _run_grafted(self, parts, graft):
+        """Ramesh and Li (2025): layer max(1, floor(depth * L)) has another result at the last position."""
+        number = max(1, math.floor(graft.depth * len(self.model.model.layers)))
+
+        def change(module, arguments, states):
+            own, sent = states[0, -1], graft.states[0].to(states.dtype)
+            new = {"replace": sent, "add": own + sent, "mean": (own + sent) / 2}[graft.mode]
+            return torch.cat([states[:, :-1], new[None, None]], dim=1)
+
+        hook = self.model.model.layers[number - 1].register_forward_hook(change)
+        try:
+            return self._run(parts)
+        finally:
+            hook.remove()
+
+    def _run_after(self, before, memory, after):
+        """No single pass can hold entries of the cache: they are put there between two."""
+        cache = DynamicCache(config=self.model.config)
+        with torch.no_grad():
+            self.model(inputs_embeds=before[None], past_key_values=cache, use_cache=True)
+        kept = torch.ones(memory.keys.shape[3], dtype=torch.bool) if memory.mask is None else memory.mask[0]
+        longer = []
+        for layer, keys, values in zip(cache.layers, memory.keys[0], memory.values[0], strict=True):
+            turned = self._turned(keys[:, kept], first=len(before)).to(layer.keys.dtype)
+            longer.append(
+                (
+                    torch.cat([layer.keys[0], turned], dim=1)[None],
+                    torch.cat([layer.values[0], values[:, kept].to(layer.values.dtype)], dim=1)[None],
+                )
+            )
+        behind = DynamicCache(ddp_cache_data=longer, config=self.model.config)
+        logits = self.model(inputs_embeds=after[None], past_key_values=behind, use_cache=True).logits
+        return logits[0, -1].float()
+
+    def _turned(self, keys, first):
+        """Keys (H, k, W) at positions first, first + 1, ...: pairs of numbers, turned (Su et al., 2021)."""
+        half = keys.shape[-1] // 2
+        slowness = self.model.config.rope_parameters["rope_theta"] ** (torch.arange(half) / half)
+        angles = torch.arange(first, first + keys.shape[1])[:, None] / slowness
+        one, other = keys[..., :half], keys[..., half:]
+        return torch.cat(
+            [one * angles.cos() - other * angles.sin(), other * angles.cos() + one * angles.sin()], dim=-1
+        )
