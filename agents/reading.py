@@ -25,7 +25,7 @@ def positions_of(mask: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:
 def layer_states(
     lm: FrozenLM, ids: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"], layer: int
 ) -> Float[Tensor, "B T D"]:
-    """Hidden states of a layer; 0 is the embeddings, the last one after its norm. No layer above it is run."""
+    """Hidden states of a layer; 0 is the embeddings, the last is after its norm; none above it is run."""
     if layer == 0:
         return lm.embed(ids)
     backbone = lm.model.model

@@ -92,9 +92,7 @@ class Receiver:
         return self.read_tokens(prompts, sizes.pop(), cached)
 
     @torch.no_grad()
-    def read_tokens(
-        self, prompts: Sequence[list[int]], num_candidates: int, cached: bool = True
-    ) -> Context:
+    def read_tokens(self, prompts: Sequence[list[int]], num_candidates: int, cached: bool = True) -> Context:
         """Read B prompts up to the slot, as token ids; `cached` is as in `read`."""
         ids, mask = self.lm.left_pad(prompts)
         if not cached:
@@ -246,7 +244,7 @@ class Receiver:
     def _backbone(
         self, vectors: Tensor, mask: Tensor, positions: Int[Tensor, "B T"], cache: DynamicCache | None
     ) -> Float[Tensor, "B T D"]:
-        """Final hidden states of new positions; the mask is (B, past + T), or (B, 1, T, past + T) to be added."""
+        """Final hidden states of new positions; the mask is (B, past + T), or added: (B, 1, T, past + T)."""
         hidden: Tensor = self.lm.model.model(
             inputs_embeds=vectors,
             attention_mask=mask,

@@ -48,7 +48,7 @@ def lay_out(read: Bool[Tensor, "G T"], vectors: Float[Tensor, "B S E"], counted:
         vectors: the messages, context by context.
         counted: which positions of a message count; the others are padding, and nothing looks at them.
     """
-    (contexts, tokens), (messages, length) = read.shape, counted.shape
+    contexts, (messages, length) = len(read), counted.shape
     each = messages // contexts
     earlier = torch.ones(length, length, dtype=torch.bool, device=read.device).tril()
     own = (counted[:, None] & earlier).reshape(contexts, each, length, 1, length)
@@ -58,6 +58,4 @@ def lay_out(read: Bool[Tensor, "G T"], vectors: Float[Tensor, "B S E"], counted:
     seen = torch.cat([before, beside], dim=-1)[:, None]
     mask = vectors.new_zeros(seen.shape).masked_fill_(~seen, torch.finfo(vectors.dtype).min)
     places = (counted.long().cumsum(-1) - 1).clamp(min=0).reshape(contexts, -1)
-    return Row(
-        vectors.reshape(contexts, each * length, -1), mask, read.long().sum(-1, keepdim=True) + places
-    )
+    return Row(vectors.reshape(contexts, each * length, -1), mask, read.long().sum(-1, keepdim=True) + places)

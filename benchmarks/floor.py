@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -28,11 +28,11 @@ from agents.receiver import Receiver
 from agents.shapes import random_lm
 from agents.side_by_side import lay_out
 from benchmarks import bare_receiver
+from benchmarks.playing_step import WordedSender, small_world
 from benchmarks.record import Goal, Record, Table, keep
 from benchmarks.timing import REPEATS, alternate, machine, ratio, spread
 from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
-from envs.world import World, objects_world
-from studies.shape_costs import PromptedSender
+from envs.world import objects_world
 from training.config import TrainConfig
 from training.objectives import COSINE_TEMPERATURE
 from training.trainer import Dealt, Trainer
@@ -98,13 +98,13 @@ def measure(config: FloorConfig, console: Console) -> Record:
 
 def _trainer(name: str, contexts: int, steps: int, device: torch.device, folder: Path) -> Trainer:
     """The default recipe behind its alignment, already quantised."""
-    world = objects_world() if name == "pocket" else _small_world()
+    world = objects_world() if name == "pocket" else small_world()
     if name == "pocket":
         pair = Pair.load(ModelConfig(device=str(device), threads=torch.get_num_threads()), world)
     else:
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         lm = random_lm(name, device=device, dtype=dtype)
-        pair = Pair(PromptedSender(lm, world), Receiver(lm), world)
+        pair = Pair(WordedSender(lm, world), Receiver(lm), world)
     config = TrainConfig(
         steps=steps,
         alignment_steps=0,
@@ -120,12 +120,6 @@ def _trainer(name: str, contexts: int, steps: int, device: torch.device, folder:
     trainer = Trainer(channel, pair, config, folder)
     trainer.step()  # in which the codes are placed
     return trainer
-
-
-def _small_world() -> World:
-    """Few referents: what the sender says of them is prepared once, and not timed."""
-    whole = objects_world()
-    return replace(whole, attributes=tuple(replace(a, values=a.values[:3]) for a in whole.attributes))
 
 
 def _compare(trainer: Trainer, repeats: int, console: Console) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,12 +14,11 @@ from agents.language_model import FrozenLM
 from agents.pair import Pair
 from agents.prompts import cut_at_slot, receiver_prompt, sender_prompt
 from agents.receiver import Receiver
+from benchmarks.playing_step import WordedSender, small_world
 from benchmarks.timing import alternate, spread
 from benchmarks.training_loops import Sample, one_by_one_step
 from channels.codec import CodecConfig
 from channels.latent import ContinuousChannel
-from envs.world import objects_world
-from studies.shape_costs import PromptedSender
 from training.config import TrainConfig
 from training.objectives import ObjectiveWeights
 from training.trainer import Trainer
@@ -43,10 +41,8 @@ def against_one_by_one(
         repeats: alternating repeats.
         console: where progress is shown.
     """
-    whole = objects_world()
-    # few referents: what the sender says of them is prepared once, and not timed
-    world = replace(whole, attributes=tuple(replace(a, values=a.values[:3]) for a in whole.attributes))
-    pair = Pair(PromptedSender(lm, world), Receiver(lm), world)
+    world = small_world()
+    pair = Pair(WordedSender(lm, world), Receiver(lm), world)
     return [
         _compare(name, pair, contexts, messages, samples, repeats, console)
         for (contexts, messages), samples in steps.items()

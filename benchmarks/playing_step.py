@@ -58,7 +58,7 @@ class WordedSender(Sender):
         return [self.world.describe(referent) for referent in referents]
 
 
-def small_world(words: int) -> World:
+def small_world(words: int = 1) -> World:
     """The default world with few values an attribute, each of which says its name `words` times."""
     whole = objects_world()
     attributes = tuple(

@@ -19,9 +19,9 @@ from evaluation.play import PlayConfig
 from studies.shape_costs import Cell
 from training.config import TrainConfig
 from training.costs.estimate import memory
+from training.costs.setting import read_setting
 from training.pretrain_pocket import PretrainConfig, Pretraining
 from training.run import train
-from training.costs.setting import read_setting
 from training.trainer import Trainer
 
 

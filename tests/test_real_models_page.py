@@ -19,11 +19,11 @@ from channels.latent import VectorQuantizedConfig
 from evaluation.gate1 import Gate1Config
 from evaluation.statistics import wilson
 from studies.shapes import ShapesConfig
-from training.costs.codec_cost import codec_cost
 from training.config import TrainConfig
+from training.costs.codec_cost import codec_cost
 from training.costs.estimate import memory
-from training.run import main, parse
 from training.costs.setting import Setting, read_setting
+from training.run import main, parse
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/real_models.md").read_text()
