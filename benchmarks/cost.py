@@ -177,8 +177,8 @@ def _peak(trainer: Trainer, setting: Setting, device: torch.device) -> Iterator[
 def _table(rows: list[dict[str, Any]]) -> Table:
     return Table(
         "On paper and in fact",
-        ("shape", "precision", "contexts", "GFLOP said", "GFLOP counted", "MiB kept, said", "MiB kept", "GiB said",
-         "GiB", "matrix product, GFLOP/s", "s at that rate", "s measured", "utilisation"),
+        ("shape", "precision", "contexts", "GFLOP said", "GFLOP counted", "MiB kept, said", "MiB kept",
+         "GiB said", "GiB", "matrix product, GFLOP/s", "s at that rate", "s measured", "utilisation"),
         [
             (r["shape"], r["precision"], r["batch"], r["said_flops"] / 1e9, r["counted_flops"] / 1e9,
              r["said_kept"] / MIB, r["counted_kept"] / MIB, r["said_peak"] / GIB,

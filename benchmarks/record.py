@@ -16,6 +16,7 @@ from rich.table import Table as Shown
 from evaluation.files import write_whole
 
 FOLDER = Path("docs/performance")
+MOST_COLUMNS = 7
 Cell = str | int | float | None
 
 
@@ -84,11 +85,14 @@ def keep(name: str, record: Record, folder: Path = FOLDER) -> Path:
 def show(record: Record, console: Console) -> None:
     """The tables and goals, for the terminal."""
     for table in record.tables:
+        columns, rows = list(table.columns), [list(map(spell, row)) for row in table.rows]
+        if len(columns) > MOST_COLUMNS and len(rows) < MOST_COLUMNS:  # a terminal has more lines than columns
+            columns, *rows = map(list, zip(columns, *rows, strict=True))
         shown = Shown(title=table.title, title_justify="left")
-        for number, column in enumerate(table.columns):
+        for number, column in enumerate(columns):
             shown.add_column(column, justify="left" if number == 0 else "right")
-        for row in table.rows:
-            shown.add_row(*map(spell, row))
+        for row in rows:
+            shown.add_row(*row)
         console.print(shown)
     for goal in record.goals:
         said = {True: "[green]met[/]", False: "[red]missed[/]", None: "not measured"}[goal.met]
