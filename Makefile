@@ -6,7 +6,7 @@ SEED ?= 0
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install gate1 test test-slow test-gpu check results study calibration zoo pairs shapes pocket clean
+.PHONY: help install gate1 test test-slow test-gpu check results study calibration zoo pairs shapes bench pocket clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -66,6 +66,13 @@ pairs: $(VENV)/installed  ## two models of different width and vocabulary: docs/
 
 shapes: $(VENV)/installed  ## what Qwen's shapes cost on your CUDA device: docs/results/shapes.md
 	$(BIN)/python -m studies.shapes --device cuda
+
+BENCHMARKS := environment floor alternatives evaluating growth cost
+
+bench: $(VENV)/installed-dev  ## how fast it is: docs/performance.md, an hour on a machine that does nothing else
+	for question in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$question || exit 1; done
+	$(BIN)/python -m benchmarks.meaning --gate1
+	$(BIN)/python -m benchmarks.report
 
 pocket: $(VENV)/installed  ## pretrain the embedded model again, into runs/pocket (resumable)
 	$(BIN)/python -m training.pretrain_pocket --folder runs/pocket

@@ -24,7 +24,7 @@ from agents.shapes import random_lm
 from benchmarks.one_by_one import against_one_by_one
 from benchmarks.operations import count_operations
 from benchmarks.record import Goal, Record, Table, keep
-from benchmarks.timing import REPEATS, alternate, machine, ratio, spread
+from benchmarks.timing import alternate, machine, ratio, spread
 from benchmarks.training_loops import Task, batched_step, make_task, parley_step
 
 SHARE_OF_BOUND = 0.85
@@ -37,7 +37,9 @@ class AlternativesConfig:
 
     Args:
         tokens: context lengths up to the slot, for the pocket.
-        further: M, messages beyond the right one, for the pocket.
+        further: M, messages beyond the right one, with every length.
+        all_tokens: context lengths that are taken with every M of `all_further`.
+        all_further: those.
         large_tokens: context lengths for the shape of Qwen2.5-0.5B; none leaves it out.
         large_further: M for it.
         contexts: a step, for contexts of up to 128 tokens; fewer for longer ones.
@@ -47,11 +49,13 @@ class AlternativesConfig:
     """
 
     tokens: tuple[int, ...] = (53, 64, 128, 256, 512, 1024, 2048)
-    further: tuple[int, ...] = (0, 1, 2, 4, 8, 16)
+    further: tuple[int, ...] = (0, 2, 4)
+    all_tokens: tuple[int, ...] = (64, 512, 2048)
+    all_further: tuple[int, ...] = (0, 1, 2, 4, 8, 16)
     large_tokens: tuple[int, ...] = (53, 512)
     large_further: tuple[int, ...] = (2,)
     contexts: int = 16
-    repeats: int = REPEATS
+    repeats: int = 5
     threads: int = 1
     device: str = "cpu"
 
@@ -63,11 +67,14 @@ def measure(config: AlternativesConfig, console: Console) -> Record:
     pocket = FrozenLM("pocket", device=device)
     slow = against_one_by_one("pocket", pocket, {(32, 5): 8, (8, 1): 8}, config.repeats, console)
     # its positions are rotary, so that a longer context costs what it costs, whatever it then understands
-    pocket.model.config.max_position_embeddings = max(1 << 15, *config.tokens)
-    rows = _grid("pocket", pocket, config.tokens, config.further, config, console)
+    pocket.model.config.max_position_embeddings = 1 << 15
+    sizes = [(length, others) for length in config.tokens for others in config.further]
+    sizes += [(length, others) for length in config.all_tokens for others in config.all_further]
+    rows = _grid("pocket", pocket, sorted(set(sizes)), config, console)
     if config.large_tokens:
         large = random_lm(LARGE, device=device, dtype=pocket.dtype)
-        rows += _grid(LARGE, large, config.large_tokens, config.large_further, config, console)
+        sizes = [(length, others) for length in config.large_tokens for others in config.large_further]
+        rows += _grid(LARGE, large, sizes, config, console)
         slow += against_one_by_one(LARGE, large, {(4, 5): 1, (8, 1): 1}, config.repeats, console)
     return Record(
         question="How much faster is a training step than what one would write without Parley?",
@@ -80,23 +87,19 @@ def measure(config: AlternativesConfig, console: Console) -> Record:
 
 
 def _grid(
-    name: str,
-    lm: FrozenLM,
-    tokens: Sequence[int],
-    further: Sequence[int],
-    config: AlternativesConfig,
-    console: Console,
+    name: str, lm: FrozenLM, sizes: Sequence[tuple[int, int]], config: AlternativesConfig, console: Console
 ) -> list[dict[str, Any]]:
     rows = []
-    for length in tokens:
-        for others in further:
-            with console.status(f"{name}, {length} tokens, {others} further messages"):
-                contexts = max(1, min(config.contexts, 2048 // length, 68 // (1 + others)))
-                if name == LARGE:
-                    contexts = max(1, min(contexts, 256 // length))
-                task = make_task(lm, contexts=contexts, tokens=length, further=others)
-                rows.append({"model": name} | _compare(task, config.repeats))
-            console.print({key: _short(value) for key, value in rows[-1].items()}, soft_wrap=True)
+    for length, others in sizes:
+        with console.status(f"{name}, {length} tokens, {others} further messages"):
+            contexts = max(1, min(config.contexts, 2048 // length, 64 // (1 + others)))
+            if name == LARGE:
+                contexts = max(1, min(contexts, 256 // length))
+            task = make_task(lm, contexts=contexts, tokens=length, further=others)
+            rows.append({"model": name} | _compare(task, config.repeats))
+        console.print(
+            f"{name}, {length} tokens, M = {others}: {_range(rows[-1])}, bound {rows[-1]['bound']:.3g}"
+        )
     return rows
 
 
@@ -186,10 +189,6 @@ def _slow_goals(rows: Sequence[dict[str, Any]]) -> list[Goal]:
 
 def _range(row: dict[str, Any]) -> str:
     return f"{row['gain']:.3g} ({row['low']:.3g} to {row['high']:.3g})"
-
-
-def _short(value: Any) -> Any:
-    return round(value, 3) if isinstance(value, float) else value
 
 
 def main() -> int:

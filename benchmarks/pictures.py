@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,36 +50,38 @@ def _lines(axes: Axes, points: Sequence[Point], *, along: str, of: str, label: s
     axes.legend(frameon=False, fontsize=8, loc="upper left")
 
 
-def draw_growth(series: Sequence[Point]) -> bytes:
-    """Cost against size, one panel a size: seconds of a step and bytes that it keeps, both relative.
+def draw_growth(steps: Sequence[Point], fitted: Mapping[str, tuple[float, float]]) -> bytes:
+    """Cost of a step against each size: seconds, and bytes kept to go backwards, by those of the smallest.
 
     Args:
-        series: each with `size` (its name), `values`, `seconds`, `bytes` (or none), and fitted `exponents`.
+        steps: each with `axis`, `sizes`, `seconds` (repeats of each size) and `kept_bytes`.
+        fitted: exponents of seconds and bytes, by axis.
     """
-    figure = _figure(9.2, 2.6 * ((len(series) + 2) // 3))
-    panels = figure.subplots((len(series) + 2) // 3, 3, squeeze=False).flatten().tolist()
-    for axes, one in zip(panels, series, strict=False):
-        for name, colour in (("seconds", COLOURS[0]), ("bytes", COLOURS[1])):
-            costs = one.get(name)
-            if not costs:
-                continue
-            exponent = one["exponents"].get(name)
-            told = f"{name}" + ("" if exponent is None else f", exponent {exponent:.2f}")
-            axes.plot(
-                one["values"], [cost / costs[0] for cost in costs], "o-", color=colour, ms=4, lw=1, label=told
-            )
-        first, last = one["values"][0], one["values"][-1]
-        axes.plot([first, last], [1, last / first], color=INK, lw=0.8, ls="--", label="linear")
+    height = (len(steps) + 3) // 4
+    figure = _figure(11, 2.7 * height)
+    panels = figure.subplots(height, 4, squeeze=False).flatten().tolist()
+    for axes, step in zip(panels, steps, strict=False):
+        sizes, (time, memory) = step["sizes"], fitted[step["axis"]]
+        _relative(
+            axes, sizes, list(map(statistics.median, step["seconds"])), COLOURS[0], f"time, ^{time:.2f}"
+        )
+        _relative(axes, sizes, step["kept_bytes"], COLOURS[1], f"memory, ^{memory:.2f}")
+        axes.plot(sizes, [size / sizes[0] for size in sizes], color=INK, lw=0.8, ls="--", label="linear")
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)
-        axes.set_xticks(one["values"], list(map(str, one["values"])))
+        axes.set_xticks(sizes, list(map(str, sizes)))
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
-        axes.set_title(one["size"], loc="left", fontsize=9, color=INK)
+        axes.set_title(step["axis"], loc="left", fontsize=9, color=INK)
         _tidy(axes)
         axes.legend(frameon=False, fontsize=7)
-    for axes in panels[len(series) :]:
+    for axes in panels[len(steps) :]:
         axes.set_visible(False)
     return _png(figure)
+
+
+def _relative(axes: Axes, sizes: Sequence[float], costs: Sequence[float], colour: str, label: str) -> None:
+    axes.plot(sizes, [cost / costs[0] for cost in costs], "o-", color=colour, ms=4, lw=1, label=label)
 
 
 def _figure(width: float, height: float) -> Figure:

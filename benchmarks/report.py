@@ -43,7 +43,8 @@ def write_page(folder: Path, page: Path) -> None:
     if (alternatives := records["alternatives"]) is not None:
         write_whole(folder / "gain.png", draw_gain(alternatives["points"]["grid"]))
     if (growth := records["growth"]) is not None:
-        write_whole(folder / "growth.png", draw_growth(growth["points"]["series"]))
+        fitted = {row[0]: (row[2], row[3]) for row in growth["tables"][0]["rows"]}
+        write_whole(folder / "growth.png", draw_growth(growth["points"]["steps"], fitted))
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
