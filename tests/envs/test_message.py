@@ -24,6 +24,11 @@ def test_codes_are_in_where_the_space_holds_them(numbers, dtype, shape):
 @pytest.mark.parametrize(
     ("space", "message", "inside"),
     [
+        (CODES, np.array([-2, 4]), True),
+        (CODES, np.array([0, 8]), True),
+        (CODES, np.array([-3, 4]), False),
+        (CODES, np.array([0, 9]), False),
+        (CODES, np.array([[-2, 4]]), False),
         (CODES, [-2, 8], True),
         (CODES, [-3, 8], False),
         (CODES, "no codes", False),
