@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from envs.world import AnyWorld, Referents, Split
 
+MOST_AT_ONCE = 64
+
 
 class Episode(NamedTuple):
     """Candidates (N, A) and the target's position, 0 to N - 1."""
@@ -87,6 +89,23 @@ class EpisodeSampler:
         target = int(rng.integers(self.config.num_candidates))
         return Episode(self._referents[rows], target)
 
+    def draw_many(self, size: int, rng: np.random.Generator) -> list[Episode]:
+        """So many episodes of the same law, each at a fraction of the cost; of several, not those of `draw`."""
+        if size == 1 or not self.world.complete:
+            return [self.draw(rng) for _ in range(size)]
+        count = self.config.num_candidates
+        bases = self._referents[rng.integers(len(self._referents), size=size)]
+        shape = (size, 4 * count, bases.shape[1])
+        chosen = [dict.fromkeys(row) for row in self._variants(bases[:, None], shape, rng).tolist()]
+        for base, found in zip(bases, chosen, strict=True):
+            found.pop(-1, None)
+            while len(found) < count:
+                found |= dict.fromkeys(self._variants(base, shape[1:], rng).tolist())
+                found.pop(-1, None)
+        rows = np.array([list(found)[:count] for found in chosen])
+        laid_out = self._referents[rng.permuted(rows, axis=1)]
+        return list(map(Episode, laid_out, rng.integers(count, size=size).tolist()))
+
     def check(self, episode: Episode) -> Episode:
         """A copy of an episode that this sampler could have drawn.
 
@@ -117,11 +136,18 @@ class EpisodeSampler:
         shape = (8 * self.config.num_candidates, len(base))
         chosen: list[int] = []
         while len(chosen) < self.config.num_candidates:
-            resampled = rng.random(shape) < self.config.resample_probability
-            variants = np.where(resampled, rng.integers(self.world.num_values, size=shape), base)
-            rows = self._row[self.world.index(variants)]
+            rows = self._variants(base, shape, rng)
             chosen = list(dict.fromkeys(chosen + rows[rows >= 0].tolist()))
         return np.array(chosen[: self.config.num_candidates])
+
+    def _variants(
+        self, base: Referents, shape: tuple[int, ...], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Rows of copies whose attributes were drawn anew with some probability; -1 outside the split."""
+        resampled = rng.random(shape) < self.config.resample_probability
+        variants = np.where(resampled, rng.integers(self.world.num_values, size=shape), base)
+        rows: NDArray[np.int64] = self._row[self.world.index(variants)]
+        return rows
 
     def _weighted(self, base: Referents, rng: np.random.Generator) -> NDArray[np.int64]:
         """(N,) rows of distinct variants of the base (A,), drawn in the same way from their weights.
@@ -133,3 +159,24 @@ class EpisodeSampler:
         weights = self.world.log_weights(base, self._referents, self.config.resample_probability)
         keys = weights + rng.gumbel(size=len(weights))
         return np.argsort(-keys)[: self.config.num_candidates]
+
+
+class EpisodeStream:
+    """One episode after another, drawn in ever larger blocks, so that each of many costs less.
+
+    Args:
+        sampler: draws them.
+        rng: which episodes come.
+    """
+
+    def __init__(self, sampler: EpisodeSampler, rng: np.random.Generator) -> None:
+        self._sampler, self._rng = sampler, rng
+        self._drawn: list[Episode] = []
+        self._next_block = 1
+
+    def draw(self) -> Episode:
+        """The next one."""
+        if not self._drawn:
+            self._drawn = self._sampler.draw_many(self._next_block, self._rng)
+            self._next_block = min(2 * self._next_block, MOST_AT_ONCE)
+        return self._drawn.pop()

@@ -32,7 +32,9 @@ def empty_message(space: Space[Any]) -> Any:
 
 
 def contains(space: Space[Any], message: Any) -> bool:
-    """What the space itself says; of codes in the space's own type in a third of its time."""
+    """What the space itself says; of codes and numbers in the space's own type in a third of its time."""
+    if isinstance(space, Discrete) and type(message) in (int, np.int64):
+        return bool(space.start <= message < space.start + space.n)
     if (
         isinstance(space, MultiDiscrete)
         and isinstance(message, np.ndarray)

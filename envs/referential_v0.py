@@ -34,7 +34,7 @@ from gymnasium.utils.seeding import np_random
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from envs.episode import Episode, EpisodeConfig, EpisodeSampler
+from envs.episode import Episode, EpisodeConfig, EpisodeSampler, EpisodeStream
 from envs.message import contains, empty_message, own_copy
 from envs.render import show_round
 from envs.world import AnyWorld, objects_world
@@ -117,7 +117,7 @@ class ReferentialGame:
             SENDER: Dict(target=MultiDiscrete(values), speaking=Discrete(2)),
             RECEIVER: Dict(candidates=candidates, message=deepcopy(messages), heard=Discrete(2)),
         }
-        self._rng: np.random.Generator | None = None
+        self._stream: EpisodeStream | None = None
         self._given: Sequence[Episode] | None = None
         self._episode: Episode | None = None
         self._message: Any = None  # None until the sender acts
@@ -165,15 +165,15 @@ class ReferentialGame:
     def _begin(self, seed: int | None, options: Mapping[str, Any] | None) -> None:
         """Begin the first round; without a seed the generator goes on where it was."""
         self._given = self._given_episodes(options or {})
-        if seed is not None or self._rng is None:
-            self._rng, _ = np_random(seed)
+        if seed is not None or self._stream is None:
+            self._stream = EpisodeStream(self._sampler, np_random(seed)[0])
         self.agents = list(AGENTS)
         self._num_finished, self._success, self._finished = 0, 0, None
-        self._begin_round(self._rng)
+        self._begin_round(self._stream)
 
-    def _begin_round(self, rng: np.random.Generator) -> None:
+    def _begin_round(self, stream: EpisodeStream) -> None:
         given = self._given
-        self._episode = self._sampler.draw(rng) if given is None else given[self._num_finished]
+        self._episode = stream.draw() if given is None else given[self._num_finished]
         # A copy, because a view would carry all candidates along in its `base`.
         self._target = self._episode.referent.copy()
         self._message = None
@@ -187,15 +187,15 @@ class ReferentialGame:
                 raise ValueError(f"message must be in {space}, got {action!r}")
             self._message = own_copy(space, action)
             return 0.0
-        if not self.action_spaces[RECEIVER].contains(action):
+        if not contains(self.action_spaces[RECEIVER], action):
             raise ValueError(f"choice must be in [0, {self.config.num_candidates}), got {action!r}")
         choice = int(action)
         self._finished = _Round(episode, self._message, choice)
         self._success = int(choice == episode.target)
         self._num_finished += 1
         if self._num_finished < self.num_rounds:
-            assert self._rng is not None
-            self._begin_round(self._rng)
+            assert self._stream is not None
+            self._begin_round(self._stream)
         return float(self._success)
 
     def _infos(self) -> Infos:
