@@ -18,7 +18,6 @@ from channels.registry import channel_class, channel_names
 from channels.testing import ENDS, ContractError, check_channel, synthetic_utterance
 from channels.text import TextChannel
 
-
 FEWER_STEPS = {"oracle_prefix": {"steps": 2}}  # of gradient for each message, of which there are hundreds
 
 
