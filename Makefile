@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SEED ?= 0
+JOBS ?= 2
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
@@ -26,8 +27,9 @@ gate1: $(VENV)/installed  ## train latent_vq and put every channel through Gate 
 	$(BIN)/python -m training.run --channel latent_vq --seed $(SEED) --folder $(RUN) --resume
 	$(BIN)/python -m evaluation.gate1 --channels all --checkpoint $(RUN) --folder $(RUN)/gate1
 
-test: $(VENV)/installed-dev  ## run the tests
-	$(BIN)/python -m pytest -q
+# a file's tests stay together, for what they share is made once a file
+test: $(VENV)/installed-dev  ## run the tests, in JOBS processes
+	$(BIN)/python -m pytest -q --numprocesses $(JOBS) --dist loadfile
 
 test-slow: $(VENV)/installed-dev  ## run the tests that take minutes
 	$(BIN)/python -m pytest -q -m slow
