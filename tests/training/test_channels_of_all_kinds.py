@@ -37,9 +37,10 @@ RECIPE = {"alignment_steps": 0, "reconstruction": 0.0, "quantizer": 0.0}
 def small_pair(lm, receiver, small_world):
     """Whose sender says one of a few lines; it is kept for all tests here."""
     said = ["tiny red cube", "very large dark sea blue round cone", "tiny blue"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Sender, "_describe", lambda self, rows: [said[int(row.sum()) % 3] for row in rows])
-        yield Pair(Sender(lm, small_world), receiver, small_world)
+    sender = Sender(lm, small_world)
+    with pytest.MonkeyPatch.context() as patch:  # of this sender alone: the pocket's keeps what it says
+        patch.setattr(sender, "_describe", lambda rows: [said[int(row.sum()) % 3] for row in rows])
+        yield Pair(sender, receiver, small_world)
 
 
 def trainer_of(pair, folder, kind, **settings):
