@@ -29,7 +29,7 @@ from training.progress import TrainingProgress
 from training.state import load_state, save_state
 from training.step import Said, Step
 from training.token_targets import TokenTargets
-from training.validation import Validation, observe
+from training.validation import Validation
 
 LOG_EVERY = 10
 
@@ -216,9 +216,7 @@ class Trainer:
     def validate(self) -> dict[str, Any]:
         """Success on the validation episodes in eval mode; the latest of the best is kept."""
         self.channel.eval()
-        record = self.validation.play(self.channel)
-        if self.everything is not None:
-            record |= observe(self.channel, self.everything)
+        record: dict[str, Any] = self.validation.play(self.channel)
         success = record["validation_success"]
         if success >= self.best and self.channel.ready:
             self.best = success

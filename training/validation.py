@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from gymnasium.spaces import MultiDiscrete
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from agents.pair import Pair, Seen
-from channels.base import Channel, Prefix, Utterance
+from channels.base import Channel, Message, Prefix
 from channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
 from envs.episode import EpisodeConfig, EpisodeSampler
 
@@ -39,33 +43,49 @@ class Validation:
         self.seen = Seen(candidates, places)
         self.seen_by_foil = Seen(candidates, (places + 1) % num_candidates)
 
+        self._nll_null: dict[Channel, float] = {}
+
     @torch.no_grad()
     def play(self, channel: Channel) -> dict[str, float]:
-        """Success, and how much the target surprises the receiver under four conditions.
+        """Success, how much the target surprises the receiver under four conditions, and what crossed.
 
         Returns:
             `validation_success`, 0 to 1; `nll_normal`, `nll_shuffle` (the next episode's message),
-            `nll_swap` (about the next candidate) and `nll_null`: mean -log p(target's label) in nats.
+            `nll_swap` (about the next candidate) and `nll_null`: mean -log p(target's label) in nats; and
+            what `observe` sees in the messages about targets and foils.
         """
-        said = channel.receive(channel.send(self.pair.speak(channel, self.referents, self.seen)))
-        swapped = channel.receive(channel.send(self.pair.speak(channel, self.foils, self.seen_by_foil)))
-        others = torch.arange(len(self.targets), device=self.targets.device).roll(1)
-        receptions = {
-            "normal": said,
-            "shuffle": said.take(others),
-            "swap": swapped,
-            "null": channel.null_reception(len(self.targets)),
+        own = channel.send(self.pair.speak(channel, self.referents, self.seen))
+        foils = channel.send(self.pair.speak(channel, self.foils, self.seen_by_foil))
+        others = [own[-1], *own[:-1]]
+        # side by side, so that every context is gone through once
+        delivered = [message for three in zip(own, others, foils, strict=True) for message in three]
+        logits = self.pair.receiver.choose(self.context, channel.receive(delivered))
+        normal, shuffle, swap = logits.reshape(len(own), 3, -1).unbind(1)
+        right = normal.argmax(-1) == self.targets
+        return {
+            "validation_success": float(right.double().mean()),
+            "nll_normal": self._nll(normal),
+            "nll_shuffle": self._nll(shuffle),
+            "nll_swap": self._nll(swap),
+            "nll_null": self._null(channel),
+            **observe(channel, [*own, *foils]),
         }
-        logits = {name: self.pair.receiver.choose(self.context, heard) for name, heard in receptions.items()}
-        right = logits["normal"].argmax(-1) == self.targets
-        nll = {f"nll_{name}": float(cross_entropy(row, self.targets)) for name, row in logits.items()}
-        return {"validation_success": float(right.double().mean()), **nll}
+
+    def _null(self, channel: Channel) -> float:
+        """The content-free prefix stays what it is, whatever was learned."""
+        if channel not in self._nll_null:
+            null = channel.null_reception(len(self.targets))
+            self._nll_null[channel] = self._nll(self.pair.receiver.choose(self.context, null))
+        return self._nll_null[channel]
+
+    def _nll(self, logits: Float[Tensor, "B N"]) -> float:
+        return float(cross_entropy(logits, self.targets))
 
 
 @torch.no_grad()
-def observe(channel: Channel, utterance: Utterance) -> dict[str, float]:
-    """How a codec's prefixes and codes of many utterances are spread, in eval mode."""
-    reception = channel.relay(utterance).reception
+def observe(channel: Channel, messages: Sequence[Message]) -> dict[str, float]:
+    """How messages' codes and what is received of them are spread, in eval mode."""
+    reception = channel.receive(messages)
     seen = {}
     if isinstance(reception, Prefix):
         seen = {
@@ -74,6 +94,6 @@ def observe(channel: Channel, utterance: Utterance) -> dict[str, float]:
             "norm_ratio": norm_ratio(reception.vectors, channel.ends.embedding_norm),
         }
     if isinstance(channel.message_space, MultiDiscrete):
-        codes = torch.from_numpy(np.stack(channel.send(utterance)))
+        codes = torch.from_numpy(np.stack(messages))
         seen["perplexity"] = perplexity(codes, int(channel.message_space.nvec[0]))
     return seen

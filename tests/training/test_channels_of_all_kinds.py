@@ -58,7 +58,7 @@ def test_it_learns_is_validated_and_kept_while_the_models_stay(small_pair, tmp_p
     assert [line["step"] for line in lines] == [2]
     assert all(np.isfinite(lines[0][name]) for name in ("loss", "ce", "grad_norm", "nll_normal", "nll_swap"))
     assert ("scale_gate" in lines[0]) == (kind == "lora_encoder"), "what a channel logs is its own"
-    assert ("prefix_cosine" in lines[0]) == (kind in ("lora_encoder", "priming"))
+    assert ("prefix_cosine" in lines[0]) == (kind != "kv")
     assert moved(trainer, before) == {name for name, _ in trainer.channel.named_parameters()}
     assert same(frozen, snapshot(model))
     assert all(weight.grad is None and not weight.requires_grad for weight in model.parameters())
@@ -113,7 +113,9 @@ def test_validation_tells_the_scene_of_target_and_foil(small_pair):
     own, foils = sent
     assert own == validation.targets.tolist()
     assert foils == [(place + 1) % 5 for place in own]
-    assert seen.keys() == {"validation_success", "nll_normal", "nll_shuffle", "nll_swap", "nll_null"}
+    of_prefixes = {"prefix_cosine", "prefix_rank", "norm_ratio"}
+    played = {"validation_success", "nll_normal", "nll_shuffle", "nll_swap", "nll_null"}
+    assert seen.keys() == played | of_prefixes
     with torch.no_grad():
         logits = small_pair.receiver.choose(validation.context, channel.receive(foils))
     swapped = float(torch.nn.functional.cross_entropy(logits, validation.targets))
@@ -124,9 +126,9 @@ def test_what_is_no_prefix_has_none_to_observe(small_pair):
     torch.manual_seed(0)
     referents = small_pair.world.referents("train")[:6]
     kv = KvChannel(KvConfig(), small_pair.ends).eval()
-    assert observe(kv, small_pair.speak(kv, referents)) == {}
+    assert observe(kv, kv.send(small_pair.speak(kv, referents))) == {}
     priming = PrimingChannel(PrimingConfig(), small_pair.ends).eval()
-    seen = observe(priming, small_pair.speak(priming, referents))
+    seen = observe(priming, priming.send(small_pair.speak(priming, referents)))
     assert seen["prefix_cosine"] == pytest.approx(1, abs=1e-4), "everybody gets the same"
 
 

@@ -74,7 +74,7 @@ def test_training_s_null_is_evaluation_s(pair, tmp_path, codec):
     trainer = make_trainer(pair, tmp_path, "latent", codec)
     trainer.step()
     null = trainer.play().null
-    messages = trainer.channel.send(pair.sender.speak(pair.world.referents("test")[:8]))
+    messages = trainer.channel.send(pair.sender.speak(pair.world.referents("test")[: len(null.vectors)]))
     heard = Control(trainer.channel, "null", np.random.default_rng(0)).receive(messages)
     assert isinstance(heard, Prefix)
     assert torch.equal(null.vectors, heard.vectors)

@@ -113,7 +113,7 @@ def test_prefixes_are_observed_by_the_diagnostics(pocket_pair):
     channel = ContinuousChannel(CodecConfig(initial_gate=0.5), pocket_pair.ends).eval()
     utterance = pocket_pair.sender.speak(pocket_pair.world.referents("test")[:20])
     vectors = channel.relay(utterance).reception.vectors.detach()
-    seen = observe(channel, utterance)
+    seen = observe(channel, channel.send(utterance))
     assert seen == {
         "prefix_cosine": prefix_cosine(vectors),
         "prefix_rank": effective_rank(vectors),
@@ -126,7 +126,27 @@ def test_codes_are_observed_where_there_are_any(pocket_pair):
     torch.manual_seed(0)
     channel = VectorQuantizedChannel(VectorQuantizedConfig(k=2, codebook_size=16), pocket_pair.ends).eval()
     utterance = pocket_pair.sender.speak(pocket_pair.world.referents("test")[:20])
-    seen = observe(channel, utterance)
+    seen = observe(channel, channel.send(utterance))
     codes = torch.from_numpy(np.stack(channel.send(utterance)))
     assert seen["perplexity"] == perplexity(codes, 16)
     assert seen["perplexity"] > 1
+
+
+def test_what_crossed_is_observed_with_every_validation(pocket_pair, validation):
+    torch.manual_seed(0)
+    channel = VectorQuantizedChannel(VectorQuantizedConfig(k=2, codebook_size=16), pocket_pair.ends).eval()
+    messages = [
+        message
+        for referents in (validation.referents, validation.foils)
+        for message in channel.send(pocket_pair.speak(channel, referents))
+    ]
+    seen = validation.play(channel)
+    assert {name: seen[name] for name in observe(channel, messages)} == observe(channel, messages)
+
+
+def test_the_content_free_prefix_is_heard_once(pocket_pair, validation, monkeypatch):
+    channel = Telepath(pocket_pair)
+    first, asked = validation.play(channel), []
+    monkeypatch.setattr(channel, "null_reception", lambda batch: asked.append(batch))
+    assert validation.play(channel) == first
+    assert not asked
