@@ -240,8 +240,12 @@ class Channel(nn.Module, ABC):
 
 def last_state(states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B D"]:
     """The state of each utterance's last token."""
-    last = mask.long().cumsum(-1).argmax(-1)
-    return states[torch.arange(len(states), device=states.device), last]
+    return states[torch.arange(len(states), device=states.device), last_place(mask)]
+
+
+def last_place(mask: Bool[Tensor, "B T"]) -> Int[Tensor, " B"]:
+    """The place of each utterance's last token."""
+    return mask.long().cumsum(-1).argmax(-1)
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from channels.base import ChannelConfig, Ends, Reading, check_range, last_state
+from channels.base import ChannelConfig, Ends, Reading, check_range
 from channels.standardizer import Standardizer
 
 
@@ -104,10 +104,34 @@ class PerceiverEncoder(Encoder):
         """K latents an utterance."""
         tokens = self.project(self.standardize(states))
         keys = tokens + self.positions[: tokens.shape[1]]
-        queries = self.queries.expand(len(states), -1, -1)
-        read, _ = self.attend(queries, keys, tokens, key_padding_mask=~mask, need_weights=False)
-        latents: Tensor = self.mix(read + self.queries)
+        latents: Tensor = self.mix(cross_attend(self.attend, self.queries, keys, tokens, mask) + self.queries)
         return latents
+
+
+def cross_attend(
+    attention: nn.MultiheadAttention,
+    queries: Float[Tensor, "k C"],
+    keys: Float[Tensor, "B T C"],
+    values: Float[Tensor, "B T C"],
+    mask: Bool[Tensor, "B T"],
+) -> Float[Tensor, "B k C"]:
+    """What the module itself computes when everybody asks the same few queries.
+
+    A score is (Wq q) . (Wk x), which is (Wk' Wq q) . x, and what is read is Wv of a mean of values: so the
+    projections are taken of the k queries and the k means, not of all T tokens. The keys' bias adds the same
+    to all scores of a query, and so nothing.
+    """
+    width, heads = attention.embed_dim, attention.num_heads
+    of_queries, of_keys, of_values = attention.in_proj_weight.reshape(3, heads, width // heads, width)
+    bias, _, shift = attention.in_proj_bias.reshape(3, heads, width // heads)
+    asked = torch.einsum("kd,hwd->hkw", queries, of_queries) + bias[:, None]
+    directions = torch.einsum("hkw,hwd->hkd", asked, of_keys) * (width // heads) ** -0.5
+    scores = keys @ directions.flatten(0, 1).T
+    weights = scores.masked_fill(~mask[..., None], -torch.inf).softmax(1)
+    means = (weights.transpose(1, 2) @ values).reshape(len(values), heads, len(queries), width)
+    read = torch.einsum("bhkd,hwd->bkhw", means, of_values) + shift
+    attended: Tensor = attention.out_proj(read.flatten(2))
+    return attended
 
 
 class PooledEncoder(Encoder):
@@ -123,7 +147,7 @@ class PooledEncoder(Encoder):
 
     def forward(self, states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B k C"]:
         """K latents an utterance."""
-        latents: Tensor = self.mix(last_state(self.standardize(states), mask))
+        latents: Tensor = self.mix(self.standardize.last(states, mask))
         return latents.reshape(len(latents), self.num_slots, self.latent_width)
 
 

@@ -14,7 +14,7 @@ from gymnasium.spaces import Box, MultiDiscrete
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from channels.base import Channel, Ends, Message, Prefix, Relay, Utterance, check_range, last_state
+from channels.base import Channel, Ends, Message, Prefix, Relay, Utterance, check_range
 from channels.codec import DECODERS, ENCODERS, CodecConfig, Decoder, Encoder
 from channels.quantizers import Quantizer, ScalarQuantizer, VectorQuantizer
 from channels.registry import register
@@ -61,7 +61,7 @@ class LatentChannel(Channel):
 
     def pooled(self, utterance: Utterance) -> Float[Tensor, "B D"]:
         """The last state, standardised as the encoder gets it."""
-        return last_state(self.encoder.standardize(utterance.states), utterance.mask)
+        return self.encoder.standardize.last(utterance.states, utterance.mask)
 
     def logged(self) -> dict[str, float]:
         """The learned scale of the prefix."""

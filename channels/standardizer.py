@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from channels.base import Ends
+from channels.base import Ends, last_place
 
 
 class Standardizer(nn.Module):
@@ -48,6 +48,17 @@ class Standardizer(nn.Module):
         """
         tokens = self._num_tokens(states)
         return (states.to(self.mean.dtype) - self.mean[:tokens]) / self.scale[:tokens]
+
+    def last(self, states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B D"]:
+        """The standardised state of each utterance's last token.
+
+        Raises:
+            ValueError: if they are longer than the codec reads.
+        """
+        self._num_tokens(states)
+        place = last_place(mask)
+        state = states[torch.arange(len(states), device=states.device), place]
+        return (state.to(self.mean.dtype) - self.mean[place]) / self.scale[place]
 
     def _num_tokens(self, states: Float[Tensor, "B T D"]) -> int:
         if states.shape[1] > len(self.mean):

@@ -90,7 +90,7 @@ class EpisodeSampler:
         return Episode(self._referents[rows], target)
 
     def draw_many(self, size: int, rng: np.random.Generator) -> list[Episode]:
-        """So many episodes of the same law, each at a fraction of the cost; of several, not those of `draw`."""
+        """So many episodes of the same law, each at a fraction of the cost; not those of `draw`."""
         if size == 1 or not self.world.complete:
             return [self.draw(rng) for _ in range(size)]
         count = self.config.num_candidates

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from channels.base import Reading, Utterance
+from channels.base import Reading, Utterance, last_state
 from channels.codec import (
     CodecConfig,
     IdentityDecoder,
     PerceiverEncoder,
     PooledEncoder,
     PrefixDecoder,
-    last_state,
+    cross_attend,
 )
 from channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
 from channels.testing import ENDS, check_channel, synthetic_utterance
@@ -167,3 +167,23 @@ def test_null_is_no_decoded_latent(utterance: Utterance) -> None:
     torch.nn.init.constant_(channel.decoder.norm.bias, 1.0)
     assert channel.decoder(torch.zeros(1, 4, ENDS.embedding_width)).any()
     assert not channel.null_reception(1).vectors.any()
+
+
+@pytest.mark.parametrize(("heads", "slots"), [(1, 3), (4, 1), (4, 5)])
+def test_cross_attention_is_what_the_module_computes(heads: int, slots: int) -> None:
+    """Of few shared queries, in value and in every gradient; no token that is padding counts."""
+    torch.manual_seed(0)
+    attention = torch.nn.MultiheadAttention(16, heads, batch_first=True)
+    torch.nn.init.normal_(attention.in_proj_bias)
+    keys, values = (torch.randn(6, 7, 16, requires_grad=True) for _ in range(2))
+    queries = torch.randn(slots, 16, requires_grad=True)
+    mask = torch.arange(7) < torch.tensor([7, 1, 3, 7, 2, 5])[:, None]
+    ours = cross_attend(attention, queries, keys, values, mask)
+    asked = queries.expand(6, -1, -1)
+    theirs, _ = attention(asked, keys, values, key_padding_mask=~mask, need_weights=False)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    learned = [queries, keys, values, *attention.parameters()]
+    weights = torch.randn_like(theirs)
+    found = torch.autograd.grad((ours * weights).sum(), learned)
+    for gradient, wanted in zip(found, torch.autograd.grad((theirs * weights).sum(), learned), strict=True):
+        torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-5)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from channels.base import last_state
 from channels.codec import CodecConfig
 from channels.latent import ContinuousChannel
 from channels.standardizer import Standardizer
@@ -74,6 +75,17 @@ def test_alike_utterances_tell_no_deviation() -> None:
 def test_too_many_tokens_are_refused() -> None:
     standardizer = Standardizer(ENDS)
     states, mask = torch.randn(2, 13, ENDS.state_width), torch.ones(2, 13, dtype=torch.bool)
-    for call in (lambda: standardizer(states), lambda: standardizer.calibrate(states, mask)):
+    calls = [
+        lambda: standardizer(states),
+        lambda: standardizer.calibrate(states, mask),
+        lambda: standardizer.last(states, mask),
+    ]
+    for call in calls:
         with pytest.raises(ValueError, match="states must cover at most 12 tokens, got 13"):
             call()
+
+
+def test_the_last_state_is_that_of_all(calibrated: tuple[Standardizer, np.ndarray, np.ndarray]) -> None:
+    standardizer, states, mask = calibrated
+    numbers, kept = torch.from_numpy(states), torch.from_numpy(mask)
+    assert torch.equal(standardizer.last(numbers, kept), last_state(standardizer(numbers), kept))
