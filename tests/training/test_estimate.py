@@ -239,9 +239,9 @@ def test_the_sender_and_validation_cost_what_torch_counts(trained: Counted) -> N
         flops, rel=1e-9
     )
     context = trainer.validation.context
-    silent = setting.codec._replace(forward=0.0)
+    silent = setting.codec._replace(forward=0.0, forward_once=0.0)
     lengths = lengths._replace(before=context.mask.shape[1])
     heard = replace(setting, lengths=lengths, codec=silent)
-    null = trainer.channel.null_reception(len(context.mask))
-    _, flops = counted(lambda: pair.receiver.choose(context, null))
-    assert validation_each(heard).flops == 4 * flops
+    three = trainer.channel.null_reception(3 * len(context.mask))
+    _, flops = counted(lambda: pair.receiver.choose(context, three))
+    assert validation_each(heard).flops == flops

@@ -47,7 +47,15 @@ def on_paper(**changed: Any) -> Setting:
         rereads=False,
         layers_read=1,
         codec=CodecCost(
-            parameters=1000, forward=1e5, backward=2e5, saved=1e4, slots=4, latent_numbers=64, at_start=False
+            parameters=1000,
+            forward=1e5,
+            backward=2e5,
+            saved=1e4,
+            forward_once=0,
+            backward_once=0,
+            slots=4,
+            latent_numbers=64,
+            at_start=False,
         ),
         referents=100,
         values=24,

@@ -1,4 +1,4 @@
-"""What a codec costs: one with initial weights relays two messages, under torch's own counter."""
+"""What a codec costs: one with initial weights relays a few messages, under torch's own counter."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from channels.base import ChannelConfig, Ends, Prefix, Scene, Utterance
+from channels.base import Channel, ChannelConfig, Ends, Prefix, Scene, Utterance
 from channels.registry import channel_class
 
-COUNTED_MESSAGES = 2
+FEW, MORE = 2, 4  # messages that are counted, to tell what each costs from what all cost together
 
 
 class CodecCost(NamedTuple):
-    """Of one message, but for `parameters`."""
+    """Of one message, and what any number of them costs once."""
 
     parameters: int
     forward: float  # FLOPs
     backward: float  # FLOPs, to the codec's weights
     saved: float  # bytes that are kept for the backward pass
+    forward_once: float  # FLOPs, whatever the number of messages
+    backward_once: float
     slots: int  # vectors in the receiver's prompt
     latent_numbers: int  # k * C; 0 without latents
     at_start: bool
@@ -43,39 +45,55 @@ def codec_cost(name: str, config: ChannelConfig, ends: Ends, tokens: int) -> Cod
             channel = channel_class(name)(config, ends).train()
         except ValueError as error:
             raise ValueError(f"channel {name!r} cannot be estimated from configurations: {error}") from error
-        utterance = _utterance(channel.state_width, tokens)
-        held = {parameter.untyped_storage().data_ptr() for parameter in channel.parameters()}
-        saved: dict[int, int] = {}
-
-        def note(tensor: torch.Tensor) -> torch.Tensor:
-            storage = tensor.untyped_storage()
-            if storage.data_ptr() not in held:
-                saved[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), flop_counter() as there:
-            reception = channel.relay(utterance).reception
-        assert isinstance(reception, Prefix), "those that need no models fill the slot with vectors"
-        with flop_counter() as back:
-            torch.autograd.backward(reception.vectors.sum())
+        few, more = (_count(channel, _utterance(channel.state_width, tokens, size)) for size in (FEW, MORE))
+    forward, backward, saved = ((b - a) / (MORE - FEW) for a, b in zip(few, more, strict=True))
     return CodecCost(
         parameters=sum(parameter.numel() for parameter in channel.parameters()),
-        forward=there.get_total_flops() / COUNTED_MESSAGES,
-        backward=back.get_total_flops() / COUNTED_MESSAGES,
-        saved=sum(saved.values()) / COUNTED_MESSAGES,
+        forward=forward,
+        backward=backward,
+        saved=saved,
+        forward_once=few.forward - FEW * forward,
+        backward_once=few.backward - FEW * backward,
         slots=channel.num_slots,
         latent_numbers=channel.num_slots * channel.latent_width,
         at_start=channel.at_start,
     )
 
 
-def _utterance(width: int, tokens: int) -> Utterance:
+class _Counted(NamedTuple):
+    """FLOPs there and back, and bytes kept in between."""
+
+    forward: int
+    backward: int
+    saved: int
+
+
+def _count(channel: Channel, utterance: Utterance) -> _Counted:
+    """Relay messages and go back to the weights."""
+    held = {parameter.untyped_storage().data_ptr() for parameter in channel.parameters()}
+    saved: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in held:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), flop_counter() as there:
+        reception = channel.relay(utterance).reception
+    assert isinstance(reception, Prefix), "those that need no models fill the slot with vectors"
+    with flop_counter() as back:
+        torch.autograd.backward(reception.vectors.sum())
+    return _Counted(there.get_total_flops(), back.get_total_flops(), sum(saved.values()))
+
+
+def _utterance(width: int, tokens: int, size: int) -> Utterance:
     """Messages about nothing."""
     return Utterance(
-        [""] * COUNTED_MESSAGES,
-        torch.randn(COUNTED_MESSAGES, tokens, width),
-        torch.ones(COUNTED_MESSAGES, tokens, dtype=torch.bool),
-        Scene([["", ""]] * COUNTED_MESSAGES, torch.zeros(COUNTED_MESSAGES, dtype=torch.long)),
+        [""] * size,
+        torch.randn(size, tokens, width),
+        torch.ones(size, tokens, dtype=torch.bool),
+        Scene([["", ""]] * size, torch.zeros(size, dtype=torch.long)),
     )
 
 

@@ -9,12 +9,12 @@ from agents.reading import MAX_DESCRIPTION_TOKENS
 from agents.sender import ROWS_AT_ONCE
 from training.costs.cards import Card
 from training.costs.hearings import hearings, of_messages
-from training.costs.passes import FP32, Pass, Work
+from training.costs.passes import FP32, Pass, Work, hearing
 from training.costs.setting import Setting
 
 ADAMW_COPIES = 4  # weight, gradient and two moments
 ADAMW_TRAFFIC = 10  # weight: read twice by the codec; gradient written; and the update's 4 reads and 3 writes
-VALIDATION_PASSES = 4  # normal, shuffle, swap, null
+VALIDATION_MESSAGES = 3  # normal, shuffle, swap
 
 
 def step_parts(setting: Setting) -> dict[str, Work]:
@@ -36,7 +36,8 @@ def reading_pass(setting: Setting) -> Pass:
 def codec_work(setting: Setting, messages: int) -> Work:
     """The codec relays messages and learns from them, with the terms that need no receiver."""
     cost = setting.codec
-    flops = messages * (cost.forward + cost.backward) + of_messages(setting, messages)
+    flops = messages * (cost.forward + cost.backward) + cost.forward_once + cost.backward_once
+    flops += of_messages(setting, messages)
     return Work(flops=flops, traffic=2 * messages * cost.saved + ADAMW_TRAFFIC * FP32 * cost.parameters)
 
 
@@ -69,22 +70,27 @@ def _chunks(total: int, size: int) -> Iterator[int]:
 
 
 def validation_once(setting: Setting) -> Work:
-    """What validation costs once: its episodes are read."""
+    """What validation costs once: its episodes are read, and the content-free prefix is heard."""
     run = Pass(rows=setting.config.validation_episodes, new=setting.lengths.before)
-    return run.work(setting.receiver, setting.number_bytes)
+    return run.work(setting.receiver, setting.number_bytes) + _validated(setting, 1)
 
 
 def validation_each(setting: Setting) -> Work:
-    """What each validation costs: its episodes are heard under four conditions, and all is said once more."""
+    """What each validation costs: its episodes are heard under three messages; two of them are made anew."""
+    cost = setting.codec
+    said = 2 * (setting.config.validation_episodes * cost.forward + cost.forward_once)
+    return _validated(setting, VALIDATION_MESSAGES) + Work(flops=said)
+
+
+def _validated(setting: Setting, messages: int) -> Work:
+    """Validation's episodes, heard under so many messages each."""
     episodes, before = setting.config.validation_episodes, setting.lengths.before
-    if setting.codec.at_start:
-        run = Pass(rows=episodes, new=before + setting.slot)
-    else:
-        run = Pass(rows=episodes, new=setting.slot, past=before)
-    labels = 2 * episodes * setting.receiver.width * setting.config.num_candidates
-    said = 2 * episodes + setting.referents
-    heard = run.work(setting.receiver, setting.number_bytes) + Work(flops=labels)
-    return heard * VALIDATION_PASSES + Work(flops=said * setting.codec.forward)
+    run = Pass(rows=episodes * messages, new=before + setting.slot)
+    if not setting.codec.at_start:
+        sizes = {"contexts": episodes, "messages": messages, "past": before, "slot": setting.slot}
+        run = hearing(**sizes, packed=setting.packed, graph=False, backward=False)
+    labels = 2 * episodes * messages * setting.receiver.width * setting.config.num_candidates
+    return run.work(setting.receiver, setting.number_bytes) + Work(flops=labels)
 
 
 def memory(setting: Setting) -> dict[str, float]:
