@@ -90,7 +90,7 @@ def test_nothing_stays_behind_in_the_model(receiver: Receiver) -> None:
     with grafted(receiver.lm.model.model, graft):
         assert hooks_in(receiver.lm) == hooks + 1
     with pytest.raises(RuntimeError, match="2"):  # of two states for three receivers
-        receiver.choose(context, Graft(torch.ones(2, 32), 0.5, "add"))
+        receiver.choose_uncached(ROWS, Graft(torch.ones(2, 32), 0.5, "add"))
     assert hooks_in(receiver.lm) == hooks
     assert torch.equal(receiver.choose(context, Words(TEXTS)), before)
 

@@ -72,7 +72,10 @@ def overheard(lm: FrozenLM) -> Iterator[list[list[int]]]:
 
     def note(module: Any, args: Any, kwargs: dict[str, Tensor]) -> None:
         vectors = kwargs["inputs_embeds"]
-        mask = kwargs["attention_mask"].bool()[:, -vectors.shape[1] :]
+        mask = kwargs["attention_mask"]
+        if mask.dim() == 4:  # what counts is what the row's last position may look at
+            mask = mask[:, 0, -1] == 0
+        mask = mask.bool()[:, -vectors.shape[1] :]
         found = order[torch.searchsorted(first, vectors[..., 0].contiguous())]
         assert torch.equal(table[found], vectors), "nothing but token embeddings was read"
         rows[:] = [row[kept].tolist() for row, kept in zip(found, mask, strict=True)]
