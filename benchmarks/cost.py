@@ -25,13 +25,13 @@ from agents.language_model import POCKET, FrozenLM
 from agents.pair import Pair, find_device
 from agents.receiver import Receiver
 from agents.shapes import SHAPES, random_lm
-from benchmarks.operations import count_operations
 from benchmarks.playing_step import WordedSender, bytes_of_a_step, small_world
 from benchmarks.record import FOLDER, Goal, Record, Table, keep
 from benchmarks.timing import REPEATS, alternate, machine, ratio
 from channels.base import check_range
 from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from training.config import TrainConfig
+from training.costs.codec_cost import flop_counter
 from training.costs.estimate import memory, step_parts
 from training.costs.setting import Setting, read_setting
 from training.trainer import Trainer
@@ -145,7 +145,9 @@ def _compare(trainer: Trainer, shape: str, config: CostConfig) -> dict[str, Any]
         device=device,
     )
     said = sum(work.flops for work in step_parts(setting).values())
-    counted = count_operations(trainer.step)
+    with flop_counter() as counter:
+        trainer.step()
+    counted = counter.get_total_flops()
     rate = 2 * size**3 / statistics.median(seconds["product"])
     step = statistics.median(seconds["step"])
     messages = trainer.config.batch_size * trainer.config.messages_per_context

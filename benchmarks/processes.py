@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from agents.command_line import RunError
 
 ROOT = Path(__file__).parents[1]
 LAST_CHARACTERS = 2000
+LOOK_SECONDS = 0.02
 
 
 class Ended(NamedTuple):
@@ -47,13 +49,29 @@ def run_module(arguments: Sequence[str], folder: Path, *, allowed: Sequence[int]
             stdout=said,
             stderr=subprocess.STDOUT,
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        peak = _watch(process)
         seconds = perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)  # or it would be waited for again
         if process.returncode not in allowed:
             said.seek(0)
             raise RunError(
                 f"python -m {' '.join(arguments)} ended with code {process.returncode}: "
                 f"{said.read()[-LAST_CHARACTERS:].strip()}"
             )
-    return Ended(process.returncode, seconds, usage.ru_maxrss * 1024)
+    return Ended(process.returncode, seconds, peak)
+
+
+def _watch(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the end; returns the largest resident set in bytes.
+
+    The kernel's accounting of children (`ru_maxrss`) begins with what their parent held when they were made,
+    so the process itself is looked at, to within the last moments of its life.
+    """
+    peak = 0
+    while True:
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            peak = max([peak, *(int(found) * 1024 for found in re.findall(r"VmHWM:\s*(\d+) kB", status))])
+            process.wait(LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        return peak

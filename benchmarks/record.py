@@ -72,10 +72,10 @@ def settings_of(config: Any) -> dict[str, Any]:
     return {name: value for name, value in asdict(config).items() if name != "docs"}
 
 
-def keep(name: str, record: Record, folder: Path = FOLDER) -> Path:
-    """Write a record to NAME.json and show it; returns the file."""
+def keep(name: str, record: Record, folder: Path = FOLDER, command: str | None = None) -> Path:
+    """Write a record to NAME.json and show it; returns the file. It names this command, or the given one."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
+    command = command or shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
     path = folder / f"{name}.json"
     write_whole(path, (json.dumps(record.as_json(command), indent=1) + "\n").encode())
     show(record, Console())

@@ -14,6 +14,7 @@ from agents.receiver import Receiver
 from agents.side_by_side import lay_out
 from benchmarks import bare_receiver
 from benchmarks.floor import bare_step
+from benchmarks.operations import count_operations
 from benchmarks.playing_step import Models, StepSize, trainer_of
 from benchmarks.record import Goal, Record, Table
 from benchmarks.report import markdown, markdown_goals, write_page
@@ -34,7 +35,7 @@ def test_the_bare_receiver_is_the_receiver(folder: str, request: pytest.FixtureR
         for bare, real in zip(ours, theirs, strict=True):
             torch.testing.assert_close(bare, real, rtol=1e-4, atol=1e-5)
     vectors = torch.randn(6, 3, lm.width)
-    tail = lm.embed(torch.tensor(receiver.tail)).expand(6, -1, -1)
+    tail = lm.embed(torch.tensor(receiver.tail).expand(6, -1))
     inputs = torch.cat([vectors, tail], dim=1)
     row = lay_out(context.mask, inputs, torch.ones(inputs.shape[:2], dtype=torch.bool))
     hidden = bare_receiver.listen(lm.model, layers, *row).reshape(6, inputs.shape[1], -1)[:, -1]
@@ -92,3 +93,17 @@ def test_tables_and_goals_are_told_in_markdown() -> None:
     assert markdown(table) == "| step | s |\n| --- | --: |\n| one | 0.5 |\n| two | – |"
     told = markdown_goals([{"what": "x", "sense": ">=", "bound": 30, "measured": 16.04, "met": False}])
     assert told.splitlines()[-1] == "| x | at least 30 | 16 | **missed** |"
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_causal_attention_counts_half(causal: bool) -> None:
+    query = torch.randn(2, 3, 8, 4, requires_grad=True)
+
+    def attend() -> None:
+        torch.nn.functional.scaled_dot_product_attention(
+            query, query, query, is_causal=causal
+        ).sum().backward()
+
+    forward, backward = 2 * 2 * (2 * 3 * 8 * 8) * 4, 5 * 2 * (2 * 3 * 8 * 8) * 4
+    assert count_operations(attend) == (forward + backward) // (2 if causal else 1)
+    assert count_operations(lambda: torch.ones(2, 3) @ torch.ones(3, 5)) == 2 * 2 * 3 * 5
