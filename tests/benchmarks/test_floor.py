@@ -100,9 +100,8 @@ def test_causal_attention_counts_half(causal: bool) -> None:
     query = torch.randn(2, 3, 8, 4, requires_grad=True)
 
     def attend() -> None:
-        torch.nn.functional.scaled_dot_product_attention(
-            query, query, query, is_causal=causal
-        ).sum().backward()
+        attended = torch.nn.functional.scaled_dot_product_attention(query, query, query, is_causal=causal)
+        attended.sum().backward()
 
     forward, backward = 2 * 2 * (2 * 3 * 8 * 8) * 4, 5 * 2 * (2 * 3 * 8 * 8) * 4
     assert count_operations(attend) == (forward + backward) // (2 if causal else 1)
