@@ -22,7 +22,7 @@ from agents.command_line import ExitCode, exit_with, parse_arguments
 from agents.language_model import FrozenLM
 from agents.pair import find_device
 from agents.shapes import random_lm
-from benchmarks.one_by_one import against_one_by_one
+from benchmarks.one_by_one import compare, operations
 from benchmarks.operations import count_operations
 from benchmarks.record import FOLDER, Goal, Record, Table, keep
 from benchmarks.timing import alternate, machine, ratio, spread
@@ -31,6 +31,8 @@ from benchmarks.training_loops import Task, batched_step, make_task, parley_step
 SHARE_OF_BOUND = 0.85
 LARGE = "qwen2.5-0.5b"
 CPU = torch.device("cpu")
+# contexts and messages of a step, and how many samples are taken one by one beside it
+SINGLES = {"pocket": {(32, 5): 8, (8, 1): 8}, LARGE: {(4, 5): 1, (8, 1): 1}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ def measure(config: AlternativesConfig, console: Console) -> Record:
     device = find_device(config.device)
     torch.set_num_threads(config.threads)
     pocket = FrozenLM("pocket", device=device)
-    slow = against_one_by_one("pocket", pocket, {(32, 5): 8, (8, 1): 8}, config.repeats, console)
+    slow = _one_by_one("pocket", pocket, config.repeats, console)
     # its positions are rotary, so that a longer context costs what it costs, whatever it then understands
     pocket.model.config.max_position_embeddings = 1 << 15
     sizes = [(length, others) for length in config.tokens for others in config.further]
@@ -79,7 +81,7 @@ def measure(config: AlternativesConfig, console: Console) -> Record:
         large = random_lm(LARGE, device=device, dtype=pocket.dtype)
         sizes = [(length, others) for length in config.large_tokens for others in config.large_further]
         rows += _grid(LARGE, large, sizes, config, console)
-        slow += against_one_by_one(LARGE, large, {(4, 5): 1, (8, 1): 1}, config.repeats, console)
+        slow += _one_by_one(LARGE, large, config.repeats, console)
     settings = {"repeats": config.repeats, "contexts": config.contexts, "seed": 0}
     return _record(machine(config.threads, device), settings, rows, slow)
 
@@ -107,13 +109,26 @@ def recount(found: dict[str, Any]) -> Record:
             models[row["model"]], contexts=row["contexts"], tokens=row["tokens"], further=row["further"]
         )
         row |= _bounded(task, row["gain"])
-    return _record(found["machine"], found["settings"], rows, found["points"]["one_by_one"])
+    slow = found["points"]["one_by_one"]
+    for row in slow:
+        samples = SINGLES[row["model"]][row["contexts"], row["messages"]]
+        row["operations"] = operations(models[row["model"]], row["contexts"], row["messages"], samples)
+    return _record(found["machine"], found["settings"], rows, slow)
 
 
 def _bounded(task: Task, gain: float) -> dict[str, float]:
     """The ratio of both loops' operations, and the share of it that was reached."""
     bound = count_operations(lambda: batched_step(task)) / count_operations(lambda: parley_step(task))
     return {"bound": bound, "share": gain / bound}
+
+
+def _one_by_one(name: str, lm: FrozenLM, repeats: int, console: Console) -> list[dict[str, Any]]:
+    rows = []
+    for (contexts, messages), samples in SINGLES[name].items():
+        with console.status(f"{name}, {contexts} x {messages}, and sample by sample"):
+            rows.append(compare(name, lm, contexts, messages, samples, repeats))
+        console.print(f"{name}, {contexts} x {messages}: {_range(rows[-1])} times sample by sample")
+    return rows
 
 
 def _grid(
@@ -194,9 +209,10 @@ def _slow_table(rows: Sequence[dict[str, Any]]) -> Table:
     return Table(
         "Against the failed experiment's loop, sample by sample",
         ("model", "contexts x messages of a step", "episodes/s, Parley", "episodes/s, sample by sample",
-         "times faster (lowest to highest)"),
+         "times faster (lowest to highest)", "times the operations"),
         [
-            (r["model"], f"{r['contexts']} x {r['messages']}", r["parley"], r["one_by_one"], _range(r))
+            (r["model"], f"{r['contexts']} x {r['messages']}", r["parley"], r["one_by_one"], _range(r),
+             r["operations"])
             for r in rows
         ],
     )  # fmt: skip

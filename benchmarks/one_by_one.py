@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
 
 from agents.language_model import FrozenLM
 from agents.pair import Pair
 from agents.prompts import cut_at_slot, receiver_prompt, sender_prompt
 from agents.receiver import Receiver
+from benchmarks.operations import count_operations
 from benchmarks.playing_step import WordedSender, small_world
 from benchmarks.timing import alternate, spread
 from benchmarks.training_loops import Sample, one_by_one_step
@@ -28,31 +30,35 @@ PER_MESSAGE = CodecConfig(depth=1.0, reads="message")
 THREE_PASSES = ObjectiveWeights(ce=1.0, help=1.0, contrast=0.5, reconstruction=0.0, quantizer=0.0)
 
 
-def against_one_by_one(
-    name: str, lm: FrozenLM, steps: dict[tuple[int, int], int], repeats: int, console: Console
-) -> list[dict[str, Any]]:
-    """Compare both loops.
+class Stage(NamedTuple):
+    """Both loops, ready to go."""
+
+    trainer: Trainer
+    samples: list[Sample]
+
+    @property
+    def messages(self) -> int:
+        """Of a step of the trainer's."""
+        return self.trainer.config.batch_size * self.trainer.config.messages_per_context
+
+    def one_by_one(self) -> float:
+        """One pass of the other loop over its samples."""
+        return one_by_one_step(self.trainer.pair.receiver, self.trainer.channel, self.samples)
+
+
+@contextmanager
+def stage(lm: FrozenLM, contexts: int, messages: int, num_samples: int) -> Iterator[Stage]:
+    """Set both loops up.
 
     Args:
-        name: of the model.
         lm: sender and receiver.
-        steps: for each (contexts, messages a context) of a step of the trainer's, how many samples the other
-            loop takes one by one.
-        repeats: alternating repeats.
-        console: where progress is shown.
+        contexts: of a step of the trainer's.
+        messages: a context.
+        num_samples: that the other loop takes one by one.
     """
     world = small_world()
     pair = Pair(WordedSender(lm, world), Receiver(lm), world)
-    return [
-        _compare(name, pair, contexts, messages, samples, repeats, console)
-        for (contexts, messages), samples in steps.items()
-    ]
-
-
-def _compare(
-    name: str, pair: Pair, contexts: int, messages: int, num_samples: int, repeats: int, console: Console
-) -> dict[str, Any]:
-    with TemporaryDirectory() as folder, console.status(f"{name}, {contexts} x {messages} and one by one"):
+    with TemporaryDirectory() as folder:
         config = TrainConfig(
             alignment_steps=0,
             batch_size=contexts,
@@ -63,29 +69,37 @@ def _compare(
         )
         torch.manual_seed(0)
         trainer = Trainer(ContinuousChannel(PER_MESSAGE, pair.ends), pair, config, Path(folder))
-        samples = _samples(trainer, num_samples)
+        yield Stage(trainer, _samples(trainer, num_samples))
+
+
+def compare(
+    name: str, lm: FrozenLM, contexts: int, messages: int, num_samples: int, repeats: int
+) -> dict[str, Any]:
+    """Episodes a second of both loops, in turns; the arguments are as for `stage`."""
+    with stage(lm, contexts, messages, num_samples) as both:
         seconds = alternate(
-            {
-                "parley": trainer.step,
-                "one_by_one": lambda: one_by_one_step(pair.receiver, trainer.channel, samples),
-            },
-            repeats=repeats,
-            device=pair.device,
+            {"parley": both.trainer.step, "one_by_one": both.one_by_one}, repeats=repeats, device=lm.device
         )
     each = [second / (contexts * messages) for second in seconds["parley"]]
-    slow = [second / len(samples) for second in seconds["one_by_one"]]
+    slow = [second / num_samples for second in seconds["one_by_one"]]
     ratios = [other / ours for other, ours in zip(slow, each, strict=True)]
+    row = {"model": name, "contexts": contexts, "messages": messages, "samples": num_samples}
     low, high = spread(slow, each)
-    return {
-        "model": name,
-        "contexts": contexts,
-        "messages": messages,
+    return row | {
         "parley": 1 / statistics.median(each),
         "one_by_one": 1 / statistics.median(slow),
         "gain": statistics.median(ratios),
         "low": low,
         "high": high,
+        "operations": operations(lm, contexts, messages, num_samples),
     }
+
+
+def operations(lm: FrozenLM, contexts: int, messages: int, num_samples: int) -> float:
+    """How many times the operations of one of Parley's episodes the other loop needs."""
+    with stage(lm, contexts, messages, num_samples) as both:
+        ours = count_operations(both.trainer.step) / both.messages
+        return count_operations(both.one_by_one) / num_samples / ours
 
 
 def _samples(trainer: Trainer, size: int) -> list[Sample]:
