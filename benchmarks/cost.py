@@ -102,7 +102,7 @@ def _trainer(
 ) -> Trainer:
     """The default recipe behind its alignment, already quantised, about few referents."""
     lm = FrozenLM(device=device) if name == POCKET else random_lm(name, device=device, dtype=dtype)
-    world = small_world()
+    world = small_world(values=3)
     pair = Pair(WordedSender(lm, world), Receiver(lm), world)
     torch.manual_seed(0)
     codes = VectorQuantizedConfig(codebook_size=len(world.referents("train")))

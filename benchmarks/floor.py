@@ -98,7 +98,7 @@ def measure(config: FloorConfig, console: Console) -> Record:
 
 def _trainer(name: str, contexts: int, steps: int, device: torch.device, folder: Path) -> Trainer:
     """The default recipe behind its alignment, already quantised."""
-    world = objects_world() if name == "pocket" else small_world()
+    world = objects_world() if name == "pocket" else small_world(values=3)
     if name == "pocket":
         pair = Pair.load(ModelConfig(device=str(device), threads=torch.get_num_threads()), world)
     else:

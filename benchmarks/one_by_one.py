@@ -56,7 +56,7 @@ def stage(lm: FrozenLM, contexts: int, messages: int, num_samples: int) -> Itera
         messages: a context.
         num_samples: that the other loop takes one by one.
     """
-    world = small_world()
+    world = small_world(values=3)
     pair = Pair(WordedSender(lm, world), Receiver(lm), world)
     with TemporaryDirectory() as folder:
         config = TrainConfig(

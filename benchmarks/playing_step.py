@@ -58,11 +58,11 @@ class WordedSender(Sender):
         return [self.world.describe(referent) for referent in referents]
 
 
-def small_world(words: int = 1) -> World:
+def small_world(words: int = 1, values: int = FEW_VALUES) -> World:
     """The default world with few values an attribute, each of which says its name `words` times."""
     whole = objects_world()
     attributes = tuple(
-        replace(a, values=tuple(" ".join([value] * words) for value in a.values[:FEW_VALUES]))
+        replace(a, values=tuple(" ".join([value] * words) for value in a.values[:values]))
         for a in whole.attributes
     )
     return replace(whole, attributes=attributes)
