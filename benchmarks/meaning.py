@@ -176,7 +176,7 @@ def measure(config: MeaningConfig, console: Console) -> tuple[list[Run], list[Ga
             run = train(lm, world, replace(RECIPE, seed=seed, validate_every=LOOK_EVERY), threads)
             runs.append(run)
             console.print(
-                f"seed {seed}, {threads} threads: {run.success:.1%} (text {run.text:.1%}) after {run.steps} "
+                f"seed {seed}, {_spelled(threads)}: {run.success:.1%} (text {run.text:.1%}) after {run.steps} "
                 f"steps and {run.seconds:.1f} s; before that {run.preparing:.1f} s of preparation",
                 soft_wrap=True,
             )
@@ -186,24 +186,28 @@ def measure(config: MeaningConfig, console: Console) -> tuple[list[Run], list[Ga
     return runs, gates
 
 
+def _spelled(threads: int) -> str:
+    return "1 thread" if threads == 1 else f"{threads} threads"
+
+
 def report(config: MeaningConfig, runs: Sequence[Run], gates: Sequence[Gate]) -> Record:
     """The tables and the goals."""
     rows: list[list[Cell]] = []
     parts: list[list[Cell]] = []
     goals = [Goal("share of trainings that reached it", ">=", 1.0, statistics.fmean(r.reached for r in runs))]
     for threads in config.threads:
-        of = [run for run in runs if run.threads == threads]
+        of, on = [run for run in runs if run.threads == threads], _spelled(threads)
         there = [run.seconds for run in of if run.reached]
         middle = statistics.median(there) if there else None
         rows.append(
-            [f"{threads} threads", f"{len(there)} of {len(of)}", middle, min(there, default=None),
+            [on, f"{len(there)} of {len(of)}", middle, min(there, default=None),
              max(there, default=None), statistics.median(run.steps for run in of)]
         )  # fmt: skip
         parts += [
-            [f"{part}, {threads} threads", statistics.median(getattr(run, part) for run in of)]
+            [f"{part}, {on}", statistics.median(getattr(run, part) for run in of)]
             for part in ("preparing", "aligning", "playing", "validating", "saving")
         ]
-        what = f"median seconds from the first step to {SHARE:.0%} of text's success, {threads} threads"
+        what = f"median seconds from the first step to {SHARE:.0%} of text's success, {on}"
         goals.append(Goal(what, "<=", SECONDS, middle))
     rows.append([EGG, None, EGG_SECONDS, None, None, None])
     whole = [gate.training + gate.evaluation for gate in gates]
