@@ -177,7 +177,7 @@ def measure(config: MeaningConfig, console: Console) -> tuple[list[Run], list[Ga
             runs.append(run)
             console.print(
                 f"seed {seed}, {_spelled(threads)}: {run.success:.1%} (text {run.text:.1%}) after "
-                f"{run.steps} steps and {run.seconds:.1f} s; before that {run.preparing:.1f} s of preparation",
+                f"{run.steps} steps and {run.seconds:.1f} s; before, {run.preparing:.1f} s of preparation",
                 soft_wrap=True,
             )
     for seed in config.seeds if config.gate1 else ():
