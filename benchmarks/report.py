@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 
 from agents.command_line import ExitCode, exit_with
 from benchmarks.pictures import draw_gain, draw_growth
 from benchmarks.record import FOLDER, spell
 from evaluation.files import write_whole
+from evaluation.reporting.markdown import templates_in
 
 SCRIPTS = ("floor", "alternatives", "evaluating", "environment", "meaning", "growth", "cost")
 
@@ -45,14 +45,7 @@ def write_page(folder: Path, page: Path) -> None:
     if (growth := records["growth"]) is not None:
         fitted = {row[0]: (row[2], row[3]) for row in growth["tables"][0]["rows"]}
         write_whole(folder / "growth.png", draw_growth(growth["points"]["steps"], fitted))
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown of our own figures
-    )
+    environment = templates_in(Path(__file__).parent)
     environment.filters.update(spell=spell, table=markdown, goals=markdown_goals)
     machines = {name: record["machine"] for name, record in records.items() if record is not None}
     text = environment.get_template("performance.md.jinja").render(records=records, machines=machines)

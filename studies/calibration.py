@@ -17,7 +17,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 from rich.progress import track
 
@@ -25,6 +24,7 @@ from agents.command_line import ExitCode, exit_with, parse_arguments
 from channels.base import check_range
 from evaluation.files import write_whole
 from evaluation.records import RecordWriter
+from evaluation.reporting.markdown import templates_in
 from evaluation.results import build_results
 from studies import calibration_plan as plan
 from studies.calibration_chart import draw_calibration
@@ -72,14 +72,7 @@ def write_page(rows: Rows, folder: Path) -> None:
     write_whole(folder / PICTURE, draw_calibration(rows))
     with RecordWriter(folder / ORIGINAL) as writer:
         writer.write(original_records())
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown of our own figures
-    )
+    environment = templates_in(Path(__file__).parent)
     environment.filters.update(share=_share, caught=_caught)
     page = environment.get_template("calibration.md.jinja").render(
         false=[row for row in rows if row["truth"] in plan.FALSE],

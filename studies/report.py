@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from evaluation import cells
 from evaluation.files import write_whole
 from evaluation.rate_points import load_curve
+from evaluation.reporting.markdown import templates_in
 from studies.figures import draw_rate, draw_receiver, draw_repair
 from studies.measure import Outcome
 from studies.record import RECORD, Spread, across_seeds, by_variant, rates, read_record
@@ -55,14 +56,7 @@ def write_study(folder: Path) -> None:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - Markdown, not HTML
-        keep_trailing_newline=True,
-    )
+    environment = templates_in(Path(__file__).parent)
     for function in (score, spread, seeds, worst, mean, passed, consistency, share_of_text, joined):
         environment.globals[function.__name__] = function
     environment.globals["cells"] = cells

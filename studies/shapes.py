@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 
 from agents.command_line import ExitCode, exit_with
@@ -27,6 +26,7 @@ from agents.pair import find_device
 from agents.shapes import SHAPES, find_shape
 from channels.base import check_range
 from evaluation.files import write_whole
+from evaluation.reporting.markdown import templates_in
 from studies.shape_costs import Cell
 
 RECORD, PAGE = "shapes.json", "shapes.md"
@@ -120,14 +120,7 @@ def add_rows(path: Path, rows: Sequence[Row]) -> list[Row]:
 
 def write_page(rows: Sequence[Row], folder: Path) -> None:
     """Write the page from the rows of the file of record."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown of our own figures
-    )
+    environment = templates_in(Path(__file__).parent)
     environment.filters.update(gib=lambda size: f"{size / GIB:.2f}")
     measured = [row for row in rows if not row["out_of_memory"]]
     page = environment.get_template("shapes.md.jinja").render(

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 
 from agents.command_line import ExitCode, exit_with
@@ -24,6 +23,7 @@ from channels.registry import channel_class, channel_names
 from evaluation.files import write_whole
 from evaluation.gate1 import Gate1Config, play_and_judge
 from evaluation.play import PlayConfig
+from evaluation.reporting.markdown import templates_in
 from studies.zoo_plan import ORDER, expectation
 from training.run import parse, train
 
@@ -120,14 +120,7 @@ def _brief(proportion: dict[str, Any] | None) -> dict[str, float] | None:
 
 def render(rows: list[dict[str, Any]]) -> str:
     """The page, made of the record alone."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown
-    )
+    environment = templates_in(Path(__file__).parent)
     ordered = sorted(rows, key=_place)
     once = list({row["channel"]: row for row in reversed(ordered)}.values())[::-1]
     return environment.get_template(TEMPLATE).render(rows=ordered, once=once, expectation=expectation)
