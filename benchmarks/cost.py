@@ -21,17 +21,16 @@ import torch
 from rich.console import Console
 
 from agents.command_line import ExitCode, exit_with, parse_arguments
+from agents.flop_counter import flop_counter
 from agents.language_model import POCKET, FrozenLM
 from agents.pair import Pair, find_device
 from agents.receiver import Receiver
 from agents.shapes import SHAPES, random_lm
-from benchmarks.playing_step import WordedSender, bytes_of_a_step, small_world
+from benchmarks.playing_step import WordedSender, bytes_of_a_step, quantised_trainer, small_world
 from benchmarks.record import FOLDER, Goal, Record, Table, keep
 from benchmarks.timing import REPEATS, alternate, machine, ratio
 from channels.base import check_range
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from training.config import TrainConfig
-from training.costs.codec_cost import flop_counter
 from training.costs.estimate import memory, step_parts
 from training.costs.setting import Setting, read_setting
 from training.trainer import Trainer
@@ -104,12 +103,7 @@ def _trainer(
     lm = FrozenLM(device=device) if name == POCKET else random_lm(name, device=device, dtype=dtype)
     world = small_world(values=3)
     pair = Pair(WordedSender(lm, world), Receiver(lm), world)
-    torch.manual_seed(0)
-    codes = VectorQuantizedConfig(codebook_size=len(world.referents("train")))
-    channel = VectorQuantizedChannel(codes, pair.ends)
-    trainer = Trainer(channel, pair, _training(name, batch, messages), folder)
-    trainer.step()
-    return trainer
+    return quantised_trainer(pair, _training(name, batch, messages), folder)
 
 
 def _training(name: str, batch: int, messages: int) -> TrainConfig:

@@ -14,7 +14,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -28,11 +27,11 @@ from agents.receiver import Receiver
 from agents.shapes import random_lm
 from agents.side_by_side import lay_out
 from benchmarks import bare_receiver
-from benchmarks.playing_step import WordedSender, small_world
+from benchmarks.playing_step import WordedSender, quantised_trainer, small_world
 from benchmarks.record import Goal, Record, Table, keep
 from benchmarks.timing import REPEATS, alternate, machine, ratio, spread
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from envs.world import objects_world
+from evaluation.stopwatch import timed
 from training.config import TrainConfig
 from training.objectives import COSINE_TEMPERATURE
 from training.trainer import Dealt, Trainer
@@ -114,12 +113,7 @@ def _trainer(name: str, contexts: int, steps: int, device: torch.device, folder:
         validation_episodes=20,
         folder=folder,
     )
-    torch.manual_seed(0)
-    codes = min(64, len(world.referents("train")))
-    channel = VectorQuantizedChannel(VectorQuantizedConfig(codebook_size=codes), pair.ends)
-    trainer = Trainer(channel, pair, config, folder)
-    trainer.step()  # in which the codes are placed
-    return trainer
+    return quantised_trainer(pair, config, folder)
 
 
 def _compare(trainer: Trainer, repeats: int, console: Console) -> dict[str, Any]:
@@ -189,14 +183,12 @@ def bare_step(trainer: Trainer, dealt: Dealt) -> Tensor:
 def _loop(trainer: Trainer, steps: int) -> dict[str, float]:
     """The trainer's own loop, timed from outside, beside the seconds of its steps."""
     trainer.step_number, before = 0, trainer.seconds
-    began = perf_counter()
-    trainer.run()
-    loop = perf_counter() - began
+    _, loop = timed(trainer.run, trainer.pair.device)
     logged = [json.loads(line) for line in (trainer.folder / "metrics.jsonl").read_text().splitlines()]
     assert logged[-1]["step"] == steps
     inside = trainer.seconds - before
-    validation, _ = _time(trainer.validate)
-    saving, _ = _time(trainer.save)
+    _, validation = timed(trainer.validate, trainer.pair.device)
+    _, saving = timed(trainer.save, trainer.pair.device)
     return {
         "loop seconds": loop,
         "sum of its steps, seconds": inside,
@@ -204,12 +196,6 @@ def _loop(trainer: Trainer, steps: int) -> dict[str, float]:
         "loop over steps": (loop - validation - saving) / inside,
         "loop over steps, with the validation": loop / inside,
     }
-
-
-def _time(work: Any) -> tuple[float, Any]:
-    began = perf_counter()
-    result = work()
-    return perf_counter() - began, result
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

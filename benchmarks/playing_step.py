@@ -112,8 +112,19 @@ def trainer_of(size: StepSize, models: Models, folder: Path) -> Trainer:
         validation_episodes=1,
         folder=folder,
     )
+    return quantised_trainer(pair, config, folder, VectorQuantizedConfig(k=size.k))
+
+
+def quantised_trainer(
+    pair: Pair,
+    config: TrainConfig,
+    folder: Path,
+    codec: VectorQuantizedConfig = VectorQuantizedConfig(),  # noqa: B008 - immutable
+) -> Trainer:
+    """A trainer of `latent_vq` after its first step; with no more codes than referents to begin them from."""
+    codes = min(codec.codebook_size, len(pair.world.referents("train")))
     torch.manual_seed(0)
-    channel = VectorQuantizedChannel(VectorQuantizedConfig(k=size.k), pair.ends)
+    channel = VectorQuantizedChannel(replace(codec, codebook_size=codes), pair.ends)
     trainer = Trainer(channel, pair, config, folder)
     trainer.step()  # the codes begin, and the optimiser's moments
     return trainer

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from agents.flop_counter import flop_counter
 from agents.pair import Pair, Seen
 from channels.base import Channel
 from envs.episode import Episode, EpisodeSampler
@@ -15,7 +15,6 @@ from envs.world import AnyWorld
 from evaluation.script import PlayConfig
 
 COUNTED_EPISODES = 8
-Shape = Sequence[int]
 
 
 def counted_episodes(world: AnyWorld, config: PlayConfig) -> list[Episode]:
@@ -50,19 +49,8 @@ def receiver_flops(pair: Pair, channel: Channel, episodes: Sequence[Episode]) ->
     total = 0
     for shown, message in zip(candidates, messages, strict=True):
         reception = channel.receive([message])
-        with _counter() as counter:
+        with flop_counter() as counter:
             context = pair.read([shown], cached=not channel.at_start)
             pair.receiver.choose(context, reception)
         total += counter.get_total_flops()
     return total / len(episodes)
-
-
-def _counter() -> FlopCounterMode:
-    on_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    return FlopCounterMode(display=False, custom_mapping={on_cpu: _attention_flops})
-
-
-def _attention_flops(query: Shape, key: Shape, value: Shape, *_: object, **__: object) -> int:
-    """Scores, and the values that they weigh, of shapes (B, heads, T, head width)."""
-    batch, heads, asking, width = query
-    return 2 * batch * heads * asking * key[2] * (width + value[3])

@@ -10,13 +10,14 @@ import pytest
 import torch
 from trainer_cases import CODECS, make_trainer, only
 
+from agents.flop_counter import flop_counter
 from agents.pair import Pair
 from agents.prompts import sender_prompt
 from agents.receiver import Receiver
 from agents.sender import Sender
 from agents.shapes import SHAPES, Shape, random_lm, shape_of
 from channels.base import Prefix
-from training.costs.codec_cost import codec_cost, flop_counter
+from training.costs.codec_cost import codec_cost
 from training.costs.estimate import alignment_step, sender_once, step_parts, validation_each
 from training.costs.passes import Pass, Work, hearing
 from training.costs.prompt_lengths import Lengths

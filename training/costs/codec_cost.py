@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
+from agents.flop_counter import flop_counter
 from channels.base import Channel, ChannelConfig, Ends, Prefix, Scene, Utterance
 from channels.registry import channel_class
 
@@ -95,26 +94,3 @@ def _utterance(width: int, tokens: int, size: int) -> Utterance:
         torch.ones(size, tokens, dtype=torch.bool),
         Scene([["", ""]] * size, torch.zeros(size, dtype=torch.long)),
     )
-
-
-def flop_counter() -> FlopCounterMode:
-    """Torch's counter, which also counts attention on the CPU, by the formulas of the other kernels."""
-    kernels = torch.ops.aten
-    return FlopCounterMode(
-        display=False,
-        custom_mapping={
-            kernels._scaled_dot_product_flash_attention_for_cpu: _attention,
-            kernels._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
-        },
-    )
-
-
-def _attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
-    flops: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
-    return flops
-
-
-def _attention_backward(*shapes: Any, **_: Any) -> int:
-    gradient, query, key, value = shapes[:4]
-    flops: int = sdpa_backward_flop_count(gradient, query, key, value)  # type: ignore[no-untyped-call]
-    return flops
