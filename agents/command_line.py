@@ -12,10 +12,10 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from agents.language_model import ModelError
-from channels.checkpoint import CheckpointError
-from envs.worlds import world_names
-from plugins.registry import PluginError
+from parley.agents.language_model import ModelError
+from parley.channels.checkpoint import CheckpointError
+from parley.envs.worlds import world_names
+from parley.plugins.registry import PluginError
 
 Settings = TypeVar("Settings")
 

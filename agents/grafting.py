@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 from transformers.models.qwen2.modeling_qwen2 import apply_rotary_pos_emb
 
-from channels.base import Graft, Memory
+from parley.channels.base import Graft, Memory
 
 Layer = tuple[Tensor, Tensor]  # keys and values, (B, heads, T, head width)
 

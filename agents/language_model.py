@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from jinja2 import TemplateError
 from torch import Tensor, nn
 
-from agents.model_files import POCKET, DeviceMap, ModelError, load_checkpoint
+from parley.agents.model_files import POCKET, DeviceMap, ModelError, load_checkpoint
 
 __all__ = ["POCKET", "FrozenLM", "ModelError"]
 

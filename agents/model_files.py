@@ -18,7 +18,7 @@ from huggingface_hub.utils.tqdm import enable_progress_bars
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedConfig
 from transformers.utils import cached_file, find_adapter_config_file, logging
 
-from agents.pocket_model import NARROW_FOLDER, POCKET_FOLDER
+from parley.agents.pocket_model import NARROW_FOLDER, POCKET_FOLDER
 
 FAMILIES = ("qwen2", "qwen3")  # Qwen2.5 calls itself qwen2
 POCKET = "pocket"

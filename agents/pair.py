@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agents.language_model import POCKET, FrozenLM, ModelError
-from agents.receiver import Context, Receiver
-from agents.sender import Sender
-from channels.base import Channel, Ends, Scene, Utterance, check_range
-from envs.world import AnyWorld, Referents
+from parley.agents.language_model import POCKET, FrozenLM, ModelError
+from parley.agents.receiver import Context, Receiver
+from parley.agents.sender import Sender
+from parley.channels.base import Channel, Ends, Scene, Utterance, check_range
+from parley.envs.world import AnyWorld, Referents
 
 
 class Seen(NamedTuple):

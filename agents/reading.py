@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from agents.grafting import rotate
-from agents.language_model import FrozenLM
+from parley.agents.grafting import rotate
+from parley.agents.language_model import FrozenLM
 
 MAX_DESCRIPTION_TOKENS = 32
 

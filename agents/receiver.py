@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache
 
-from agents.grafting import Layer, extend, grafted
-from agents.language_model import FrozenLM
-from agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, slot_text
-from agents.reading import positions_of
-from agents.side_by_side import lay_out, messages_per_context
-from channels.base import Graft, Memory, Prefix, Reception
-from channels.reception import num_receptions
+from parley.agents.grafting import Layer, extend, grafted
+from parley.agents.language_model import FrozenLM
+from parley.agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, slot_text
+from parley.agents.reading import positions_of
+from parley.agents.side_by_side import lay_out, messages_per_context
+from parley.channels.base import Graft, Memory, Prefix, Reception
+from parley.channels.reception import num_receptions
 
 
 class Context(NamedTuple):

@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from agents.language_model import FrozenLM
-from agents.prompts import sender_prompt
-from agents.reading import MAX_DESCRIPTION_TOKENS, cache_rows, expectation, layer_states
-from channels.base import Reading, Utterance
-from envs.world import AnyWorld, Referents
+from parley.agents.language_model import FrozenLM
+from parley.agents.prompts import sender_prompt
+from parley.agents.reading import MAX_DESCRIPTION_TOKENS, cache_rows, expectation, layer_states
+from parley.channels.base import Reading, Utterance
+from parley.envs.world import AnyWorld, Referents
 
 ROWS_AT_ONCE = 256
 T = TypeVar("T")

@@ -11,10 +11,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, Qwen2Config, Qwen3Config
 from transformers.utils import cached_file
 
-from agents.language_model import FrozenLM
-from agents.model_files import EMBEDDED, ModelError, decode_greedily, find_source, read_config
-from agents.pocket_model import POCKET_FOLDER
-from plugins.names import unknown
+from parley.agents.language_model import FrozenLM
+from parley.agents.model_files import EMBEDDED, ModelError, decode_greedily, find_source, read_config
+from parley.agents.pocket_model import POCKET_FOLDER
+from parley.plugins.names import unknown
 
 _IF_ANY = dict.fromkeys(
     f"_raise_exceptions_for_{case}" for case in ("gated_repo", "missing_entries", "connection_errors")

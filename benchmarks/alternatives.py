@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from agents.command_line import ExitCode, exit_with, parse_arguments
-from agents.language_model import FrozenLM
-from agents.pair import find_device
-from agents.shapes import random_lm
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.agents.language_model import FrozenLM
+from parley.agents.pair import find_device
+from parley.agents.shapes import random_lm
 from benchmarks.one_by_one import compare, operations
 from benchmarks.operations import count_operations
 from benchmarks.record import FOLDER, Goal, Record, Table, keep

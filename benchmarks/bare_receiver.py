@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.grafting import Layer
+from parley.agents.grafting import Layer
 
 
 def listen(model: Any, layers: tuple[Layer, ...], vectors: Tensor, mask: Tensor, positions: Tensor) -> Tensor:

@@ -28,11 +28,11 @@ from pettingzoo import AECEnv
 from pettingzoo.test import performance_benchmark
 from rich.console import Console
 
-from agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from benchmarks.record import FOLDER, Goal, Record, Table, keep, settings_of
 from benchmarks.timing import machine, ratio, spread
-from channels.base import check_range
-from envs import referential_v0
+from parley.channels.base import check_range
+from parley.envs import referential_v0
 
 OURS = "referential_v0"
 LONGER = "referential_v0, 25 rounds"

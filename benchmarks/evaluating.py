@@ -2,7 +2,7 @@
 
     python -m benchmarks.evaluating --episodes 400 --repeats 5
 
-Every channel plays the same episodes through `evaluation.play`, under the condition normal alone and under
+Every channel plays the same episodes through `parley.evaluation.play`, under the condition normal alone and under
 all. Then episodes are played one by one, each message and each answer by a forward pass of its own. The
 codecs are untrained, which costs what trained ones cost.
 """
@@ -18,23 +18,23 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from agents.command_line import ExitCode, exit_with, parse_arguments
-from agents.pair import ModelConfig, Pair
-from agents.receiver import Receiver
-from agents.sender import Sender
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.agents.pair import ModelConfig, Pair
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
 from benchmarks.loops import Choice, play_one_by_one
 from benchmarks.parts import Method, seconds_of
 from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep, settings_of
 from benchmarks.timing import Seconds, alternate, machine, ratio, spread
-from channels.base import check_range
-from channels.controls import CONDITIONS, Control
-from envs.worlds import find_world
-from evaluation import play as playing
-from evaluation.contestants import enter
-from evaluation.play import Contestant, PlayConfig, num_plays, play, write_script
-from evaluation.records import EpisodeRecord, RecordWriter
-from evaluation.stopwatch import timed
-from evaluation.table import Table as Environments
+from parley.channels.base import check_range
+from parley.channels.controls import CONDITIONS, Control
+from parley.envs.worlds import find_world
+from parley.evaluation import play as playing
+from parley.evaluation.contestants import enter
+from parley.evaluation.play import Contestant, PlayConfig, num_plays, play, write_script
+from parley.evaluation.records import EpisodeRecord, RecordWriter
+from parley.evaluation.stopwatch import timed
+from parley.evaluation.table import Table as Environments
 
 ONE = "latent_vq"
 CHANNELS = ("silence", "text", "latent", ONE)

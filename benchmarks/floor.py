@@ -21,20 +21,20 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
-from agents.command_line import ExitCode, exit_with, parse_arguments
-from agents.pair import ModelConfig, Pair, find_device
-from agents.receiver import Receiver
-from agents.shapes import random_lm
-from agents.side_by_side import lay_out
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.agents.pair import ModelConfig, Pair, find_device
+from parley.agents.receiver import Receiver
+from parley.agents.shapes import random_lm
+from parley.agents.side_by_side import lay_out
 from benchmarks import bare_receiver
 from benchmarks.playing_step import WordedSender, quantised_trainer, small_world
 from benchmarks.record import Goal, Record, Table, keep
 from benchmarks.timing import REPEATS, alternate, machine, ratio, spread
-from envs.world import objects_world
-from evaluation.stopwatch import timed
-from training.config import TrainConfig
-from training.objectives import COSINE_TEMPERATURE
-from training.trainer import Dealt, Trainer
+from parley.envs.world import objects_world
+from parley.evaluation.stopwatch import timed
+from parley.training.config import TrainConfig
+from parley.training.objectives import COSINE_TEMPERATURE
+from parley.training.trainer import Dealt, Trainer
 
 STEP_BOUND, LOOP_BOUND = 1.15, 1.10
 LARGE = "qwen2.5-0.5b"

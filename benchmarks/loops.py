@@ -1,7 +1,7 @@
 """How the failed experiment evaluated, kept plain to compare with: one episode and one condition at a time.
 
 The sender reads its prompt anew for every message, the receiver all of its own anew for every answer; nothing
-is batched and nothing is kept. What is chosen is what `evaluation.play` records.
+is batched and nothing is kept. What is chosen is what `parley.evaluation.play` records.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from agents.pair import Pair, Seen
-from agents.sender import Sender
-from channels.base import Channel, Message, Utterance
-from channels.controls import CONDITIONS, Condition, Control, Sent
-from envs.episode import Episode
-from envs.world import Referents
-from evaluation.script import PlayConfig, Script, message_rng
+from parley.agents.pair import Pair, Seen
+from parley.agents.sender import Sender
+from parley.channels.base import Channel, Message, Utterance
+from parley.channels.controls import CONDITIONS, Condition, Control, Sent
+from parley.envs.episode import Episode
+from parley.envs.world import Referents
+from parley.evaluation.script import PlayConfig, Script, message_rng
 
 T = TypeVar("T")
 

@@ -20,23 +20,23 @@ from typing import NamedTuple
 import torch
 from rich.console import Console
 
-from agents.command_line import ExitCode, exit_with, parse_arguments
-from agents.language_model import FrozenLM
-from agents.pair import Pair
-from agents.receiver import Receiver
-from agents.sender import Sender
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.agents.language_model import FrozenLM
+from parley.agents.pair import Pair
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
 from benchmarks.processes import run_module
 from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep, settings_of
 from benchmarks.timing import machine
-from channels.base import Words, check_range
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
-from envs.world import AnyWorld
-from envs.worlds import DEFAULT_WORLD, find_world
-from evaluation.stopwatch import timed
-from evaluation.verdict import EXIT_CODES
-from training.config import TrainConfig
-from training.presets import DEFAULT_PRESET, find_preset
-from training.trainer import Trainer
+from parley.channels.base import Words, check_range
+from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
+from parley.envs.world import AnyWorld
+from parley.envs.worlds import DEFAULT_WORLD, find_world
+from parley.evaluation.stopwatch import timed
+from parley.evaluation.verdict import EXIT_CODES
+from parley.training.config import TrainConfig
+from parley.training.presets import DEFAULT_PRESET, find_preset
+from parley.training.trainer import Trainer
 
 SHARE, SECONDS, GATE_SECONDS = 0.95, 45.0, 180.0
 LOOK_EVERY = 10

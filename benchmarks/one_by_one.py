@@ -11,19 +11,19 @@ from typing import Any, NamedTuple
 
 import torch
 
-from agents.language_model import FrozenLM
-from agents.pair import Pair
-from agents.prompts import cut_at_slot, receiver_prompt, sender_prompt
-from agents.receiver import Receiver
+from parley.agents.language_model import FrozenLM
+from parley.agents.pair import Pair
+from parley.agents.prompts import cut_at_slot, receiver_prompt, sender_prompt
+from parley.agents.receiver import Receiver
 from benchmarks.operations import count_operations
 from benchmarks.playing_step import WordedSender, small_world
 from benchmarks.timing import alternate, spread
 from benchmarks.training_loops import Sample, one_by_one_step
-from channels.codec import CodecConfig
-from channels.latent import ContinuousChannel
-from training.config import TrainConfig
-from training.objectives import ObjectiveWeights
-from training.trainer import Trainer
+from parley.channels.codec import CodecConfig
+from parley.channels.latent import ContinuousChannel
+from parley.training.config import TrainConfig
+from parley.training.objectives import ObjectiveWeights
+from parley.training.trainer import Trainer
 
 # the failed experiment's three passes; its other two terms need none
 PER_MESSAGE = CodecConfig(depth=1.0, reads="message")

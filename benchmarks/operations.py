@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agents.flop_counter import flop_counter
+from parley.agents.flop_counter import flop_counter
 
 
 def count_operations(work: Callable[[], object]) -> int:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import torch
 
-from agents.language_model import FrozenLM
-from agents.model_files import decode_greedily
-from agents.pair import Pair
-from agents.pocket_model import PocketConfig, build_model
-from agents.receiver import Receiver
-from agents.sender import Sender
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
-from envs.world import Referents, World, objects_world
-from training.config import TrainConfig
-from training.trainer import Trainer
+from parley.agents.language_model import FrozenLM
+from parley.agents.model_files import decode_greedily
+from parley.agents.pair import Pair
+from parley.agents.pocket_model import PocketConfig, build_model
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
+from parley.envs.world import Referents, World, objects_world
+from parley.training.config import TrainConfig
+from parley.training.trainer import Trainer
 
 FEW_VALUES = 4  # of each attribute: 256 referents, whom the sender has soon read
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from time import perf_counter
 from typing import NamedTuple
 
-from agents.command_line import RunError
+from parley.agents.command_line import RunError
 
 ROOT = Path(__file__).parents[1]
 LAST_CHARACTERS = 2000

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from rich.console import Console
 from rich.table import Table as Shown
 
-from evaluation.files import write_whole
+from parley.evaluation.files import write_whole
 
 FOLDER = Path("docs/performance")
 MOST_COLUMNS = 7

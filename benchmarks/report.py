@@ -15,11 +15,11 @@ from typing import Any
 import tyro
 from rich.console import Console
 
-from agents.command_line import ExitCode, exit_with
+from parley.agents.command_line import ExitCode, exit_with
 from benchmarks.pictures import draw_gain, draw_growth
 from benchmarks.record import FOLDER, spell
-from evaluation.files import write_whole
-from evaluation.reporting.markdown import templates_in
+from parley.evaluation.files import write_whole
+from parley.evaluation.reporting.markdown import templates_in
 
 SCRIPTS = ("floor", "alternatives", "evaluating", "environment", "meaning", "growth", "cost")
 

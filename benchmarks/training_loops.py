@@ -14,11 +14,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from agents.language_model import FrozenLM
-from agents.receiver import Receiver
-from channels.base import Channel, Ends, Prefix, Utterance
-from channels.codec import CodecConfig
-from channels.latent import ContinuousChannel, LatentChannel
+from parley.agents.language_model import FrozenLM
+from parley.agents.receiver import Receiver
+from parley.channels.base import Channel, Ends, Prefix, Utterance
+from parley.channels.codec import CodecConfig
+from parley.channels.latent import ContinuousChannel, LatentChannel
 
 MARGIN = 1.0
 HELP_MARGIN = 0.2

@@ -21,10 +21,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from channels.base import Channel
-from channels.registry import channel_class, channel_names, left_out
-from channels.testing import ENDS, ContractError, check_channel
-from plugins.registry import PluginError
+from parley.channels.base import Channel
+from parley.channels.registry import channel_class, channel_names, left_out
+from parley.channels.testing import ENDS, ContractError, check_channel
+from parley.plugins.registry import PluginError
 
 NUM_SAMPLES = 8
 BROKEN_PROMISE, USAGE, COULD_NOT_RUN = 1, 2, 3  # as every command ends; `agents` names them too

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from channels.base import (
+from parley.channels.base import (
     Channel,
     ChannelConfig,
     Ends,
@@ -21,9 +21,9 @@ from channels.base import (
     check_range,
     last_state,
 )
-from channels.latent import FLOAT_BITS
-from channels.reception import GraftMode
-from channels.registry import register
+from parley.channels.latent import FLOAT_BITS
+from parley.channels.reception import GraftMode
+from parley.channels.registry import register
 
 LARGEST = 65504.0  # of 16-bit floats, which hold the states of every model there is
 

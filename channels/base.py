@@ -22,11 +22,11 @@ from gymnasium import Space
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from channels.reception import Graft as Graft
-from channels.reception import Memory as Memory
-from channels.reception import Prefix as Prefix
-from channels.reception import Reception as Reception
-from channels.reception import Words as Words
+from parley.channels.reception import Graft as Graft
+from parley.channels.reception import Memory as Memory
+from parley.channels.reception import Prefix as Prefix
+from parley.channels.reception import Reception as Reception
+from parley.channels.reception import Words as Words
 
 # the recipe of a channel with nothing in the slot that could be tied to tokens: it learns from answers alone
 ANSWERS_ALONE: Mapping[str, Any] = MappingProxyType(
@@ -96,7 +96,7 @@ class Ends:
         embedding_width: E, width of the receiver's token embeddings.
         embedding_norm: mean L2 norm of the receiver's token embeddings.
         one_vocabulary: whether both models have the same tokens.
-        models: the models themselves, an `agents.pair.Pair`, for the few channels that run them.
+        models: the models themselves, an `parley.agents.pair.Pair`, for the few channels that run them.
     """
 
     state_width: int
@@ -135,7 +135,7 @@ class Channel(nn.Module, ABC):
         ends: what is known of the models at both ends.
 
     Attributes:
-        name: set by `channels.register`.
+        name: set by `parley.channels.register`.
         Config: the dataclass of this channel's settings.
         trainable: whether there is something to learn.
         judged: whether Gate 1 puts it to the test; False for the mere absence of a message.

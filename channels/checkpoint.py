@@ -11,8 +11,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from channels.base import Channel, Ends
-from channels.registry import channel_class
+from parley.channels.base import Channel, Ends
+from parley.channels.registry import channel_class
 
 FORMAT_VERSION = 1
 NORM_SLACK = 1e-2

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Reading, Utterance, check_range
-from channels.latent import FLOAT_BITS
-from channels.registry import register
+from parley.channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Reading, Utterance, check_range
+from parley.channels.latent import FLOAT_BITS
+from parley.channels.registry import register
 
 BOUND = 4.0  # times the embeddings' mean norm: no number of a real embedding is larger
 

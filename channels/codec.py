@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from channels.base import ChannelConfig, Ends, Reading, check_range
-from channels.standardizer import Standardizer
+from parley.channels.base import ChannelConfig, Ends, Reading, check_range
+from parley.channels.standardizer import Standardizer
 
 
 @dataclass(frozen=True, kw_only=True)

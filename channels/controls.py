@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from gymnasium.spaces import Box, Text
 
-from channels.base import Channel, Message, Reception
+from parley.channels.base import Channel, Message, Reception
 
 Condition = Literal["normal", "null", "random", "shuffle", "swap"]
 CONDITIONS: tuple[Condition, ...] = get_args(Condition)

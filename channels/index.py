@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from channels.base import (
+from parley.channels.base import (
     ANSWERS_ALONE,
     Channel,
     ChannelConfig,
@@ -25,7 +25,7 @@ from channels.base import (
     Utterance,
     check_range,
 )
-from channels.registry import register
+from parley.channels.registry import register
 
 
 @dataclass(frozen=True, kw_only=True)

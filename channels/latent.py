@@ -14,10 +14,10 @@ from gymnasium.spaces import Box, MultiDiscrete
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from channels.base import Channel, Ends, Message, Prefix, Relay, Utterance, check_range
-from channels.codec import DECODERS, ENCODERS, CodecConfig, Decoder, Encoder
-from channels.quantizers import Quantizer, ScalarQuantizer, VectorQuantizer
-from channels.registry import register
+from parley.channels.base import Channel, Ends, Message, Prefix, Relay, Utterance, check_range
+from parley.channels.codec import DECODERS, ENCODERS, CodecConfig, Decoder, Encoder
+from parley.channels.quantizers import Quantizer, ScalarQuantizer, VectorQuantizer
+from parley.channels.registry import register
 
 FLOAT_BITS = 32
 

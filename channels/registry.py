@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from channels.base import Channel
-from plugins.registry import LeftOut, Registry
+from parley.channels.base import Channel
+from parley.plugins.registry import LeftOut, Registry
 
 C = TypeVar("C", bound=type[Channel])
 ALL = "all"
-CHANNELS: Registry[type[Channel]] = Registry("channel", "parley.channels", folder="channels")
+CHANNELS: Registry[type[Channel]] = Registry("channel", "parley.channels", folder="parley.channels")
 
 
 def register(name: str) -> Callable[[C], C]:

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 from vector_quantize_pytorch import GroupedResidualVQ
 
-from channels.base import Ends, check_range
-from channels.codec import CodecConfig
-from channels.latent import QuantizedChannel
-from channels.quantizers import Quantized, Quantizer, k_means
-from channels.registry import register
+from parley.channels.base import Ends, check_range
+from parley.channels.codec import CodecConfig
+from parley.channels.latent import QuantizedChannel
+from parley.channels.quantizers import Quantized, Quantizer, k_means
+from parley.channels.registry import register
 
 
 class ResidualQuantizer(Quantizer):

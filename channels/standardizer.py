@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from channels.base import Ends, last_place
+from parley.channels.base import Ends, last_place
 
 
 class Standardizer(nn.Module):

@@ -19,10 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from channels.base import Ends, Message, Policy, Prefix, Relay, Utterance, check_range
-from channels.codec import CodecConfig, Decoder
-from channels.latent import Encoding, LatentChannel
-from channels.registry import register
+from parley.channels.base import Ends, Message, Policy, Prefix, Relay, Utterance, check_range
+from parley.channels.codec import CodecConfig, Decoder
+from parley.channels.latent import Encoding, LatentChannel
+from parley.channels.registry import register
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,9 @@ import torch
 from gymnasium.spaces import Discrete, MultiDiscrete
 from safetensors.torch import load, save
 
-from channels.base import Channel, Ends, Graft, Memory, Message, Prefix, Reception, Scene, Utterance, Words
-from channels.reception import num_positions, tensors_of
-from channels.registry import channel_class
+from parley.channels.base import Channel, Ends, Graft, Memory, Message, Prefix, Reception, Scene, Utterance, Words
+from parley.channels.reception import num_positions, tensors_of
+from parley.channels.registry import channel_class
 
 ENDS = Ends(state_width=24, num_positions=12, embedding_width=20, embedding_norm=1.5)
 ROUNDING = 1e-6  # bits

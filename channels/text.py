@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from gymnasium.spaces import Discrete, Text
 
-from channels.base import (
+from parley.channels.base import (
     Channel,
     ChannelConfig,
     Ends,
@@ -21,7 +21,7 @@ from channels.base import (
     Words,
     check_range,
 )
-from channels.registry import register
+from parley.channels.registry import register
 
 CHARSET = ascii_letters + digits + punctuation + " \n"
 BITS_PER_CHARACTER = 8.0

@@ -11,16 +11,16 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 from gymnasium.spaces import MultiDiscrete
 
-from channels.base import Channel, ChannelConfig, Ends, Message, Reception, Utterance, Words, check_range
-from channels.registry import register
-from channels.text import TextChannel, TextConfig
+from parley.channels.base import Channel, ChannelConfig, Ends, Message, Reception, Utterance, Words, check_range
+from parley.channels.registry import register
+from parley.channels.text import TextChannel, TextConfig
 
 Unit = Literal["bytes", "tokens"]
 
 
 @runtime_checkable
 class TokenReader(Protocol):
-    """What unit `tokens` asks of the receiver, `agents.receiver.Receiver`."""
+    """What unit `tokens` asks of the receiver, `parley.agents.receiver.Receiver`."""
 
     @property
     def num_tokens(self) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envs.listed_world import ListedWorld
-from envs.world_file import read_world
-from envs.worlds import register_world
+from parley.envs.listed_world import ListedWorld
+from parley.envs.world_file import read_world
+from parley.envs.worlds import register_world
 
 ELEMENTS_FILE = Path(__file__).with_name("elements.jsonl")
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.world import AnyWorld, Referents, Split
+from parley.envs.world import AnyWorld, Referents, Split
 
 MOST_AT_ONCE = 64
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.world import SPLITS, AnyWorld, Attribute, Referents
+from parley.envs.world import SPLITS, AnyWorld, Attribute, Referents
 
 FEWEST_IN_A_SPLIT = 2  # an episode has at least two candidates
 

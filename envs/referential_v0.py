@@ -34,10 +34,10 @@ from gymnasium.utils.seeding import np_random
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from envs.episode import Episode, EpisodeConfig, EpisodeSampler, EpisodeStream
-from envs.message import contains, empty_message, own_copy
-from envs.render import show_round
-from envs.world import AnyWorld, objects_world
+from parley.envs.episode import Episode, EpisodeConfig, EpisodeSampler, EpisodeStream
+from parley.envs.message import contains, empty_message, own_copy
+from parley.envs.render import show_round
+from parley.envs.world import AnyWorld, objects_world
 
 SENDER, RECEIVER = "sender_0", "receiver_0"
 AGENTS = (SENDER, RECEIVER)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.episode import Episode
-from envs.world import AnyWorld
+from parley.envs.episode import Episode
+from parley.envs.world import AnyWorld
 
 
 def show_round(

@@ -1,7 +1,7 @@
 """What there is to talk about: referents made of attributes, and disjoint splits of them.
 
 A world is a small frozen object. `AnyWorld` says what the game asks of one; `World` holds every
-combination of its values, `envs.listed_world.ListedWorld` only those that are listed.
+combination of its values, `parley.envs.listed_world.ListedWorld` only those that are listed.
 """
 
 from __future__ import annotations

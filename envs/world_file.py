@@ -12,7 +12,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any, NoReturn
 
-from envs.listed_world import ListedWorld, first_repeat
+from parley.envs.listed_world import ListedWorld, first_repeat
 
 SUFFIX = ".jsonl"
 HASH_DIGITS = 8

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from envs.world import AnyWorld, objects_world
-from envs.world_file import SUFFIX, read_world
-from plugins.registry import Registry
+from parley.envs.world import AnyWorld, objects_world
+from parley.envs.world_file import SUFFIX, read_world
+from parley.plugins.registry import Registry
 
 Factory = Callable[[], AnyWorld]
 F = TypeVar("F", bound=Factory)
-WORLDS: Registry[Factory] = Registry("world", "parley.worlds", folder="envs")
+WORLDS: Registry[Factory] = Registry("world", "parley.worlds", folder="parley.envs")
 DEFAULT_WORLD = "objects"
 
 

@@ -19,10 +19,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from channels.diagnostics import code_value_table, normalized_mutual_information
-from envs.world import AnyWorld, Referents
-from evaluation import cells
-from evaluation.chart import INK, as_png
+from parley.channels.diagnostics import code_value_table, normalized_mutual_information
+from parley.envs.world import AnyWorld, Referents
+from parley.evaluation import cells
+from parley.evaluation.chart import INK, as_png
 
 MOST_PANELS = 16
 PANELS_A_ROW = 4

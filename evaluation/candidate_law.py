@@ -14,7 +14,7 @@ from functools import cached_property, reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.world import Referents, World
+from parley.envs.world import Referents, World
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

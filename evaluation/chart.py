@@ -11,9 +11,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from evaluation import cells
-from evaluation.records import CONDITIONS, SILENCE
-from evaluation.results import Results
+from parley.evaluation import cells
+from parley.evaluation.records import CONDITIONS, SILENCE
+from parley.evaluation.results import Results
 
 _LOOKS = {  # M. Okabe and K. Ito's palette: told apart by colour-blind readers, and by hatch in grey
     "normal": ("#0072B2", ""),

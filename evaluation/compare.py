@@ -20,11 +20,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agents.command_line import ExitCode, exit_with, parse_arguments
-from evaluation import cells
-from evaluation.files import write_whole
-from evaluation.records import CONDITIONS, SILENCE, read_records
-from evaluation.statistics import (
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.evaluation import cells
+from parley.evaluation.files import write_whole
+from parley.evaluation.records import CONDITIONS, SILENCE, read_records
+from parley.evaluation.statistics import (
     ClusteredProportion,
     Difference,
     Proportion,
@@ -35,7 +35,7 @@ from evaluation.statistics import (
     paired_difference,
     wilson,
 )
-from evaluation.tally import UNKNOWN, Arm, Pairs, Tally, gather, shared
+from parley.evaluation.tally import UNKNOWN, Arm, Pairs, Tally, gather, shared
 
 EPISODES_FILE = "episodes.jsonl"
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from agents.pair import Pair
-from channels.base import Ends
-from channels.checkpoint import CheckpointError, load_channel, read_header
-from channels.controls import CONDITIONS
-from channels.registry import channel_class, channel_names
-from envs.worlds import DEFAULT_WORLD
-from evaluation.play import Contestant
-from evaluation.records import SILENCE
+from parley.agents.pair import Pair
+from parley.channels.base import Ends
+from parley.channels.checkpoint import CheckpointError, load_channel, read_header
+from parley.channels.controls import CONDITIONS
+from parley.channels.registry import channel_class, channel_names
+from parley.envs.worlds import DEFAULT_WORLD
+from parley.evaluation.play import Contestant
+from parley.evaluation.records import SILENCE
 
 ALL = "all"
 CHECKPOINT_FILE = "channel.safetensors"

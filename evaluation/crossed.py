@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.statistics import confusion_information, crossed_at_least
-from evaluation.tally import UNKNOWN, Arm
+from parley.evaluation.statistics import confusion_information, crossed_at_least
+from parley.evaluation.tally import UNKNOWN, Arm
 
 
 @dataclass(frozen=True, kw_only=True)

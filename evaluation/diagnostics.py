@@ -15,9 +15,9 @@ from gymnasium.spaces import MultiDiscrete
 from jaxtyping import Int
 from torch import Tensor
 
-from agents.pair import Pair
-from channels.base import Channel, Message, Prefix, Reception
-from channels.diagnostics import (
+from parley.agents.pair import Pair
+from parley.channels.base import Channel, Message, Prefix, Reception
+from parley.channels.diagnostics import (
     codes_in_use,
     effective_rank,
     norm_ratio,
@@ -26,8 +26,8 @@ from channels.diagnostics import (
     prefix_cosine,
     topographic_similarity,
 )
-from envs.world import AnyWorld, Referents
-from evaluation.likelihood import nll_by_condition
+from parley.envs.world import AnyWorld, Referents
+from parley.evaluation.likelihood import nll_by_condition
 
 __all__ = ["Spoken", "diagnose", "diagnosed_referents", "nll_by_condition", "speak_of"]
 

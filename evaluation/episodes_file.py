@@ -15,7 +15,7 @@ from pathlib import Path
 from types import NoneType, TracebackType
 from typing import Any, NoReturn
 
-from evaluation.episode_record import CONDITIONS, LARGEST, EpisodeRecord, wrong
+from parley.evaluation.episode_record import CONDITIONS, LARGEST, EpisodeRecord, wrong
 
 _FIELDS = tuple(field.name for field in fields(EpisodeRecord))
 _REQUIRED = tuple(field.name for field in fields(EpisodeRecord) if field.default is MISSING)

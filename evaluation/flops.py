@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from agents.flop_counter import flop_counter
-from agents.pair import Pair, Seen
-from channels.base import Channel
-from envs.episode import Episode, EpisodeSampler
-from envs.world import AnyWorld
-from evaluation.script import PlayConfig
+from parley.agents.flop_counter import flop_counter
+from parley.agents.pair import Pair, Seen
+from parley.channels.base import Channel
+from parley.envs.episode import Episode, EpisodeSampler
+from parley.envs.world import AnyWorld
+from parley.evaluation.script import PlayConfig
 
 COUNTED_EPISODES = 8
 

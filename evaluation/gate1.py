@@ -22,12 +22,12 @@ import tyro
 from gymnasium.spaces import MultiDiscrete
 from rich.console import Console
 
-from agents.command_line import RunError, exit_with, parse_arguments
-from agents.pair import ModelConfig, Pair
-from channels.registry import channel_names
-from envs.worlds import find_world
-from evaluation.atlas import atlas_file, draw_atlas, panels_of
-from evaluation.contestants import (
+from parley.agents.command_line import RunError, exit_with, parse_arguments
+from parley.agents.pair import ModelConfig, Pair
+from parley.channels.registry import channel_names
+from parley.envs.worlds import find_world
+from parley.evaluation.atlas import atlas_file, draw_atlas, panels_of
+from parley.evaluation.contestants import (
     asked_by_name,
     can_play,
     chosen_channels,
@@ -35,16 +35,16 @@ from evaluation.contestants import (
     find_checkpoint,
     given_checkpoints,
 )
-from evaluation.diagnostics import diagnose, diagnosed_referents, speak_of
-from evaluation.flops import counted_episodes, receiver_flops
-from evaluation.judge import EXIT_CODES, judge, judge_file, write_run
-from evaluation.play import Contestant, PlayConfig, num_plays, play, write_script
-from evaluation.progress import playing_progress
-from evaluation.provenance import describe
-from evaluation.records import RecordWriter
-from evaluation.report import print_table
-from evaluation.results import Results
-from evaluation.run_folder import (
+from parley.evaluation.diagnostics import diagnose, diagnosed_referents, speak_of
+from parley.evaluation.flops import counted_episodes, receiver_flops
+from parley.evaluation.judge import EXIT_CODES, judge, judge_file, write_run
+from parley.evaluation.play import Contestant, PlayConfig, num_plays, play, write_script
+from parley.evaluation.progress import playing_progress
+from parley.evaluation.provenance import describe
+from parley.evaluation.records import RecordWriter
+from parley.evaluation.report import print_table
+from parley.evaluation.results import Results
+from parley.evaluation.run_folder import (
     EPISODES_FILE,
     check_folder,
     define,
@@ -52,9 +52,9 @@ from evaluation.run_folder import (
     records_so_far,
     was_sequential,
 )
-from evaluation.tally import OpenTally
-from evaluation.until_decided import LOOK_EVERY, UntilDecided
-from evaluation.verdict import GATES
+from parley.evaluation.tally import OpenTally
+from parley.evaluation.until_decided import LOOK_EVERY, UntilDecided
+from parley.evaluation.verdict import GATES
 
 
 def _there_are(default: str) -> str:

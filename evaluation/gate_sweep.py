@@ -23,22 +23,22 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from agents.command_line import ExitCode, exit_with, parse_arguments
-from agents.pair import ModelConfig, Pair
-from channels.base import check_range
-from channels.checkpoint import read_header
-from channels.latent import LatentChannel
-from channels.registry import channel_class
-from envs.worlds import find_world
-from evaluation import cells
-from evaluation.contestants import CHECKPOINT_FILE, enter
-from evaluation.files import write_whole
-from evaluation.gate_chart import draw_gates
-from evaluation.likelihood import nll_by_condition
-from evaluation.play import Contestant, PlayConfig, num_batches, play
-from evaluation.provenance import describe
-from evaluation.records import EpisodeRecord
-from evaluation.statistics import wilson
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.agents.pair import ModelConfig, Pair
+from parley.channels.base import check_range
+from parley.channels.checkpoint import read_header
+from parley.channels.latent import LatentChannel
+from parley.channels.registry import channel_class
+from parley.envs.worlds import find_world
+from parley.evaluation import cells
+from parley.evaluation.contestants import CHECKPOINT_FILE, enter
+from parley.evaluation.files import write_whole
+from parley.evaluation.gate_chart import draw_gates
+from parley.evaluation.likelihood import nll_by_condition
+from parley.evaluation.play import Contestant, PlayConfig, num_batches, play
+from parley.evaluation.provenance import describe
+from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.statistics import wilson
 
 SCHEMA_VERSION = 1
 HIGHEST_GATE = 100.0

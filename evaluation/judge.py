@@ -9,13 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from evaluation.files import write_whole
-from evaluation.records import EpisodeRecord, read_records
-from evaluation.report import write_report
-from evaluation.reporting.gallery import gather_gallery
-from evaluation.results import Results, build_results
-from evaluation.tally import Tally
-from evaluation.verdict import EXIT_CODES
+from parley.evaluation.files import write_whole
+from parley.evaluation.records import EpisodeRecord, read_records
+from parley.evaluation.report import write_report
+from parley.evaluation.reporting.gallery import gather_gallery
+from parley.evaluation.results import Results, build_results
+from parley.evaluation.tally import Tally
+from parley.evaluation.verdict import EXIT_CODES
 
 __all__ = ["EXIT_CODES", "judge", "judge_file", "versions", "write_run"]
 

@@ -9,7 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 
-from evaluation.records import CONDITIONS, EpisodeRecord
+from parley.evaluation.records import CONDITIONS, EpisodeRecord
 
 LEAST_PROBABILITY = 5e-7
 """Probabilities are recorded with 6 digits: what reads 0 may be up to half a unit of the last."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.likelihood import target_nll
-from evaluation.records import EpisodeRecord
+from parley.evaluation.likelihood import target_nll
+from parley.evaluation.records import EpisodeRecord
 
 UNKNOWN = -1
 Indices = npt.NDArray[np.int32]

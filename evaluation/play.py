@@ -14,17 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from agents.pair import Pair, Seen
-from agents.receiver import Context, Receiver
-from channels.base import Channel, Message, Reception, Utterance, Words
-from channels.controls import CONDITIONS, Condition, Control, Sent
-from channels.reception import num_positions
-from envs.episode import Episode
-from envs.world import Referents
-from evaluation.records import REORDERED, SILENCE, EpisodeRecord
-from evaluation.script import PlayConfig, Script, message_rng, rounds, write_script
-from evaluation.stopwatch import timed
-from evaluation.table import Table
+from parley.agents.pair import Pair, Seen
+from parley.agents.receiver import Context, Receiver
+from parley.channels.base import Channel, Message, Reception, Utterance, Words
+from parley.channels.controls import CONDITIONS, Condition, Control, Sent
+from parley.channels.reception import num_positions
+from parley.envs.episode import Episode
+from parley.envs.world import Referents
+from parley.evaluation.records import REORDERED, SILENCE, EpisodeRecord
+from parley.evaluation.script import PlayConfig, Script, message_rng, rounds, write_script
+from parley.evaluation.stopwatch import timed
+from parley.evaluation.table import Table
 
 __all__ = [
     "Contestant",

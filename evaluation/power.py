@@ -16,9 +16,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agents.command_line import ExitCode, exit_with, parse_arguments
-from evaluation import cells
-from evaluation.statistics import episodes_needed, fewest_episodes, gate_power, least_successes
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.evaluation import cells
+from parley.evaluation.statistics import episodes_needed, fewest_episodes, gate_power, least_successes
 
 USUAL_POWER = 0.95
 USUAL_NUMBERS = (50, 100, 200, 400, 800)

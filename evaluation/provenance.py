@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.pair import Pair
-from channels.checkpoint import file_hash, read_header
-from evaluation.judge import versions
-from evaluation.play import PlayConfig
+from parley.agents.pair import Pair
+from parley.channels.checkpoint import file_hash, read_header
+from parley.evaluation.judge import versions
+from parley.evaluation.play import PlayConfig
 
 
 def describe(

@@ -12,8 +12,8 @@ from functools import reduce
 import numpy as np
 from scipy.optimize import linprog, minimize_scalar
 
-from envs.world import World
-from evaluation.candidate_law import CandidateLaw, Floats
+from parley.envs.world import World
+from parley.evaluation.candidate_law import CandidateLaw, Floats
 
 SLACK = 1e-6  # added to what is computed: far above the errors of quadrature, linear program and maximum
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from evaluation.rate_points import RatePoint, WordPoint
+from parley.evaluation.rate_points import RatePoint, WordPoint
 
 _INK = "#222222"
 _FEWEST_FAILURES = 3e-5  # the failure panel ends here: the logarithm of 0 has no place in it

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.episode import EpisodeConfig, EpisodeSampler
-from envs.world import Referents, Split, World
-from evaluation.candidate_law import CandidateLaw, Floats, Integers
-from evaluation.rate_bound import check_num_messages
+from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.world import Referents, Split, World
+from parley.evaluation.candidate_law import CandidateLaw, Floats, Integers
+from parley.evaluation.rate_bound import check_num_messages
 
 Matrix = NDArray[np.float32]
 _SUMS_TRIED = 32  # weighted sums looked at for each one that is improved

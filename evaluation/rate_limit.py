@@ -21,15 +21,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from agents.command_line import ExitCode, WorldName, exit_with, parse_arguments
-from envs.world import World
-from envs.worlds import DEFAULT_WORLD, find_world
-from evaluation.candidate_law import CandidateLaw, Integers
-from evaluation.files import write_whole
-from evaluation.judge import versions
-from evaluation.rate_bound import success_bound, upper_bound
-from evaluation.rate_chart import draw_rate_limit
-from evaluation.rate_codes import (
+from parley.agents.command_line import ExitCode, WorldName, exit_with, parse_arguments
+from parley.envs.world import World
+from parley.envs.worlds import DEFAULT_WORLD, find_world
+from parley.evaluation.candidate_law import CandidateLaw, Integers
+from parley.evaluation.files import write_whole
+from parley.evaluation.judge import versions
+from parley.evaluation.rate_bound import success_bound, upper_bound
+from parley.evaluation.rate_chart import draw_rate_limit
+from parley.evaluation.rate_codes import (
     SampledGame,
     best_code,
     draw_candidates,
@@ -38,7 +38,7 @@ from evaluation.rate_codes import (
     sample_game,
     word_code,
 )
-from evaluation.rate_points import RatePoint, WordPoint, load_curve
+from parley.evaluation.rate_points import RatePoint, WordPoint, load_curve
 
 __all__ = ["best_code", "load_curve", "product_code", "upper_bound", "word_code"]
 

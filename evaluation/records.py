@@ -4,8 +4,8 @@ A record is one channel, one condition, one episode. `episode_record` says what 
 how it is kept.
 """
 
-from evaluation.episode_record import CONDITIONS, REORDERED, SILENCE, EpisodeRecord
-from evaluation.episodes_file import RecordWriter, parse_record, read_records
+from parley.evaluation.episode_record import CONDITIONS, REORDERED, SILENCE, EpisodeRecord
+from parley.evaluation.episodes_file import RecordWriter, parse_record, read_records
 
 __all__ = [
     "CONDITIONS",

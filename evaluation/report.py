@@ -14,17 +14,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluation import cells
-from evaluation.chart import draw_success
-from evaluation.files import write_whole
-from evaluation.records import CONDITIONS, SILENCE
-from evaluation.reporting import words
-from evaluation.reporting.gallery import Scene
-from evaluation.reporting.junit import render_junit
-from evaluation.reporting.page import write_html
-from evaluation.reporting.spelling import visible
-from evaluation.results import Results
-from evaluation.subset import CONDITIONED, CROSS_FITTED
+from parley.evaluation import cells
+from parley.evaluation.chart import draw_success
+from parley.evaluation.files import write_whole
+from parley.evaluation.records import CONDITIONS, SILENCE
+from parley.evaluation.reporting import words
+from parley.evaluation.reporting.gallery import Scene
+from parley.evaluation.reporting.junit import render_junit
+from parley.evaluation.reporting.page import write_html
+from parley.evaluation.reporting.spelling import visible
+from parley.evaluation.results import Results
+from parley.evaluation.subset import CONDITIONED, CROSS_FITTED
 
 LONGEST_NAME, ROOMY = 10, 88
 _STYLES = {

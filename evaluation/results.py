@@ -10,19 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from evaluation.crossed import bits_crossed
-from evaluation.gates.comparisons import Comparison, compare_conditions, indistinguishable
-from evaluation.gates.criterion import Rule, Thresholds
-from evaluation.gates.further import gate2, gate3
-from evaluation.gates.inference import Inference
-from evaluation.gates.validity import channel_checks, run_checks
-from evaluation.gates.version_1 import original_rule, version_1
-from evaluation.gates.version_2 import version_2
-from evaluation.records import CONDITIONS, EpisodeRecord
-from evaluation.statistics import Proportion
-from evaluation.subset import conditioned, cross_fitted
-from evaluation.tally import Arm, ChannelTally, Tally, gather
-from evaluation.verdict import GATES, Judged, notes, overall_verdict, plain_sentence
+from parley.evaluation.crossed import bits_crossed
+from parley.evaluation.gates.comparisons import Comparison, compare_conditions, indistinguishable
+from parley.evaluation.gates.criterion import Rule, Thresholds
+from parley.evaluation.gates.further import gate2, gate3
+from parley.evaluation.gates.inference import Inference
+from parley.evaluation.gates.validity import channel_checks, run_checks
+from parley.evaluation.gates.version_1 import original_rule, version_1
+from parley.evaluation.gates.version_2 import version_2
+from parley.evaluation.records import CONDITIONS, EpisodeRecord
+from parley.evaluation.statistics import Proportion
+from parley.evaluation.subset import conditioned, cross_fitted
+from parley.evaluation.tally import Arm, ChannelTally, Tally, gather
+from parley.evaluation.verdict import GATES, Judged, notes, overall_verdict, plain_sentence
 
 SCHEMA_VERSION = 2
 NOT_SMALL = 0.05

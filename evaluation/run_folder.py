@@ -14,12 +14,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from agents.command_line import check_same_settings
-from evaluation.episodes_file import drop_cut_line, read_records
-from evaluation.files import write_whole
-from evaluation.play import Contestant, PlayConfig, conditions_of, turns
-from evaluation.records import EpisodeRecord
-from evaluation.script import Script
+from parley.agents.command_line import check_same_settings
+from parley.evaluation.episodes_file import drop_cut_line, read_records
+from parley.evaluation.files import write_whole
+from parley.evaluation.play import Contestant, PlayConfig, conditions_of, turns
+from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.script import Script
 
 RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"

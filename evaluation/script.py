@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.command_line import WorldName
-from channels.base import check_range
-from channels.controls import derangement
-from envs.episode import Episode, EpisodeConfig, EpisodeSampler
-from envs.world import AnyWorld
-from envs.worlds import DEFAULT_WORLD
-from evaluation.records import REORDERED
+from parley.agents.command_line import WorldName
+from parley.channels.base import check_range
+from parley.channels.controls import derangement
+from parley.envs.episode import Episode, EpisodeConfig, EpisodeSampler
+from parley.envs.world import AnyWorld
+from parley.envs.worlds import DEFAULT_WORLD
+from parley.evaluation.records import REORDERED
 
 # what is drawn from the evaluation's seed; the episodes themselves from the seed alone
 _MESSAGES, _ORDERS = 1, 2

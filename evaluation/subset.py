@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.statistics import Proportion, wilson
-from evaluation.tally import Arm, ChannelTally, Tally, pair
+from parley.evaluation.statistics import Proportion, wilson
+from parley.evaluation.tally import Arm, ChannelTally, Tally, pair
 
 CONDITIONED = (
     "Conditioned: these are the episodes in which silence fails, so silence scores 0 here by construction. "

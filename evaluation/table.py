@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from channels.base import Channel, Message
-from envs.episode import Episode
-from envs.referential_v0 import RECEIVER, SENDER, parallel_env
-from envs.world import AnyWorld, Referents
-from evaluation.script import PlayConfig
+from parley.channels.base import Channel, Message
+from parley.envs.episode import Episode
+from parley.envs.referential_v0 import RECEIVER, SENDER, parallel_env
+from parley.envs.world import AnyWorld, Referents
+from parley.evaluation.script import PlayConfig
 
 IGNORED_CHOICE = 0  # in the sender's phase the environment ignores what the receiver does
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.open_arm import UNKNOWN, Arm, OpenArm
-from evaluation.records import CONDITIONS, REORDERED, SILENCE, EpisodeRecord
+from parley.evaluation.open_arm import UNKNOWN, Arm, OpenArm
+from parley.evaluation.records import CONDITIONS, REORDERED, SILENCE, EpisodeRecord
 
 __all__ = ["UNKNOWN", "Arm", "ChannelTally", "OpenTally", "Pairs", "Tally", "gather", "pair"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from evaluation.judge import judge
-from evaluation.results import Results
-from evaluation.tally import OpenTally
+from parley.evaluation.judge import judge
+from parley.evaluation.results import Results
+from parley.evaluation.tally import OpenTally
 
 LOOK_EVERY = 50
 """Episodes between two looks. How many are played at once is a matter of speed and changes nothing in it."""
@@ -20,7 +20,7 @@ class UntilDecided:
         tally: to which the records are added as they are played.
         provenance: of the run.
         gates: those that decide.
-        ask: the judge, called as `evaluation.judge.judge` is.
+        ask: the judge, called as `parley.evaluation.judge.judge` is.
     """
 
     def __init__(

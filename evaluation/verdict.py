@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from evaluation.gates.comparisons import Comparison
-from evaluation.gates.criterion import Criterion, Rule
-from evaluation.records import CONDITIONS
-from evaluation.tally import Arm, ChannelTally, Tally
+from parley.evaluation.gates.comparisons import Comparison
+from parley.evaluation.gates.criterion import Criterion, Rule
+from parley.evaluation.records import CONDITIONS
+from parley.evaluation.tally import Arm, ChannelTally, Tally
 
 Verdict = Literal["pass", "fail", "inconclusive", "invalid"]
 EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "inconclusive": 4, "invalid": 5}

@@ -17,7 +17,7 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from plugins.names import unknown
+from parley.plugins.names import unknown
 
 T = TypeVar("T")
 Added = TypeVar("Added")

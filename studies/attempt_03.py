@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.command_line import ExitCode, exit_with, parse_arguments
-from channels.base import check_range
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.channels.base import check_range
 from studies.plan import parts
 from studies.record import RECORD, gather_outcomes, restore_outcomes, update_record
 from studies.report import write_study

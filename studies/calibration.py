@@ -20,12 +20,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from agents.command_line import ExitCode, exit_with, parse_arguments
-from channels.base import check_range
-from evaluation.files import write_whole
-from evaluation.records import RecordWriter
-from evaluation.reporting.markdown import templates_in
-from evaluation.results import build_results
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.channels.base import check_range
+from parley.evaluation.files import write_whole
+from parley.evaluation.records import RecordWriter
+from parley.evaluation.reporting.markdown import templates_in
+from parley.evaluation.results import build_results
 from studies import calibration_plan as plan
 from studies.calibration_chart import draw_calibration
 from studies.failures import FAILURES, Caught, judge_failure, original_records

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.gates.criterion import Thresholds
-from evaluation.gates.inference import Inference
-from evaluation.gates.validity import run_checks
-from evaluation.results import judge_channels
-from evaluation.tally import Tally
-from evaluation.verdict import overall_verdict
+from parley.evaluation.gates.criterion import Thresholds
+from parley.evaluation.gates.inference import Inference
+from parley.evaluation.gates.validity import run_checks
+from parley.evaluation.results import judge_channels
+from parley.evaluation.tally import Tally
+from parley.evaluation.verdict import overall_verdict
 from studies.simulated import CHANNEL, Experiment, Truth, simulate, tally_of
 
 EPISODES = (50, 100, 200, 400)

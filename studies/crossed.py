@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from channels.base import Channel, Message, Reception, Utterance
+from parley.channels.base import Channel, Message, Reception, Utterance
 
 
 class CrossedChannel(Channel):

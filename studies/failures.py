@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.records import SILENCE, EpisodeRecord
-from evaluation.results import build_results
+from parley.evaluation.records import SILENCE, EpisodeRecord
+from parley.evaluation.results import build_results
 from studies.simulated import CHANNEL, Experiment, Truth, records_of, simulate
 
 N, EPISODES, SEED = 5, 400, 0

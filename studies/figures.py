@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from evaluation.rate_points import RatePoint
+from parley.evaluation.rate_points import RatePoint
 from studies.measure import Outcome
 from studies.record import across_seeds, by_variant, rates
 

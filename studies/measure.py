@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agents.pair import Pair
-from channels.base import Channel
-from evaluation.contestants import enter
-from evaluation.diagnostics import diagnose
-from evaluation.judge import judge
-from evaluation.play import Contestant, PlayConfig, play
-from evaluation.records import SILENCE
+from parley.agents.pair import Pair
+from parley.channels.base import Channel
+from parley.evaluation.contestants import enter
+from parley.evaluation.diagnostics import diagnose
+from parley.evaluation.judge import judge
+from parley.evaluation.play import Contestant, PlayConfig, play
+from parley.evaluation.records import SILENCE
 
 Outcome = dict[str, Any]
 TEXT = "text"

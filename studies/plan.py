@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from evaluation.play import PlayConfig
+from parley.evaluation.play import PlayConfig
 from studies.tasks import Replay, Task, TextBudget, Training
 
 FIVE_SEEDS, THREE_SEEDS = range(5), range(3)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t
 
-from evaluation.files import write_whole
+from parley.evaluation.files import write_whole
 from studies.measure import Outcome
 from studies.tasks import OUTCOME_FILE, Task
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from jinja2 import Environment
 
-from evaluation import cells
-from evaluation.files import write_whole
-from evaluation.rate_points import load_curve
-from evaluation.reporting.markdown import templates_in
+from parley.evaluation import cells
+from parley.evaluation.files import write_whole
+from parley.evaluation.rate_points import load_curve
+from parley.evaluation.reporting.markdown import templates_in
 from studies.figures import draw_rate, draw_receiver, draw_repair
 from studies.measure import Outcome
 from studies.record import RECORD, Spread, across_seeds, by_variant, rates, read_record
-from training.presets import ATTEMPT_02
+from parley.training.presets import ATTEMPT_02
 
 TEMPLATE = "attempt_03.md.jinja"
 LIMIT = "rate_limit.json"

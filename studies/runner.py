@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from agents.command_line import RunError
-from evaluation import cells
+from parley.agents.command_line import RunError
+from parley.evaluation import cells
 from studies.measure import Outcome
 from studies.tasks import OUTCOME_FILE, Task
 

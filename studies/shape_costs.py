@@ -15,20 +15,20 @@ from typing import Any
 
 import torch
 
-from agents.pair import Pair, find_device
-from agents.prompts import SLOT, cut_at_slot
-from agents.receiver import Receiver
-from agents.sender import Sender
-from agents.shapes import random_lm
-from channels.base import check_range
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
-from envs.world import Referents, World, objects_world
-from evaluation.contestants import enter
-from evaluation.play import Contestant, PlayConfig, play
-from evaluation.results import build_results
-from evaluation.stopwatch import timed
-from training.config import TrainConfig
-from training.trainer import Trainer
+from parley.agents.pair import Pair, find_device
+from parley.agents.prompts import SLOT, cut_at_slot
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.agents.shapes import random_lm
+from parley.channels.base import check_range
+from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
+from parley.envs.world import Referents, World, objects_world
+from parley.evaluation.contestants import enter
+from parley.evaluation.play import Contestant, PlayConfig, play
+from parley.evaluation.results import build_results
+from parley.evaluation.stopwatch import timed
+from parley.training.config import TrainConfig
+from parley.training.trainer import Trainer
 
 REFERENCES = ("silence", "text")
 

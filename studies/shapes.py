@@ -21,12 +21,12 @@ from typing import Any
 import tyro
 from rich.console import Console
 
-from agents.command_line import ExitCode, exit_with
-from agents.pair import find_device
-from agents.shapes import SHAPES, find_shape
-from channels.base import check_range
-from evaluation.files import write_whole
-from evaluation.reporting.markdown import templates_in
+from parley.agents.command_line import ExitCode, exit_with
+from parley.agents.pair import find_device
+from parley.agents.shapes import SHAPES, find_shape
+from parley.channels.base import check_range
+from parley.evaluation.files import write_whole
+from parley.evaluation.reporting.markdown import templates_in
 from studies.shape_costs import Cell
 
 RECORD, PAGE = "shapes.json", "shapes.md"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.records import CONDITIONS, SILENCE, EpisodeRecord
-from evaluation.tally import UNKNOWN, Arm, ChannelTally, Tally
+from parley.evaluation.records import CONDITIONS, SILENCE, EpisodeRecord
+from parley.evaluation.tally import UNKNOWN, Arm, ChannelTally, Tally
 
 CHANNEL = "simulated"
 Picks = npt.NDArray[np.int64]

@@ -15,17 +15,17 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from agents.pair import ModelConfig, Pair
-from channels.base import Channel
-from channels.checkpoint import load_channel
-from channels.text import TextChannel, TextConfig
-from envs.world import objects_world
-from evaluation.contestants import CHECKPOINT_FILE
-from evaluation.files import write_whole
-from evaluation.play import PlayConfig
+from parley.agents.pair import ModelConfig, Pair
+from parley.channels.base import Channel
+from parley.channels.checkpoint import load_channel
+from parley.channels.text import TextChannel, TextConfig
+from parley.envs.world import objects_world
+from parley.evaluation.contestants import CHECKPOINT_FILE
+from parley.evaluation.files import write_whole
+from parley.evaluation.play import PlayConfig
 from studies.crossed import CrossedChannel
 from studies.measure import Outcome, measure
-from training.run import parse, train
+from parley.training.run import parse, train
 
 OUTCOME_FILE = "outcome.json"
 

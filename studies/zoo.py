@@ -18,14 +18,14 @@ from typing import Any
 import tyro
 from rich.console import Console
 
-from agents.command_line import ExitCode, exit_with
-from channels.registry import channel_class, channel_names
-from evaluation.files import write_whole
-from evaluation.gate1 import Gate1Config, play_and_judge
-from evaluation.play import PlayConfig
-from evaluation.reporting.markdown import templates_in
+from parley.agents.command_line import ExitCode, exit_with
+from parley.channels.registry import channel_class, channel_names
+from parley.evaluation.files import write_whole
+from parley.evaluation.gate1 import Gate1Config, play_and_judge
+from parley.evaluation.play import PlayConfig
+from parley.evaluation.reporting.markdown import templates_in
 from studies.zoo_plan import ORDER, expectation
-from training.run import parse, train
+from parley.training.run import parse, train
 
 RECORD, TEMPLATE, PAGE = "zoo.json", "zoo.md.jinja", "zoo.md"
 

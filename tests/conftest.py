@@ -16,19 +16,19 @@ from jaxtyping import install_import_hook
 
 # shapes in signatures are checked wherever tests call them; whole numbers pass for floats
 check_types = beartype(conf=BeartypeConf(is_pep484_tower=True))
-PACKAGES = ["plugins", "channels", "agents", "training", "evaluation"]
+PACKAGES = [f"parley.{room}" for room in ("plugins", "channels", "agents", "training", "evaluation")]
 install_import_hook(PACKAGES, f"{__name__}.check_types")
 
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from agents.language_model import POCKET, FrozenLM
-from agents.pair import ModelConfig, Pair
-from agents.pocket_model import PocketConfig, build_model, train_tokenizer
-from agents.prompts import LABELS, receiver_prompt, sender_prompt
-from agents.receiver import Receiver
-from agents.sender import Sender
-from channels.base import Ends
-from envs.world import Attribute, World, objects_world
+from parley.agents.language_model import POCKET, FrozenLM
+from parley.agents.pair import ModelConfig, Pair
+from parley.agents.pocket_model import PocketConfig, build_model, train_tokenizer
+from parley.agents.prompts import LABELS, receiver_prompt, sender_prompt
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.channels.base import Ends
+from parley.envs.world import Attribute, World, objects_world
 
 settings.register_profile("parley", deadline=None)  # a busy machine is no failure
 settings.load_profile("parley")

@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from agents.command_line import ExitCode
-from agents.language_model import FrozenLM
-from agents.pair import ModelConfig, Pair
-from agents.receiver import Receiver
-from channels.base import Prefix
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
-from envs.world import objects_world
-from evaluation import gate1
-from evaluation.play import PlayConfig
+from parley.agents.command_line import ExitCode
+from parley.agents.language_model import FrozenLM
+from parley.agents.pair import ModelConfig, Pair
+from parley.agents.receiver import Receiver
+from parley.channels.base import Prefix
+from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
+from parley.envs.world import objects_world
+from parley.evaluation import gate1
+from parley.evaluation.play import PlayConfig
 from studies.shape_costs import Cell
-from training.config import TrainConfig
-from training.costs.estimate import memory
-from training.costs.setting import read_setting
-from training.pretrain_pocket import PretrainConfig, Pretraining
-from training.run import train
-from training.trainer import Trainer
+from parley.training.config import TrainConfig
+from parley.training.costs.estimate import memory
+from parley.training.costs.setting import read_setting
+from parley.training.pretrain_pocket import PretrainConfig, Pretraining
+from parley.training.run import train
+from parley.training.trainer import Trainer
 
 
 @pytest.mark.slow

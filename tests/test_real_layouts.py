@@ -15,11 +15,11 @@ import torch
 import tyro
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from agents.command_line import ExitCode, run_command
-from agents.pair import ModelConfig, Pair
-from envs.world import World
-from evaluation import gate1
-from training.run import parse, train
+from parley.agents.command_line import ExitCode, run_command
+from parley.agents.pair import ModelConfig, Pair
+from parley.envs.world import World
+from parley.evaluation import gate1
+from parley.training.run import parse, train
 
 LAYOUTS: dict[str, tuple[type, type, dict[str, Any], dict[str, Any]]] = {
     "qwen2, tied, grouped queries": (
@@ -43,16 +43,16 @@ def in_the_small_world(monkeypatch: pytest.MonkeyPatch, small_world: World) -> N
     """The commands load their models for the small world, and count flops on one episode."""
     load = Pair.load
     monkeypatch.setattr(Pair, "load", lambda config, world: load(config, small_world))
-    monkeypatch.setattr("evaluation.flops.COUNTED_EPISODES", 1)
-    monkeypatch.setattr("agents.sender.MAX_DESCRIPTION_TOKENS", 6)
+    monkeypatch.setattr("parley.evaluation.flops.COUNTED_EPISODES", 1)
+    monkeypatch.setattr("parley.agents.sender.MAX_DESCRIPTION_TOKENS", 6)
 
 
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results without reports, which take longer than the play."""
-    monkeypatch.setattr("evaluation.gate1.draw_atlas", lambda *_: b"")
+    monkeypatch.setattr("parley.evaluation.gate1.draw_atlas", lambda *_: b"")
     monkeypatch.setattr(
-        "evaluation.gate1.write_run",
+        "parley.evaluation.gate1.write_run",
         lambda results, folder, *_: (folder / "results.json").write_text(json.dumps(results)),
     )
 
@@ -75,7 +75,7 @@ def layout(save_model: Callable[..., Path], tiny_tokenizer: Any) -> Callable[...
 
 
 def train_and_play(folder: Path, *models: str) -> tuple[int, dict[str, Any]]:
-    """`training.run` of latent_vq, then `evaluation.gate1` of it; the exit code and results.json."""
+    """`parley.training.run` of latent_vq, then `parley.evaluation.gate1` of it; the exit code and results.json."""
 
     def trained() -> int:
         train(*parse([*STEPS, *models, "--folder", str(folder / "run")]))

@@ -12,18 +12,18 @@ import pytest
 import tyro
 from scipy.stats import binom
 
-from agents.pocket_model import POCKET_FOLDER
-from agents.shapes import SHAPES
-from channels.base import Ends
-from channels.latent import VectorQuantizedConfig
-from evaluation.gate1 import Gate1Config
-from evaluation.statistics import wilson
+from parley.agents.pocket_model import POCKET_FOLDER
+from parley.agents.shapes import SHAPES
+from parley.channels.base import Ends
+from parley.channels.latent import VectorQuantizedConfig
+from parley.evaluation.gate1 import Gate1Config
+from parley.evaluation.statistics import wilson
 from studies.shapes import ShapesConfig
-from training.config import TrainConfig
-from training.costs.codec_cost import codec_cost
-from training.costs.estimate import memory
-from training.costs.setting import Setting, read_setting
-from training.run import main, parse
+from parley.training.config import TrainConfig
+from parley.training.costs.codec_cost import codec_cost
+from parley.training.costs.estimate import memory
+from parley.training.costs.setting import Setting, read_setting
+from parley.training.run import main, parse
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/real_models.md").read_text()

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.command_line import WorldName, check_same_settings
-from agents.pair import ModelConfig
-from channels.base import ChannelConfig, check_range
-from envs.worlds import DEFAULT_WORLD, find_world
-from training.objectives import ObjectiveWeights
+from parley.agents.command_line import WorldName, check_same_settings
+from parley.agents.pair import ModelConfig
+from parley.channels.base import ChannelConfig, check_range
+from parley.envs.worlds import DEFAULT_WORLD, find_world
+from parley.training.objectives import ObjectiveWeights
 
 
 @dataclass(frozen=True, kw_only=True)

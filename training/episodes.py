@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.episode import Episode, EpisodeSampler
-from envs.world import Referents
+from parley.envs.episode import Episode, EpisodeSampler
+from parley.envs.world import Referents
 
 
 class Batch(NamedTuple):

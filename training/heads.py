@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from channels.base import Channel
+from parley.channels.base import Channel
 
 
 class Heads(nn.Module):

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from plugins.registry import Registry
-from training.step import Said
+from parley.plugins.registry import Registry
+from parley.training.step import Said
 
 OF = ("message", "play")
 Term = TypeVar("Term", bound=Callable[..., Tensor])
@@ -54,7 +54,7 @@ class Objective:
         return value
 
 
-OBJECTIVES: Registry[Objective] = Registry("extra objective", "parley.objectives", folder="training")
+OBJECTIVES: Registry[Objective] = Registry("extra objective", "parley.objectives", folder="parley.training")
 
 
 def register_objective(name: str, of: str) -> Callable[[Term], Term]:

@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from training.heads import Heads
-from training.objective_plugins import OBJECTIVES, check_extra, extra_weights, there_are
-from training.objective_plugins import register_objective as register_objective
-from training.step import Among, Said, Step
+from parley.training.heads import Heads
+from parley.training.objective_plugins import OBJECTIVES, check_extra, extra_weights, there_are
+from parley.training.objective_plugins import register_objective as register_objective
+from parley.training.step import Among, Said, Step
 
 COSINE_TEMPERATURE = 0.1
 HELP_MARGIN = 0.2

@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, sender_prompt, slot_text
-from envs.episode import EpisodeConfig, EpisodeSampler
-from envs.world import Referents, World
+from parley.agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, sender_prompt, slot_text
+from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.world import Referents, World
 
 IGNORED = -100  # the label that torch's cross-entropy leaves out
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from channels.base import Channel, ChannelConfig
-from plugins.names import unknown
-from training.config import TrainConfig
-from training.objectives import ObjectiveWeights
+from parley.channels.base import Channel, ChannelConfig
+from parley.plugins.names import unknown
+from parley.training.config import TrainConfig
+from parley.training.objectives import ObjectiveWeights
 
 DEFAULT_PRESET = "attempt_03"
 

@@ -21,11 +21,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional
 
-from agents.command_line import ExitCode, RunError, exit_with
-from agents.pocket_model import PocketConfig, build_model, hidden_states, train_tokenizer
-from envs.world import World, objects_world
-from training.pocket_lessons import CURRICULUM, IGNORED, Lessons, corpus, encode_lessons
-from training.state import load_state, save_state
+from parley.agents.command_line import ExitCode, RunError, exit_with
+from parley.agents.pocket_model import PocketConfig, build_model, hidden_states, train_tokenizer
+from parley.envs.world import World, objects_world
+from parley.training.pocket_lessons import CURRICULUM, IGNORED, Lessons, corpus, encode_lessons
+from parley.training.state import load_state, save_state
 
 
 @dataclass(frozen=True, kw_only=True)

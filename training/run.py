@@ -21,16 +21,16 @@ import torch
 import tyro
 from rich.console import Console
 
-from agents.command_line import ExitCode, RunError, exit_with, parse_arguments
-from agents.pair import Pair
-from channels.base import ChannelConfig
-from channels.registry import channel_class, channel_names
-from envs.worlds import find_world
-from training.config import TrainConfig, check_same_run
-from training.costs.cards import EstimateConfig
-from training.costs.table import show_estimate
-from training.presets import DEFAULT_PRESET, PRESETS, find_preset
-from training.trainer import Trainer
+from parley.agents.command_line import ExitCode, RunError, exit_with, parse_arguments
+from parley.agents.pair import Pair
+from parley.channels.base import ChannelConfig
+from parley.channels.registry import channel_class, channel_names
+from parley.envs.worlds import find_world
+from parley.training.config import TrainConfig, check_same_run
+from parley.training.costs.cards import EstimateConfig
+from parley.training.costs.table import show_estimate
+from parley.training.presets import DEFAULT_PRESET, PRESETS, find_preset
+from parley.training.trainer import Trainer
 
 
 class Asked(NamedTuple):

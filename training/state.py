@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from agents.command_line import RunError
+from parley.agents.command_line import RunError
 
 
 class StateError(RunError):

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from agents.receiver import Context, Receiver
-from channels.base import Policy, Prefix, Reception, Relay, Utterance, Words
+from parley.agents.receiver import Context, Receiver
+from parley.channels.base import Policy, Prefix, Reception, Relay, Utterance, Words
 
 Among = Literal["labels", "vocabulary"]
 

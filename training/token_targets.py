@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from training.step import MessageTokens
+from parley.training.step import MessageTokens
 
 
 class TokenTargets:

@@ -14,22 +14,22 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim import AdamW
 
-from agents.command_line import RunError
-from agents.pair import Pair, Seen
-from agents.receiver import Context
-from channels.base import Channel, Words
-from channels.checkpoint import save_channel
-from envs.episode import EpisodeConfig, EpisodeSampler
-from envs.world import Referents
-from training.config import TrainConfig
-from training.episodes import Batch, Episodes
-from training.heads import Heads
-from training.objectives import evaluate_objectives
-from training.progress import TrainingProgress
-from training.state import load_state, save_state
-from training.step import Said, Step
-from training.token_targets import TokenTargets
-from training.validation import Validation
+from parley.agents.command_line import RunError
+from parley.agents.pair import Pair, Seen
+from parley.agents.receiver import Context
+from parley.channels.base import Channel, Words
+from parley.channels.checkpoint import save_channel
+from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.world import Referents
+from parley.training.config import TrainConfig
+from parley.training.episodes import Batch, Episodes
+from parley.training.heads import Heads
+from parley.training.objectives import evaluate_objectives
+from parley.training.progress import TrainingProgress
+from parley.training.state import load_state, save_state
+from parley.training.step import Said, Step
+from parley.training.token_targets import TokenTargets
+from parley.training.validation import Validation
 
 LOG_EVERY = 10
 

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from agents.pair import Pair, Seen
-from channels.base import Channel, Message, Prefix
-from channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
-from envs.episode import EpisodeConfig, EpisodeSampler
+from parley.agents.pair import Pair, Seen
+from parley.channels.base import Channel, Message, Prefix
+from parley.channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
+from parley.envs.episode import EpisodeConfig, EpisodeSampler
 
 VALIDATION_SEED = 1_000_003
 

@@ -13,9 +13,9 @@ from gymnasium.spaces import Box
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from agents.language_model import FrozenLM
-from agents.model_channels.models import models_of
-from channels.base import (
+from parley.agents.language_model import FrozenLM
+from parley.agents.model_channels.models import models_of
+from parley.channels.base import (
     ANSWERS_ALONE,
     Channel,
     ChannelConfig,
@@ -27,9 +27,9 @@ from channels.base import (
     Utterance,
     check_range,
 )
-from channels.latent import FLOAT_BITS
-from channels.registry import register
-from channels.standardizer import Standardizer
+from parley.channels.latent import FLOAT_BITS
+from parley.channels.registry import register
+from parley.channels.standardizer import Standardizer
 
 BOUND = 8.0  # standard deviations
 FIRST_BEND = 1e-4

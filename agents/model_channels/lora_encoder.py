@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from agents.model_channels.models import models_of
-from agents.reading import positions_of
-from channels.base import Ends, check_range
-from channels.codec import CodecConfig, Encoder
-from channels.latent import ContinuousChannel
-from channels.registry import register
+from parley.agents.model_channels.models import models_of
+from parley.agents.reading import positions_of
+from parley.channels.base import Ends, check_range
+from parley.channels.codec import CodecConfig, Encoder
+from parley.channels.latent import ContinuousChannel
+from parley.channels.registry import register
 
 PROJECTIONS = ["q_proj", "v_proj"]
 FIRST_SCALE = 0.02

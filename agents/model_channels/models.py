@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agents.pair import Pair
-from channels.base import Ends
+from parley.agents.pair import Pair
+from parley.channels.base import Ends
 
 
 def models_of(ends: Ends) -> Pair:

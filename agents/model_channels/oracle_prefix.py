@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from agents.model_channels.models import models_of
-from agents.receiver import Receiver
-from channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Utterance, check_range
-from channels.latent import FLOAT_BITS
-from channels.registry import register
+from parley.agents.model_channels.models import models_of
+from parley.agents.receiver import Receiver
+from parley.channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Utterance, check_range
+from parley.channels.latent import FLOAT_BITS
+from parley.channels.registry import register
 
 
 @dataclass(frozen=True, kw_only=True)

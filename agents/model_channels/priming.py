@@ -11,7 +11,7 @@ from gymnasium.spaces import Discrete
 from peft import PromptEmbedding, PromptTuningConfig, TaskType
 from torch.nn import functional
 
-from channels.base import (
+from parley.channels.base import (
     ANSWERS_ALONE,
     Channel,
     ChannelConfig,
@@ -22,7 +22,7 @@ from channels.base import (
     Utterance,
     check_range,
 )
-from channels.registry import register
+from parley.channels.registry import register
 
 
 @dataclass(frozen=True, kw_only=True)

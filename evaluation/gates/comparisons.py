@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evaluation.gates.inference import Inference
-from evaluation.statistics import Difference, holm, paired_difference
-from evaluation.tally import ChannelTally, Pairs, Tally, pair
+from parley.evaluation.gates.inference import Inference
+from parley.evaluation.statistics import Difference, holm, paired_difference
+from parley.evaluation.tally import ChannelTally, Pairs, Tally, pair
 
 CONTROLS = ("null", "random", "shuffle", "swap")
 CORRECTED = CONTROLS[:3]

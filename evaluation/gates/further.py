@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evaluation.gates.criterion import Criterion, Rule, not_played
-from evaluation.gates.inference import Inference
-from evaluation.tally import Arm, ChannelTally
+from parley.evaluation.gates.criterion import Criterion, Rule, not_played
+from parley.evaluation.gates.inference import Inference
+from parley.evaluation.tally import Arm, ChannelTally
 
 REPORTED = ("success", "bits", "tokens", "seconds")
 

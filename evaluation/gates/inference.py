@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evaluation.gates.criterion import Thresholds
-from evaluation.statistics import (
+from parley.evaluation.gates.criterion import Thresholds
+from parley.evaluation.statistics import (
     Proportion,
     confidence_sequence,
     equivalence,

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.stats import chisquare
 
-from evaluation.gates.comparisons import Comparison
-from evaluation.gates.criterion import Criterion, Rule, not_played, unknown
-from evaluation.gates.inference import Inference
-from evaluation.gates.version_2 import above_floor, at_chance
-from evaluation.records import CONDITIONS
-from evaluation.statistics import crossed_at_least
-from evaluation.tally import UNKNOWN, Arm, ChannelTally, Tally, shared
+from parley.evaluation.gates.comparisons import Comparison
+from parley.evaluation.gates.criterion import Criterion, Rule, not_played, unknown
+from parley.evaluation.gates.inference import Inference
+from parley.evaluation.gates.version_2 import above_floor, at_chance
+from parley.evaluation.records import CONDITIONS
+from parley.evaluation.statistics import crossed_at_least
+from parley.evaluation.tally import UNKNOWN, Arm, ChannelTally, Tally, shared
 
 LEAST_VARIATION = 0.01
 LEAST_DELIVERED = 0.9

@@ -6,9 +6,9 @@ even the most favourable outcome could not pass. In words: GATE1.md.
 
 from __future__ import annotations
 
-from evaluation.gates.criterion import Criterion, Rule, Thresholds, apart, not_played, unknown
-from evaluation.statistics import PairedTest, Proportion, mcnemar_exact, wilson
-from evaluation.tally import Arm, ChannelTally, Pairs, pair
+from parley.evaluation.gates.criterion import Criterion, Rule, Thresholds, apart, not_played, unknown
+from parley.evaluation.statistics import PairedTest, Proportion, mcnemar_exact, wilson
+from parley.evaluation.tally import Arm, ChannelTally, Pairs, pair
 
 CONTROLS_AT_P0 = ("null", "random", "shuffle")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evaluation.gates.comparisons import CORRECTED, Comparison
-from evaluation.gates.criterion import Criterion, Rule, apart, not_played, unknown
-from evaluation.gates.inference import Inference
-from evaluation.tally import Arm, ChannelTally, Tally
+from parley.evaluation.gates.comparisons import CORRECTED, Comparison
+from parley.evaluation.gates.criterion import Criterion, Rule, apart, not_played, unknown
+from parley.evaluation.gates.inference import Inference
+from parley.evaluation.tally import Arm, ChannelTally, Tally
 
 AT_CHANCE = ("null", "random", "shuffle")
 

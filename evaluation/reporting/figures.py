@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from evaluation import cells
-from evaluation.records import CONDITIONS, SILENCE
-from evaluation.reporting.svg import (
+from parley.evaluation import cells
+from parley.evaluation.records import CONDITIONS, SILENCE
+from parley.evaluation.reporting.svg import (
     BAND,
     CEILING,
     CONTROL,
@@ -28,7 +28,7 @@ from evaluation.reporting.svg import (
     drawing,
     inline_svg,
 )
-from evaluation.results import Results
+from parley.evaluation.results import Results
 
 _ROW, _GAP, _FOOT = 0.24, 0.1, 0.25  # inches: a row, the space after a channel, the numbers of the axis
 _LOOKS = {  # marker, its size in points, colour

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from evaluation.records import CONDITIONS, SILENCE, EpisodeRecord, read_records
-from evaluation.reporting.spelling import spell_message, visible
-from evaluation.results import Results
+from parley.evaluation.records import CONDITIONS, SILENCE, EpisodeRecord, read_records
+from parley.evaluation.reporting.spelling import spell_message, visible
+from parley.evaluation.results import Results
 
 SHOWN = ("normal", "null", "shuffle", "swap")
 NO_CONTENT = "true zeros, without content"

@@ -14,15 +14,15 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from evaluation import cells
-from evaluation.files import write_whole
-from evaluation.records import CONDITIONS, SILENCE
-from evaluation.reporting import words
-from evaluation.reporting.figures import differences_plot, success_plot
-from evaluation.reporting.gallery import SHOWN, Scene
-from evaluation.reporting.spelling import visible
-from evaluation.results import Results
-from evaluation.subset import CONDITIONED, CROSS_FITTED
+from parley.evaluation import cells
+from parley.evaluation.files import write_whole
+from parley.evaluation.records import CONDITIONS, SILENCE
+from parley.evaluation.reporting import words
+from parley.evaluation.reporting.figures import differences_plot, success_plot
+from parley.evaluation.reporting.gallery import SHOWN, Scene
+from parley.evaluation.reporting.spelling import visible
+from parley.evaluation.results import Results
+from parley.evaluation.subset import CONDITIONED, CROSS_FITTED
 
 _HERE = Path(__file__).parent
 _SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "!"}

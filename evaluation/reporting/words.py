@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from evaluation import cells
+from parley.evaluation import cells
 
 Unit = Literal["share", "points", "p", "number", "seconds"]
 

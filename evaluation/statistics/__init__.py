@@ -1,18 +1,18 @@
 """The statistics that the gates and studies read, one idea a module."""
 
-from evaluation.statistics.clusters import ClusteredProportion, clustered
-from evaluation.statistics.equivalence import Equivalence, acceptance, equivalence
-from evaluation.statistics.information import (
+from parley.evaluation.statistics.clusters import ClusteredProportion, clustered
+from parley.evaluation.statistics.equivalence import Equivalence, acceptance, equivalence
+from parley.evaluation.statistics.information import (
     Information,
     confusion_information,
     crossed_at_least,
     fano_bound,
 )
-from evaluation.statistics.multiple import holm
-from evaluation.statistics.paired import Difference, PairedTest, difference, mcnemar_exact, paired_difference
-from evaluation.statistics.proportions import Proportion, clopper_pearson, wilson
-from evaluation.statistics.sample_size import episodes_needed, fewest_episodes, gate_power, least_successes
-from evaluation.statistics.sequence import confidence_sequence, sequential_p
+from parley.evaluation.statistics.multiple import holm
+from parley.evaluation.statistics.paired import Difference, PairedTest, difference, mcnemar_exact, paired_difference
+from parley.evaluation.statistics.proportions import Proportion, clopper_pearson, wilson
+from parley.evaluation.statistics.sample_size import episodes_needed, fewest_episodes, gate_power, least_successes
+from parley.evaluation.statistics.sequence import confidence_sequence, sequential_p
 
 __all__ = [
     "ClusteredProportion",

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from scipy.stats import t
 
-from evaluation.statistics.proportions import check_between_0_and_1
+from parley.evaluation.statistics.proportions import check_between_0_and_1
 
 
 @dataclass(frozen=True, kw_only=True)

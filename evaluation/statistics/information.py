@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import entr, xlogy
 from scipy.stats import norm
 
-from evaluation.statistics.proportions import check_between_0_and_1, wilson
+from parley.evaluation.statistics.proportions import check_between_0_and_1, wilson
 
 Floats = NDArray[np.float64]
 

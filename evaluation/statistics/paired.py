@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from evaluation.statistics.proportions import Proportion, two_sided_p, wilson
+from parley.evaluation.statistics.proportions import Proportion, two_sided_p, wilson
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 from scipy.stats import binom, norm
 
-from evaluation.statistics.proportions import check_between_0_and_1, check_counts
+from parley.evaluation.statistics.proportions import check_between_0_and_1, check_counts
 
 _BLOCK = 1 << 14  # values of n computed at once
 

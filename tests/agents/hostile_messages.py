@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import product
 
-from agents.prompts import LABELS, SLOT
+from parley.agents.prompts import LABELS, SLOT
 
 # those that the tokenizers of Qwen2.5 and Qwen3 publish; the last six are no special tokens there
 SPECIAL_TOKENS = (

@@ -15,11 +15,11 @@ import pytest
 import torch
 from transformers.utils import logging
 
-from agents.language_model import FrozenLM, ModelError
-from agents.pocket_model import CHATML_TEMPLATE, POCKET_FOLDER
-from agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt
-from agents.receiver import Receiver
-from channels.base import Prefix, Words
+from parley.agents.language_model import FrozenLM, ModelError
+from parley.agents.pocket_model import CHATML_TEMPLATE, POCKET_FOLDER
+from parley.agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt
+from parley.agents.receiver import Receiver
+from parley.channels.base import Prefix, Words
 
 QWEN25 = (
     "{% if messages[0].role != 'system' %}"

@@ -12,15 +12,15 @@ import torch
 from second_card import SECOND_CARD, SecondCard, is_there, spread
 from torch import Tensor
 
-from agents.language_model import FrozenLM, ModelError
-from agents.pair import ModelConfig, Pair
-from agents.receiver import Receiver
-from agents.sender import Sender
-from channels.base import Prefix, Reading, Words
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
-from envs.world import World
-from training.config import TrainConfig
-from training.trainer import Trainer
+from parley.agents.language_model import FrozenLM, ModelError
+from parley.agents.pair import ModelConfig, Pair
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.channels.base import Prefix, Reading, Words
+from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
+from parley.envs.world import World
+from parley.training.config import TrainConfig
+from parley.training.trainer import Trainer
 
 ROWS = [["tiny red cube", "very large blue ball"], ["very large dark sea blue round cone", "tiny blue disc"]]
 LAST_ON_DISK = {
@@ -35,7 +35,7 @@ ALL_ON_DISK = {"model.embed_tokens": "disk", "model.rotary_emb": "cpu", "model.l
 @pytest.fixture(autouse=True)
 def few_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading layers from disk for every word takes its time."""
-    monkeypatch.setattr("agents.sender.MAX_DESCRIPTION_TOKENS", 3)
+    monkeypatch.setattr("parley.agents.sender.MAX_DESCRIPTION_TOKENS", 3)
 
 
 def played(lm: FrozenLM, world: World) -> dict[str, Tensor]:
@@ -147,7 +147,7 @@ def test_two_models_must_begin_in_one_place(small_world: World, monkeypatch: pyt
     def somewhere(name: str, **_: Any) -> SimpleNamespace:
         return SimpleNamespace(device=torch.device("cuda", int(name)))
 
-    monkeypatch.setattr("agents.pair.FrozenLM", somewhere)
+    monkeypatch.setattr("parley.agents.pair.FrozenLM", somewhere)
     config = ModelConfig(sender="0", receiver="1", device_map="sequential")
     with pytest.raises(
         ModelError, match="the sender's embeddings lie on cuda:0 and the receiver's on cuda:1"

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from agents import reading
-from agents.language_model import FrozenLM
-from agents.pair import Pair
-from agents.pocket_model import PocketConfig, build_model
-from agents.prompts import sender_prompt
-from agents.reading import expectation
-from agents.receiver import Receiver
-from agents.sender import Sender
-from channels.base import Reading
-from channels.cipher import CipherChannel
-from envs.world import World
+from parley.agents import reading
+from parley.agents.language_model import FrozenLM
+from parley.agents.pair import Pair
+from parley.agents.pocket_model import PocketConfig, build_model
+from parley.agents.prompts import sender_prompt
+from parley.agents.reading import expectation
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.channels.base import Reading
+from parley.channels.cipher import CipherChannel
+from parley.envs.world import World
 
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 SMALL = PocketConfig(vocab_size=400, width=32, mlp_width=48, num_layers=1, num_heads=4, max_length=256)
@@ -168,7 +168,7 @@ def test_a_sender_remembers_what_it_expects(
         asked.append(len(prompts))
         return [torch.full((number + 1, 32), float(number)) for number in range(len(prompts))]
 
-    monkeypatch.setattr("agents.sender.expectation", noted)
+    monkeypatch.setattr("parley.agents.sender.expectation", noted)
     sender, referents = Sender(lm, small_world), small_world.referents("train")[:3]
     states, mask = sender.expect(referents[[0, 1, 0]], lm.embedding_table)
     assert asked == [2]

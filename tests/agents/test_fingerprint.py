@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from agents.language_model import FrozenLM, ModelError
+from parley.agents.language_model import FrozenLM, ModelError
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.grafting import grafted
-from agents.language_model import FrozenLM
-from agents.prompts import LABELS, SLOT, receiver_prompt
-from agents.receiver import Receiver
-from channels.base import Graft, Prefix, Words
-from channels.reception import GraftMode
+from parley.agents.grafting import grafted
+from parley.agents.language_model import FrozenLM
+from parley.agents.prompts import LABELS, SLOT, receiver_prompt
+from parley.agents.receiver import Receiver
+from parley.channels.base import Graft, Prefix, Words
+from parley.channels.reception import GraftMode
 
 # prompts and messages of different length, so that a batch is padded
 ROWS = [

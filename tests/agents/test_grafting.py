@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from agents.grafting import extend, rotate
-from agents.language_model import FrozenLM
-from agents.pocket_model import PocketConfig, build_model
-from agents.prompts import SLOT, receiver_prompt
-from agents.receiver import Receiver
-from channels.base import Graft, Memory, Prefix, Words
+from parley.agents.grafting import extend, rotate
+from parley.agents.language_model import FrozenLM
+from parley.agents.pocket_model import PocketConfig, build_model
+from parley.agents.prompts import SLOT, receiver_prompt
+from parley.agents.receiver import Receiver
+from parley.channels.base import Graft, Memory, Prefix, Words
 
 # prompts and messages of different length, so that a batch is padded
 ROWS = [

@@ -16,16 +16,16 @@ from tokenizers import AddedToken
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from agents.language_model import FrozenLM
-from agents.pocket_model import CHATML_TEMPLATE, PocketConfig, train_tokenizer
-from agents.prompts import LABELS, cut_at_slot, receiver_prompt
-from agents.receiver import Receiver
-from channels.base import Ends, Utterance, Words
-from channels.text import TextChannel
-from envs.episode import Episode
-from envs.world import World
-from evaluation.script import PlayConfig
-from evaluation.table import Table
+from parley.agents.language_model import FrozenLM
+from parley.agents.pocket_model import CHATML_TEMPLATE, PocketConfig, train_tokenizer
+from parley.agents.prompts import LABELS, cut_at_slot, receiver_prompt
+from parley.agents.receiver import Receiver
+from parley.channels.base import Ends, Utterance, Words
+from parley.channels.text import TextChannel
+from parley.envs.episode import Episode
+from parley.envs.world import World
+from parley.evaluation.script import PlayConfig
+from parley.evaluation.table import Table
 
 CANDIDATES = ["tiny red cube", "blue ball"]
 MESSAGES = hostile_messages()

@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
-from agents.language_model import FrozenLM, ModelError
-from agents.pocket_model import CONTROL_TOKENS
+from parley.agents.language_model import FrozenLM, ModelError
+from parley.agents.pocket_model import CONTROL_TOKENS
 
 
 @pytest.fixture(autouse=True)

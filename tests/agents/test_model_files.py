@@ -12,11 +12,11 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from agents.language_model import FrozenLM, ModelError
-from agents.model_files import Source, find_source
-from agents.pocket_model import POCKET_FOLDER
-from agents.receiver import Receiver
-from channels.base import Prefix, Words
+from parley.agents.language_model import FrozenLM, ModelError
+from parley.agents.model_files import Source, find_source
+from parley.agents.pocket_model import POCKET_FOLDER
+from parley.agents.receiver import Receiver
+from parley.channels.base import Prefix, Words
 
 ROWS = [["tiny red cube", "very large blue ball"], ["very large dark sea blue round cone", "tiny blue disc"]]
 TEXTS = ["tiny red cube", "very large dark sea blue round cone"]
@@ -153,7 +153,7 @@ def test_sliding_windows_are_refused_because_the_cache_forgets(
     )
     with pytest.raises(ModelError, match="has layers with sliding-window attention, whose cache forgets"):
         FrozenLM(str(sliding))
-    monkeypatch.setattr("agents.model_files._check_layers", lambda *_: None)
+    monkeypatch.setattr("parley.agents.model_files._check_layers", lambda *_: None)
     with pytest.raises(RuntimeError, match="must match the size"):  # otherwise it need not be refused
         cached_less_full(FrozenLM(str(sliding)))
 
@@ -194,7 +194,7 @@ def test_positions_that_turn_as_the_prompt_grows_are_refused(
     )
     with pytest.raises(ModelError, match="scales its positions by 'longrope', which turns keys otherwise"):
         FrozenLM(str(growing))
-    monkeypatch.setattr("agents.model_files._check_layers", lambda *_: None)
+    monkeypatch.setattr("parley.agents.model_files._check_layers", lambda *_: None)
     assert cached_less_full(FrozenLM(str(growing))) > 1e-3, "otherwise it need not be refused"
 
 

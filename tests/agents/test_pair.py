@@ -12,15 +12,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.language_model import FrozenLM
-from agents.pair import ModelConfig, Pair, Seen
-from agents.receiver import Receiver
-from agents.sender import Sender
-from channels.base import Channel, Prefix, Utterance, Words
-from channels.controls import CONDITIONS, Control, Sent
-from channels.registry import channel_class, channel_names
-from channels.text import CHARSET, TextChannel
-from envs.world import World
+from parley.agents.language_model import FrozenLM
+from parley.agents.pair import ModelConfig, Pair, Seen
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.channels.base import Channel, Prefix, Utterance, Words
+from parley.channels.controls import CONDITIONS, Control, Sent
+from parley.channels.registry import channel_class, channel_names
+from parley.channels.text import CHARSET, TextChannel
+from parley.envs.world import World
 
 LATENT = ["latent", "latent_fsq", "latent_gumbel", "latent_rvq", "latent_vq", "symbols"]
 FEW_CODES: dict[str, Any] = {  # fewer than there are training referents

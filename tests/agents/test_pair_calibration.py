@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.language_model import FrozenLM
-from agents.pair import ModelConfig, Pair
-from channels.base import Reading, Utterance
-from channels.codec import CodecConfig
-from channels.latent import ContinuousChannel
-from channels.symbols import SymbolsChannel, SymbolsConfig
-from envs.world import World
+from parley.agents.language_model import FrozenLM
+from parley.agents.pair import ModelConfig, Pair
+from parley.channels.base import Reading, Utterance
+from parley.channels.codec import CodecConfig
+from parley.channels.latent import ContinuousChannel
+from parley.channels.symbols import SymbolsChannel, SymbolsConfig
+from parley.envs.world import World
 
 
 class Pupil(ContinuousChannel):

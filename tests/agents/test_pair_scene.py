@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from agents.language_model import FrozenLM
-from agents.pair import Pair, Seen
-from agents.receiver import Receiver
-from agents.sender import Sender
-from channels.base import Channel
-from channels.index import IndexChannel
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
-from channels.registry import channel_class
-from envs.world import World
+from parley.agents.language_model import FrozenLM
+from parley.agents.pair import Pair, Seen
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.channels.base import Channel
+from parley.channels.index import IndexChannel
+from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
+from parley.channels.registry import channel_class
+from parley.envs.world import World
 
 PLACES = [2, 0, 1]
 

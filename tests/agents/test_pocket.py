@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from agents.pair import ModelConfig, Pair
-from agents.pocket_model import POCKET_FOLDER, PocketConfig, train_tokenizer
-from channels.base import Words
-from envs.episode import EpisodeConfig, EpisodeSampler
-from envs.world import objects_world
-from training.pocket_lessons import corpus
+from parley.agents.pair import ModelConfig, Pair
+from parley.agents.pocket_model import POCKET_FOLDER, PocketConfig, train_tokenizer
+from parley.channels.base import Words
+from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.world import objects_world
+from parley.training.pocket_lessons import corpus
 
 WORLD = objects_world()
 

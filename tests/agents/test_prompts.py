@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import agents.prompts
-from agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, sender_prompt, slot_text
-from envs.world import objects_world
+from parley.agents import prompts as agents_prompts
+from parley.agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, sender_prompt, slot_text
+from parley.envs.world import objects_world
 
 FACTS = (("size", "small"), ("colour", "red"))
 
@@ -20,9 +20,9 @@ def test_no_prompt_holds_braces() -> None:
     """Failure 12: `{json}` in a prompt was copied by the model."""
     prompts = [sender_prompt(FACTS), receiver_prompt(["small red", "huge blue"])]
     prompts += [
-        value for value in vars(agents.prompts).values() if isinstance(value, str) and "\n" not in value
+        value for value in vars(agents_prompts).values() if isinstance(value, str) and "\n" not in value
     ]
-    prompts = [text for text in prompts if text != str(Path(agents.prompts.__file__))]
+    prompts = [text for text in prompts if text != str(Path(agents_prompts.__file__))]
     for text in prompts:
         assert not re.search(r"[{}<>%]", text), text
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from agents.grafting import rotate
-from agents.language_model import FrozenLM
-from agents.prompts import sender_prompt
-from agents.reading import cache_rows, layer_states, positions_of
-from agents.sender import Sender
-from channels.base import Reading
-from envs.world import Referents, World
+from parley.agents.grafting import rotate
+from parley.agents.language_model import FrozenLM
+from parley.agents.prompts import sender_prompt
+from parley.agents.reading import cache_rows, layer_states, positions_of
+from parley.agents.sender import Sender
+from parley.channels.base import Reading
+from parley.envs.world import Referents, World
 
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 SAID = ["tiny", "very large dark sea blue round cone", "", "very large red"]

@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.language_model import FrozenLM
-from agents.pocket_model import CONTROL_TOKENS
-from agents.prompts import LABELS, receiver_prompt, slot_text
-from agents.receiver import Context, Receiver
-from channels.base import Prefix, Reception, Words
+from parley.agents.language_model import FrozenLM
+from parley.agents.pocket_model import CONTROL_TOKENS
+from parley.agents.prompts import LABELS, receiver_prompt, slot_text
+from parley.agents.receiver import Context, Receiver
+from parley.channels.base import Prefix, Reception, Words
 
 # prompts of different length, so that a batch is padded on the left
 ROWS = [

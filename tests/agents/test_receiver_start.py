@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.language_model import FrozenLM
-from agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt
-from agents.receiver import Receiver
-from channels.base import Prefix, Words
+from parley.agents.language_model import FrozenLM
+from parley.agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt
+from parley.agents.receiver import Receiver
+from parley.channels.base import Prefix, Words
 
 # prompts of different length, so that a batch is padded on the left
 ROWS = [

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents import sender as sender_module
-from agents.language_model import FrozenLM
-from agents.prompts import sender_prompt
-from agents.sender import Sender
-from channels.base import Reading
-from envs.world import Referents, World
+from parley.agents import sender as sender_module
+from parley.agents.language_model import FrozenLM
+from parley.agents.prompts import sender_prompt
+from parley.agents.sender import Sender
+from parley.channels.base import Reading
+from parley.envs.world import Referents, World
 
 SAID = ["tiny", "very large dark sea blue round cone", "", "very large red"]
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.receiver import Receiver
-from agents.side_by_side import lay_out, messages_per_context
-from channels.base import Graft, Prefix, Reception, Words
+from parley.agents.receiver import Receiver
+from parley.agents.side_by_side import lay_out, messages_per_context
+from parley.channels.base import Graft, Prefix, Reception, Words
 
 ROWS = [["tiny red cube", "large blue ball"], ["very large dark sea blue round cone", "tiny disc"]]
 LOWEST = torch.finfo(torch.float32).min

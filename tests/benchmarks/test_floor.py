@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.language_model import FrozenLM
-from agents.pair import Pair
-from agents.receiver import Receiver
-from agents.side_by_side import lay_out
+from parley.agents.language_model import FrozenLM
+from parley.agents.pair import Pair
+from parley.agents.receiver import Receiver
+from parley.agents.side_by_side import lay_out
 from benchmarks import bare_receiver
 from benchmarks.floor import bare_step
 from benchmarks.operations import count_operations
@@ -19,7 +19,7 @@ from benchmarks.playing_step import Models, StepSize, trainer_of
 from benchmarks.record import Goal, Record, Table
 from benchmarks.report import markdown, markdown_goals, write_page
 from benchmarks.training_loops import Sample, batched_step, make_task, one_by_one_step, parley_step
-from channels.base import Prefix
+from parley.channels.base import Prefix
 
 ROWS = [["tiny red metal cube", "large blue ball"], ["tiny red metal cone", "large blue disc"]]
 

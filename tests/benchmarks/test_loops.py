@@ -1,13 +1,13 @@
-"""The plain loop of single episodes picks what `evaluation.play` records."""
+"""The plain loop of single episodes picks what `parley.evaluation.play` records."""
 
 import pytest
 
-from agents.sender import Sender
+from parley.agents.sender import Sender
 from benchmarks.evaluating import Stage, agreement, further
 from benchmarks.loops import ForgetfulSender, play_one_by_one, told
-from channels.controls import CONDITIONS
-from evaluation.contestants import enter
-from evaluation.play import PlayConfig, play, write_script
+from parley.channels.controls import CONDITIONS
+from parley.evaluation.contestants import enter
+from parley.evaluation.play import PlayConfig, play, write_script
 
 CONFIG = PlayConfig(episodes=6)
 

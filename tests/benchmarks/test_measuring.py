@@ -7,7 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from agents.command_line import RunError, parse_arguments
+from parley.agents.command_line import RunError, parse_arguments
 from benchmarks import environment, evaluating, growth, meaning
 from benchmarks.environment import OURS, PEERS, EnvironmentConfig, read_turns
 from benchmarks.evaluating import EvaluatingConfig, Stage
@@ -16,10 +16,10 @@ from benchmarks.meaning import Gate, MeaningConfig, Run
 from benchmarks.parts import seconds_of
 from benchmarks.playing_step import Models, StepSize, bytes_kept, context_tokens
 from benchmarks.processes import Ended, run_module
-from evaluation.contestants import enter
-from evaluation.gate1 import Gate1Config
-from evaluation.play import PlayConfig
-from training.config import TrainConfig
+from parley.evaluation.contestants import enter
+from parley.evaluation.gate1 import Gate1Config
+from parley.evaluation.play import PlayConfig
+from parley.training.config import TrainConfig
 
 SILENT = Console(file=io.StringIO())
 RUN = Run(0, 1, 90, True, 0.97, 1.0, preparing=9.0, aligning=4.0, playing=3.0, validating=2.0, saving=1.0)

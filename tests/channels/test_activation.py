@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from agents.pair import Pair
-from agents.sender import Sender
-from channels.activation import LARGEST, ActivationChannel, ActivationConfig
-from channels.base import Ends, Graft, Reading, last_state
-from channels.reception import GraftMode, num_positions
-from channels.registry import channel_class
-from channels.testing import ENDS, synthetic_utterance
+from parley.agents.pair import Pair
+from parley.agents.sender import Sender
+from parley.channels.activation import LARGEST, ActivationChannel, ActivationConfig
+from parley.channels.base import Ends, Graft, Reading, last_state
+from parley.channels.reception import GraftMode, num_positions
+from parley.channels.registry import channel_class
+from parley.channels.testing import ENDS, synthetic_utterance
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,13 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 
-from channels.base import Channel, ChannelConfig, Ends, Prefix, Relay, Utterance, Words
-from channels.codec import CodecConfig
-from channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
-from channels.reception import tensors_of
-from channels.registry import channel_class, channel_names
-from channels.testing import ENDS, ContractError, check_channel, synthetic_utterance
-from channels.text import TextChannel
+from parley.channels.base import Channel, ChannelConfig, Ends, Prefix, Relay, Utterance, Words
+from parley.channels.codec import CodecConfig
+from parley.channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
+from parley.channels.reception import tensors_of
+from parley.channels.registry import channel_class, channel_names
+from parley.channels.testing import ENDS, ContractError, check_channel, synthetic_utterance
+from parley.channels.text import TextChannel
 
 FEWER_STEPS = {"oracle_prefix": {"steps": 2}}  # of gradient for each message, of which there are hundreds
 

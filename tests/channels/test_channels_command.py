@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from gymnasium.spaces import Discrete
 
-import channels
-import plugins.registry
-from channels import registry
-from channels.__main__ import default_bits, main, price_of
-from channels.base import Channel, ChannelConfig, Ends
-from channels.text import SilenceChannel, TextChannel
+from parley import channels
+import parley.plugins.registry
+from parley.channels import registry
+from parley.channels.__main__ import default_bits, main, price_of
+from parley.channels.base import Channel, ChannelConfig, Ends
+from parley.channels.text import SilenceChannel, TextChannel
 
 LOUD = '''
-from channels import register
-from channels.text import TextChannel
+from parley.channels import register
+from parley.channels.text import TextChannel
 
 
 @register("loud")
@@ -49,7 +49,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.syspath_prepend(tmp_path)
     points = [EntryPoint(name, f"{name}package", "parley.channels") for name in ("loud", "hoarse")]
     monkeypatch.setattr(
-        plugins.registry, "entry_points", lambda group: points if group == "parley.channels" else []
+        parley.plugins.registry, "entry_points", lambda group: points if group == "parley.channels" else []
     )
     monkeypatch.setenv("COLUMNS", "120")
     (tmp_path / "hoarsepackage.py").write_text("import no_such_voice")
@@ -204,7 +204,7 @@ def test_the_first_broken_promise_is_named(installed: Path, capsys: pytest.Captu
 
 def test_the_seed_reaches_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
-    monkeypatch.setattr("channels.__main__.check_channel", lambda kind, seed: seeds.append(seed))
+    monkeypatch.setattr("parley.channels.__main__.check_channel", lambda kind, seed: seeds.append(seed))
     main(["check", "text", "--seed", "7"])
     main(["check", "text"])
     assert seeds == [7, 0]
@@ -253,11 +253,11 @@ def test_the_command_line_is_read(
 
 
 def test_register_is_at_hand_without_torch() -> None:
-    asked = "import sys, channels; print('torch' in sys.modules, hasattr(channels, 'nothing'))"
+    asked = "import sys; from parley import channels; print('torch' in sys.modules, hasattr(channels, 'nothing'))"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
     assert channels.register is registry.register
-    with pytest.raises(AttributeError, match="module 'channels' has no attribute 'registre'"):
+    with pytest.raises(AttributeError, match="module 'parley.channels' has no attribute 'registre'"):
         _ = channels.registre  # type: ignore[attr-defined]
 
 

@@ -14,11 +14,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from channels.base import Ends
-from channels.checkpoint import CheckpointError, file_hash, load_channel, read_header, save_channel
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
-from channels.registry import channel_class, channel_names
-from channels.testing import ENDS, synthetic_utterance
+from parley.channels.base import Ends
+from parley.channels.checkpoint import CheckpointError, file_hash, load_channel, read_header, save_channel
+from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
+from parley.channels.registry import channel_class, channel_names
+from parley.channels.testing import ENDS, synthetic_utterance
 
 MODELS = {"sender": "aaa", "receiver": "bbb"}
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from agents.receiver import Receiver
-from channels.base import Ends, Prefix, Reading, Utterance
-from channels.cipher import BOUND, CipherChannel, CipherConfig
-from channels.reception import num_positions
-from channels.registry import channel_class
-from channels.testing import ENDS, synthetic_utterance
+from parley.agents.receiver import Receiver
+from parley.channels.base import Ends, Prefix, Reading, Utterance
+from parley.channels.cipher import BOUND, CipherChannel, CipherConfig
+from parley.channels.reception import num_positions
+from parley.channels.registry import channel_class
+from parley.channels.testing import ENDS, synthetic_utterance
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from channels.base import Utterance
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
-from channels.quantizers import VectorQuantizer
-from channels.testing import ENDS, synthetic_utterance
+from parley.channels.base import Utterance
+from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
+from parley.channels.quantizers import VectorQuantizer
+from parley.channels.testing import ENDS, synthetic_utterance
 
 
 @pytest.fixture

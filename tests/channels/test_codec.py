@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from channels.base import Reading, Utterance, last_state
-from channels.codec import (
+from parley.channels.base import Reading, Utterance, last_state
+from parley.channels.codec import (
     CodecConfig,
     IdentityDecoder,
     PerceiverEncoder,
@@ -18,8 +18,8 @@ from channels.codec import (
     PrefixDecoder,
     cross_attend,
 )
-from channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
-from channels.testing import ENDS, check_channel, synthetic_utterance
+from parley.channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
+from parley.channels.testing import ENDS, check_channel, synthetic_utterance
 
 ATTEMPT_02: dict[str, Any] = {"latent_width": 0, "encoder": "pooled", "decoder": "identity"}
 

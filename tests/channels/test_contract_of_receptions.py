@@ -10,10 +10,10 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete, MultiDiscrete
 
-from channels.activation import ActivationChannel, ActivationConfig
-from channels.base import Channel, ChannelConfig, Ends, Graft, Memory, Prefix, Utterance, Words
-from channels.reception import num_positions, tensors_of
-from channels.testing import ENDS, ContractError, check_channel, synthetic_utterance
+from parley.channels.activation import ActivationChannel, ActivationConfig
+from parley.channels.base import Channel, ChannelConfig, Ends, Graft, Memory, Prefix, Utterance, Words
+from parley.channels.reception import num_positions, tensors_of
+from parley.channels.testing import ENDS, ContractError, check_channel, synthetic_utterance
 
 SAME_WIDTH = replace(ENDS, embedding_width=ENDS.state_width)
 SENTENCES = ("the object is very small", "the object is rather large", "the object is red", "it is neither")

@@ -11,11 +11,11 @@ from gymnasium.spaces import Box, Discrete
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Channel, Ends, Prefix, Words
-from channels.controls import CONDITIONS, Control, Sent, derangement, random_message
-from channels.reception import tensors_of
-from channels.registry import channel_class, channel_names
-from channels.testing import ENDS, synthetic_utterance
+from parley.channels.base import Channel, Ends, Prefix, Words
+from parley.channels.controls import CONDITIONS, Control, Sent, derangement, random_message
+from parley.channels.reception import tensors_of
+from parley.channels.registry import channel_class, channel_names
+from parley.channels.testing import ENDS, synthetic_utterance
 
 
 def made(name: str, ends: Ends = ENDS) -> Channel:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 
-from channels.diagnostics import (
+from parley.channels.diagnostics import (
     code_value_table,
     codes_in_use,
     effective_rank,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from channels.base import Utterance
-from channels.gumbel import GumbelChannel, GumbelConfig, GumbelQuantizer
-from channels.testing import ENDS, check_channel, synthetic_utterance
+from parley.channels.base import Utterance
+from parley.channels.gumbel import GumbelChannel, GumbelConfig, GumbelQuantizer
+from parley.channels.testing import ENDS, check_channel, synthetic_utterance
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 
-from channels.base import Scene, Utterance
-from channels.index import IndexChannel, IndexConfig
-from channels.registry import channel_class
-from channels.testing import ENDS, synthetic_utterance
+from parley.channels.base import Scene, Utterance
+from parley.channels.index import IndexChannel, IndexConfig
+from parley.channels.registry import channel_class
+from parley.channels.testing import ENDS, synthetic_utterance
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from channels.base import Prefix, Utterance
-from channels.codec import CodecConfig
-from channels.latent import (
+from parley.channels.base import Prefix, Utterance
+from parley.channels.codec import CodecConfig
+from parley.channels.latent import (
     ContinuousChannel,
     LatentChannel,
     VectorQuantizedChannel,
     VectorQuantizedConfig,
 )
-from channels.registry import channel_class, channel_names
-from channels.testing import ENDS, synthetic_utterance
+from parley.channels.registry import channel_class, channel_names
+from parley.channels.testing import ENDS, synthetic_utterance
 
 LEARNED = [name for name in channel_names() if channel_class(name).__module__.startswith("channels.")]
 LEARNED = [name for name in LEARNED if issubclass(channel_class(name), LatentChannel)]

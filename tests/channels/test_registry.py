@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-import channels
-import plugins.registry
-from channels import registry
-from channels.base import Channel, check_range
-from channels.testing import check_channel
-from channels.text import TextChannel
+from parley import channels
+import parley.plugins.registry
+from parley.channels import registry
+from parley.channels.base import Channel, check_range
+from parley.channels.testing import check_channel
+from parley.channels.text import TextChannel
 
 NEW_CHANNEL = '''
-from channels.base import Channel, Words
-from channels.registry import register
+from parley.channels.base import Channel, Words
+from parley.channels.registry import register
 from gymnasium.spaces import Discrete
 
 
@@ -66,7 +66,7 @@ def test_a_new_channel_is_one_new_file(tmp_path: Path, monkeypatch: pytest.Monke
         assert "loud" in registry.channel_names()
         check_channel("loud")
     finally:
-        sys.modules.pop("channels.loud", None)
+        sys.modules.pop("parley.channels.loud", None)
 
 
 @pytest.mark.usefixtures("registry_again")
@@ -75,7 +75,7 @@ def test_another_package_adds_one_by_an_entry_point(tmp_path: Path, monkeypatch:
     monkeypatch.syspath_prepend(tmp_path)
     point = EntryPoint("loud_package", "loudpackage:Loud", "parley.channels")
     monkeypatch.setattr(
-        plugins.registry, "entry_points", lambda group: [point] if group == point.group else []
+        parley.plugins.registry, "entry_points", lambda group: [point] if group == point.group else []
     )
     try:
         assert "loud_package" in registry.channel_names()
@@ -87,7 +87,7 @@ def test_another_package_adds_one_by_an_entry_point(tmp_path: Path, monkeypatch:
 @pytest.mark.usefixtures("registry_again")
 def test_a_name_is_given_once() -> None:
     with pytest.raises(
-        ValueError, match=r"channel 'text' is registered already, by channels\.text\.TextChannel"
+        ValueError, match=r"channel 'text' is registered already, by parley\.channels\.text\.TextChannel"
     ):
 
         @registry.register("text")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from channels.base import Utterance
-from channels.residual import ResidualQuantizedChannel, ResidualQuantizedConfig, ResidualQuantizer
-from channels.testing import ENDS, check_channel, synthetic_utterance
+from parley.channels.base import Utterance
+from parley.channels.residual import ResidualQuantizedChannel, ResidualQuantizedConfig, ResidualQuantizer
+from parley.channels.testing import ENDS, check_channel, synthetic_utterance
 
 
 @pytest.fixture

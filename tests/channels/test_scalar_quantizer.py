@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from channels.base import Utterance
-from channels.latent import ScalarQuantizedChannel, ScalarQuantizedConfig
-from channels.quantizers import ScalarQuantizer
-from channels.testing import ENDS, synthetic_utterance
+from parley.channels.base import Utterance
+from parley.channels.latent import ScalarQuantizedChannel, ScalarQuantizedConfig
+from parley.channels.quantizers import ScalarQuantizer
+from parley.channels.testing import ENDS, synthetic_utterance
 
 LEVELS = [(8, 8), (2,), (3, 5, 4), (8, 5, 5, 5)]
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from channels.base import last_state
-from channels.codec import CodecConfig
-from channels.latent import ContinuousChannel
-from channels.standardizer import Standardizer
-from channels.testing import ENDS
+from parley.channels.base import last_state
+from parley.channels.codec import CodecConfig
+from parley.channels.latent import ContinuousChannel
+from parley.channels.standardizer import Standardizer
+from parley.channels.testing import ENDS
 
 
 @pytest.fixture

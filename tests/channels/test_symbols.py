@@ -11,9 +11,9 @@ from scipy.stats import chisquare
 from torch import Tensor
 from torch.distributions import Categorical
 
-from channels.base import Utterance
-from channels.symbols import SymbolsChannel, SymbolsConfig, TableDecoder
-from channels.testing import ENDS, check_channel, synthetic_utterance
+from parley.channels.base import Utterance
+from parley.channels.symbols import SymbolsChannel, SymbolsConfig, TableDecoder
+from parley.channels.testing import ENDS, check_channel, synthetic_utterance
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from gymnasium.spaces import Text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.pair import Pair
-from channels.base import Ends, Utterance, Words
-from channels.testing import ENDS, check_channel
-from channels.text import CHARSET
-from channels.text_budget import TextBudgetChannel, TextBudgetConfig
+from parley.agents.pair import Pair
+from parley.channels.base import Ends, Utterance, Words
+from parley.channels.testing import ENDS, check_channel
+from parley.channels.text import CHARSET
+from parley.channels.text_budget import TextBudgetChannel, TextBudgetConfig
 
 SENTINEL = "SENTINEL"
 

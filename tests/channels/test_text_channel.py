@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.base import Prefix, Utterance, Words
-from channels.testing import ENDS
-from channels.text import CHARSET, SilenceChannel, TextChannel, TextConfig
+from parley.channels.base import Prefix, Utterance, Words
+from parley.channels.testing import ENDS
+from parley.channels.text import CHARSET, SilenceChannel, TextChannel, TextConfig
 
 
 def say(*texts: str) -> Utterance:

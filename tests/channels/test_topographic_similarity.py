@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
-from channels.diagnostics import _levenshtein, topographic_similarity
+from parley.channels.diagnostics import _levenshtein, topographic_similarity
 
 small = settings(max_examples=40, deadline=None)
 
@@ -99,7 +99,7 @@ def test_levenshtein_by_published_examples() -> None:
 def test_many_texts_are_compared_in_several_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["abcd"[: 1 + index % 4] * (1 + index % 3) for index in range(20)]
     whole = topographic_similarity(meanings(20), texts)
-    monkeypatch.setattr("channels.diagnostics.PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr("parley.channels.diagnostics.PAIRS_AT_ONCE", 7)
     assert topographic_similarity(meanings(20), texts) == whole
 
 

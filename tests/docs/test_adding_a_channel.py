@@ -9,12 +9,12 @@ import sys
 import pytest
 from page_blocks import PACKAGE, PAGE, ROOT, blocks, channel_source, commands, objective_source
 
-import channels
-import training
-from agents.command_line import ExitCode, run_command
-from channels import registry
-from evaluation.contestants import chosen_channels
-from training import objective_plugins
+from parley import channels
+from parley import training
+from parley.agents.command_line import ExitCode, run_command
+from parley.channels import registry
+from parley.evaluation.contestants import chosen_channels
+from parley.training import objective_plugins
 
 FEWER = {
     "channels": [],
@@ -39,13 +39,14 @@ def reader(tmp_path_factory):
         patch.setattr(known, "_left_out", [])
         patch.setattr(known, "_complete", False)
     for package, (module, source) in files.items():
-        (folder / package.__name__).mkdir()
-        (folder / package.__name__ / f"{module}.py").write_text(source)
-        patch.setattr(package, "__path__", [*package.__path__, str(folder / package.__name__)])
+        room = folder / package.__name__.removeprefix("parley.")
+        room.mkdir()
+        (room / f"{module}.py").write_text(source)
+        patch.setattr(package, "__path__", [*package.__path__, str(room)])
     patch.chdir(folder)
     patch.setenv("COLUMNS", "120")
-    patch.setattr("evaluation.diagnostics.MOST_REFERENTS", 40)
-    patch.setattr("evaluation.flops.COUNTED_EPISODES", 1)
+    patch.setattr("parley.evaluation.diagnostics.MOST_REFERENTS", 40)
+    patch.setattr("parley.evaluation.flops.COUNTED_EPISODES", 1)
     yield folder
     patch.undo()
     for package, (module, _) in files.items():
@@ -94,7 +95,7 @@ def test_its_commands_do_what_the_page_says(reader, monkeypatch, capsys):
         if module == "pip":
             continue  # tests/docs/test_example_package.py installs it
         monkeypatch.setattr(sys, "argv", [module, *arguments, *FEWER[module]])
-        command = importlib.import_module("channels.__main__" if module == "channels" else module)
+        command = importlib.import_module("parley.channels.__main__" if module == "channels" else module)
         code = run_command(command.main)
         verdicts = {ExitCode.FAIL, ExitCode.INCONCLUSIVE} if module == "evaluation.gate1" else {ExitCode.PASS}
         assert code in verdicts, line

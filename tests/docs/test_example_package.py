@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from page_blocks import PACKAGE, ROOT, commands
 
-from agents.command_line import ExitCode
+from parley.agents.command_line import ExitCode
 
 COMMANDS = {
     "its own tests": f"pytest -q -p no:cacheprovider {PACKAGE.relative_to(ROOT)}",
-    "list": "channels list",
-    "gate 1": "evaluation.gate1 --channels binary --episodes 10 --device cpu --folder gate1 "
+    "list": "parley.channels list",
+    "gate 1": "parley.evaluation.gate1 --channels binary --episodes 10 --device cpu --folder gate1 "
     "--runs none --world few.jsonl",
 }
 FEW = [
@@ -49,7 +49,9 @@ class Environment:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "environment"], check=True)
         [self.packages] = (folder / "environment").glob("lib/python*/site-packages")
         seen = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-        (self.packages / "parley.pth").write_text("\n".join([str(ROOT), *seen]))
+        # what is installed there is found as it is here, and with it Parley itself
+        lines = [f"import site; site.addsitedir({path!r})" for path in seen]
+        (self.packages / "parley.pth").write_text("\n".join(lines))
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
         self.variables = kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "PIP_CONFIG_FILE": os.devnull}
 

@@ -2,7 +2,7 @@
 
 import json
 
-from envs.listed_world import ListedWorld
+from parley.envs.listed_world import ListedWorld
 
 BIRDS = [
     ("barn owl", "owls", "5"),

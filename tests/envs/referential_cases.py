@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Text
 
-from envs.episode import EpisodeConfig, EpisodeSampler
-from envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
-from envs.world import objects_world
+from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
+from parley.envs.world import objects_world
 
 WORLD = objects_world()
 LETTERS = string.ascii_lowercase + " "

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from envs.elements import ELEMENTS_FILE, elements_world
-from envs.world import SPLITS
+from parley.envs.elements import ELEMENTS_FILE, elements_world
+from parley.envs.world import SPLITS
 
 ROOT = Path(__file__).parents[2]
 GASES = {1, 2, 7, 8, 9, 10, 17, 18, 36, 54, 86}
@@ -72,5 +72,5 @@ def test_the_world_is_as_its_page_says():
 
 def test_the_file_is_part_of_the_package():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    patterns = settings["package-data"]["envs"]
+    patterns = settings["package-data"]["parley.envs"]
     assert any(path == ELEMENTS_FILE for pattern in patterns for path in (ROOT / "envs").glob(pattern))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.episode import Episode, EpisodeConfig, EpisodeSampler
-from envs.world import SPLITS, objects_world
+from parley.envs.episode import Episode, EpisodeConfig, EpisodeSampler
+from parley.envs.world import SPLITS, objects_world
 
 WORLD = objects_world()
 NUM_DRAWS = 20_000

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from envs.elements import elements_world
-from envs.episode import MOST_AT_ONCE, EpisodeConfig, EpisodeSampler, EpisodeStream
-from envs.world import objects_world
+from parley.envs.elements import elements_world
+from parley.envs.episode import MOST_AT_ONCE, EpisodeConfig, EpisodeSampler, EpisodeStream
+from parley.envs.world import objects_world
 
 SIZE = 3000
 

@@ -9,10 +9,10 @@ import pytest
 from listed_cases import BIRDS, NAMES, bird_world
 from scipy.stats import chisquare
 
-from envs.episode import Episode, EpisodeConfig, EpisodeSampler
-from envs.listed_world import ListedWorld
-from envs.world import SPLITS, Attribute, World
-from envs.worlds import find_world
+from parley.envs.episode import Episode, EpisodeConfig, EpisodeSampler
+from parley.envs.listed_world import ListedWorld
+from parley.envs.world import SPLITS, Attribute, World
+from parley.envs.worlds import find_world
 
 MAX_SIGMA = 4.0
 LEAST_P = 1e-4

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from listed_cases import BIRDS, NAMES, bird_world
 
-from envs.listed_world import ListedWorld
-from envs.referential_v0 import RECEIVER, SENDER, parallel_env
-from envs.world import SPLITS, Attribute, World
+from parley.envs.listed_world import ListedWorld
+from parley.envs.referential_v0 import RECEIVER, SENDER, parallel_env
+from parley.envs.world import SPLITS, Attribute, World
 
 WORLD = bird_world()
 UNLISTED = np.array([0, 1, 0])  # a barn owl that is a crow

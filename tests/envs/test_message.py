@@ -6,7 +6,7 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete, Text
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.message import contains
+from parley.envs.message import contains
 
 CODES = MultiDiscrete([3, 5], start=[-2, 4])
 

@@ -7,8 +7,8 @@ import pytest
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Text
 from referential_cases import LETTERS
 
-from envs.episode import EpisodeConfig
-from envs.referential_v0 import RECEIVER, SENDER, env, parallel_env, raw_env
+from parley.envs.episode import EpisodeConfig
+from parley.envs.referential_v0 import RECEIVER, SENDER, env, parallel_env, raw_env
 
 FIRST_ROUND = """\
 round 1 of 2

@@ -20,8 +20,8 @@ from referential_cases import (
     play_parallel,
 )
 
-from envs.episode import EpisodeConfig, EpisodeSampler
-from envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
+from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
 
 # PettingZoo's advice for fixed-size box games; none of it can hold where agents differ in kind.
 api_advice = [

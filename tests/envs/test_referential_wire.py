@@ -16,8 +16,8 @@ from referential_cases import (
     sampled_episodes,
 )
 
-from envs.episode import Episode, EpisodeConfig
-from envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
+from parley.envs.episode import Episode, EpisodeConfig
+from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
 
 EMPTY_MESSAGES = [
     (MultiDiscrete([4, 4]), np.array([0, 0])),

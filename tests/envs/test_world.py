@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from envs.world import SPLITS, Attribute, World, objects_world
+from parley.envs.world import SPLITS, Attribute, World, objects_world
 
 
 def make_world(sizes, **arguments):
@@ -123,8 +123,8 @@ def test_an_index_outside_the_world_raises():
 
 def test_the_game_imports_no_tensors():
     program = (
-        "import sys, envs.world, envs.worlds, envs.episode, envs.referential_v0;"
-        "envs.worlds.find_world('elements');"
+        "import sys; from parley.envs import world, worlds, episode, referential_v0;"
+        "worlds.find_world('elements');"
         "print(sorted({'torch', 'transformers', 'peft', 'accelerate'} & set(sys.modules)))"
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

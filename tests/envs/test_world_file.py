@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from listed_cases import BIRDS, NAMES, bird_lines, text_lines
 
-from envs.listed_world import ListedWorld
-from envs.world_file import read_world
+from parley.envs.listed_world import ListedWorld
+from parley.envs.world_file import read_world
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ from importlib.metadata import EntryPoint
 import pytest
 from listed_cases import bird_lines
 
-import envs
-import plugins.registry
-from envs import worlds
-from envs.world import objects_world
-from envs.worlds import find_world, register_world, world_names
-from plugins.registry import PluginError
+from parley import envs
+import parley.plugins.registry
+from parley.envs import worlds
+from parley.envs.world import objects_world
+from parley.envs.worlds import find_world, register_world, world_names
+from parley.plugins.registry import PluginError
 
 NEW_WORLD = '''
-from envs.world import Attribute, World
-from envs.worlds import register_world
+from parley.envs.world import Attribute, World
+from parley.envs.worlds import register_world
 
 
 @register_world("{name}")
@@ -37,7 +37,7 @@ def registry_again(monkeypatch):
     monkeypatch.setattr(known, "_left_out", [])
     monkeypatch.setattr(known, "_unsaid", [])
     monkeypatch.setattr(known, "_complete", False)
-    monkeypatch.setattr(plugins.registry, "entry_points", lambda group: [])
+    monkeypatch.setattr(parley.plugins.registry, "entry_points", lambda group: [])
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def install(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(tmp_path)
         point = EntryPoint(name, "dicepackage", "parley.worlds")
         monkeypatch.setattr(
-            plugins.registry, "entry_points", lambda group: [point] if group == point.group else []
+            parley.plugins.registry, "entry_points", lambda group: [point] if group == point.group else []
         )
 
     yield installed
@@ -68,7 +68,7 @@ def test_a_new_world_is_one_new_file(tmp_path, monkeypatch):
         assert world_names() == ["dice", "elements", "objects"]
         assert find_world("dice").size == 64
     finally:
-        sys.modules.pop("envs.dice", None)
+        sys.modules.pop("parley.envs.dice", None)
 
 
 def test_another_package_adds_one_by_an_entry_point(install):
@@ -95,7 +95,7 @@ def test_a_world_must_have_the_name_that_records_bear(install):
 
 
 def test_a_name_is_given_once():
-    with pytest.raises(ValueError, match=r"world 'objects' is registered already, by envs\.world\.objects"):
+    with pytest.raises(ValueError, match=r"world 'objects' is registered already, by parley\.envs\.world\.objects"):
 
         @register_world("objects")
         def others():

@@ -4,9 +4,9 @@ import doctest
 import re
 from pathlib import Path
 
-from envs.world import SPLITS
-from envs.world_file import _referent
-from envs.worlds import WORLDS, find_world, world_names
+from parley.envs.world import SPLITS
+from parley.envs.world_file import _referent
+from parley.envs.worlds import WORLDS, find_world, world_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "worlds.md"
 

@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from evaluation.records import EpisodeRecord
-from evaluation.reporting.gallery import gather_gallery
-from evaluation.reporting.page import render_html
-from evaluation.results import build_results
+from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.reporting.gallery import gather_gallery
+from parley.evaluation.reporting.page import render_html
+from parley.evaluation.results import build_results
 from studies.simulated import CHANNEL, Truth, records_of, simulate
 
 VOID = frozenset({"meta", "link", "br", "img", "input", "hr"})

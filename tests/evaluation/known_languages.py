@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from gymnasium.spaces import MultiDiscrete
 
-from agents.pair import Pair
-from channels.base import Channel, ChannelConfig, Prefix, Utterance
-from channels.testing import ENDS
+from parley.agents.pair import Pair
+from parley.channels.base import Channel, ChannelConfig, Prefix, Utterance
+from parley.channels.testing import ENDS
 
 
 class PerfectSender:

@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 
-from envs.world import Attribute, World
-from evaluation.candidate_law import CandidateLaw
-from evaluation.rate_codes import WholeWorld, sample_game
+from parley.envs.world import Attribute, World
+from parley.evaluation.candidate_law import CandidateLaw
+from parley.evaluation.rate_codes import WholeWorld, sample_game
 
 TINY = [
     ((2, 2), 2, 0.5),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from evaluation.records import EpisodeRecord
+from parley.evaluation.records import EpisodeRecord
 
 NUM_CANDIDATES = 5
 

@@ -7,9 +7,9 @@ from complete_runs import without
 from matplotlib.figure import Figure
 from recorded import arm, perfect, run
 
-from evaluation import chart
-from evaluation.records import EpisodeRecord
-from evaluation.results import build_results
+from parley.evaluation import chart
+from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.results import build_results
 
 
 @pytest.fixture

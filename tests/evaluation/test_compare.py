@@ -6,11 +6,11 @@ import pytest
 from recorded import arm, perfect, run
 from rich.console import Console
 
-from agents.command_line import ExitCode
-from evaluation.compare import CompareConfig, compare_runs, load_runs, pool_runs
-from evaluation.compare import run as compare
-from evaluation.records import RecordWriter
-from evaluation.tally import gather
+from parley.agents.command_line import ExitCode
+from parley.evaluation.compare import CompareConfig, compare_runs, load_runs, pool_runs
+from parley.evaluation.compare import run as compare
+from parley.evaluation.records import RecordWriter
+from parley.evaluation.tally import gather
 
 
 def written(folder: Path, records) -> Path:

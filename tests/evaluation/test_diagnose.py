@@ -8,13 +8,13 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 from known_languages import KnownPair, Saying, Spelling
 
-from channels.base import ChannelConfig, Prefix
-from channels.registry import channel_class
-from channels.testing import ENDS
-from evaluation import diagnostics
-from evaluation.diagnostics import diagnose, diagnosed_referents, speak_of
-from evaluation.gate1 import examine
-from evaluation.play import Contestant
+from parley.channels.base import ChannelConfig, Prefix
+from parley.channels.registry import channel_class
+from parley.channels.testing import ENDS
+from parley.evaluation import diagnostics
+from parley.evaluation.diagnostics import diagnose, diagnosed_referents, speak_of
+from parley.evaluation.gate1 import examine
+from parley.evaluation.play import Contestant
 
 
 @pytest.fixture

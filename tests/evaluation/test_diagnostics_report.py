@@ -11,12 +11,12 @@ from gymnasium.spaces import MultiDiscrete
 from known_languages import KnownPair, Saying, Spelling
 from recorded import arm, perfect
 
-from evaluation.diagnostics import diagnose, nll_by_condition
-from evaluation.judge import judge_file
-from evaluation.likelihood import target_nll
-from evaluation.records import EpisodeRecord, RecordWriter
-from evaluation.report import render_report
-from evaluation.results import build_results
+from parley.evaluation.diagnostics import diagnose, nll_by_condition
+from parley.evaluation.judge import judge_file
+from parley.evaluation.likelihood import target_nll
+from parley.evaluation.records import EpisodeRecord, RecordWriter
+from parley.evaluation.report import render_report
+from parley.evaluation.results import build_results
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "results_schema.md"
 

@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import pytest
 
-from evaluation.contestants import enter
-from evaluation.judge import judge
-from evaluation.play import PlayConfig, play
+from parley.evaluation.contestants import enter
+from parley.evaluation.judge import judge
+from parley.evaluation.play import PlayConfig, play
 
 EPISODES = 16
 UNLIKE = ("seconds", "probabilities")

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from agents.pair import Pair
-from agents.receiver import Receiver
-from agents.sender import Sender
-from channels.base import Channel, ChannelConfig, Prefix
-from channels.text import SilenceChannel, TextChannel, TextConfig
-from evaluation.flops import COUNTED_EPISODES, counted_episodes, receiver_flops
-from evaluation.script import PlayConfig, write_script
+from parley.agents.pair import Pair
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.channels.base import Channel, ChannelConfig, Prefix
+from parley.channels.text import SilenceChannel, TextChannel, TextConfig
+from parley.evaluation.flops import COUNTED_EPISODES, counted_episodes, receiver_flops
+from parley.evaluation.script import PlayConfig, write_script
 
 
 class Fixed(TextChannel):

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded import perfect
 
-from evaluation.records import REORDERED, EpisodeRecord, RecordWriter
-from evaluation.reporting.gallery import NO_CONTENT, _spread, gather_gallery
-from evaluation.reporting.spelling import spell_message, visible
-from evaluation.results import build_results
+from parley.evaluation.records import REORDERED, EpisodeRecord, RecordWriter
+from parley.evaluation.reporting.gallery import NO_CONTENT, _spread, gather_gallery
+from parley.evaluation.reporting.spelling import spell_message, visible
+from parley.evaluation.results import build_results
 
 
 def gallery(records, most=12):

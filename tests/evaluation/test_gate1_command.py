@@ -8,13 +8,13 @@ from importlib.metadata import EntryPoint
 import pytest
 import torch
 
-import plugins.registry
-from agents.command_line import ExitCode, parse_arguments, run_command
-from channels import registry
-from channels.checkpoint import save_channel
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
-from evaluation import gate1
-from evaluation.contestants import chosen_channels, given_checkpoints
+import parley.plugins.registry
+from parley.agents.command_line import ExitCode, parse_arguments, run_command
+from parley.channels import registry
+from parley.channels.checkpoint import save_channel
+from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
+from parley.evaluation import gate1
+from parley.evaluation.contestants import chosen_channels, given_checkpoints
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once")
 JUDGED = {"results.json", "report.md", "report.html", "junit.xml", "success.png"}
@@ -36,8 +36,8 @@ def checkpoint(tmp_path_factory, pocket_pair):
 @pytest.fixture(autouse=True)
 def few_referents_are_diagnosed(monkeypatch):
     """What a channel says of all of them takes seconds a command; so does counting many episodes' flops."""
-    monkeypatch.setattr("evaluation.diagnostics.MOST_REFERENTS", 40)
-    monkeypatch.setattr("evaluation.flops.COUNTED_EPISODES", 1)
+    monkeypatch.setattr("parley.evaluation.diagnostics.MOST_REFERENTS", 40)
+    monkeypatch.setattr("parley.evaluation.flops.COUNTED_EPISODES", 1)
 
 
 def command(*arguments):
@@ -190,7 +190,7 @@ def test_a_broken_plug_in_stops_who_asks_for_it_and_no_other(tmp_path, monkeypat
     monkeypatch.syspath_prepend(tmp_path)
     point = EntryPoint("hoarse", "hoarsepackage", "parley.channels")
     monkeypatch.setattr(
-        plugins.registry, "entry_points", lambda group: [point] if group == point.group else []
+        parley.plugins.registry, "entry_points", lambda group: [point] if group == point.group else []
     )
     cause = "which cannot be used: ModuleNotFoundError: No module named 'no_such_voice'"
     arguments = ("--episodes", "4", "--folder", str(tmp_path / "out"), "--device", "cpu")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from recorded import perfect
 
-from evaluation.gates.criterion import Thresholds
-from evaluation.judge import EXIT_CODES
-from evaluation.records import CONDITIONS
-from evaluation.results import build_results
-from evaluation.statistics import acceptance, least_successes, mcnemar_exact, wilson
+from parley.evaluation.gates.criterion import Thresholds
+from parley.evaluation.judge import EXIT_CODES
+from parley.evaluation.records import CONDITIONS
+from parley.evaluation.results import build_results
+from parley.evaluation.statistics import acceptance, least_successes, mcnemar_exact, wilson
 
 TEXT = (Path(__file__).parents[2] / "evaluation" / "GATE1.md").read_text(encoding="utf-8")
 FLAT = " ".join(TEXT.split())

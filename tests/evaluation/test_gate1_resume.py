@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import tyro
 
-from agents.command_line import ExitCode, run_command
-from evaluation import gate1
-from evaluation.episodes_file import read_records
-from evaluation.records import EpisodeRecord, RecordWriter
-from evaluation.until_decided import UntilDecided
+from parley.agents.command_line import ExitCode, run_command
+from parley.evaluation import gate1
+from parley.evaluation.episodes_file import read_records
+from parley.evaluation.records import EpisodeRecord, RecordWriter
+from parley.evaluation.until_decided import UntilDecided
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed")
 FEW = ("--channels", "latent_vq", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu")
@@ -23,7 +23,7 @@ NUM_PLAYS = 6 * (2 + 5)
 @pytest.fixture
 def nothing_is_diagnosed(monkeypatch):
     monkeypatch.setattr(gate1, "examine", lambda pair, contestants: ({}, {}))
-    monkeypatch.setattr("evaluation.flops.COUNTED_EPISODES", 1)
+    monkeypatch.setattr("parley.evaluation.flops.COUNTED_EPISODES", 1)
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ import tyro
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from agents.command_line import ExitCode, run_command
-from agents.pair import ModelConfig, Pair
-from channels.checkpoint import save_channel
-from channels.registry import channel_class
-from channels.text import TextChannel
-from envs.world import objects_world
-from evaluation import gate_chart, gate_sweep
-from evaluation.contestants import enter
-from evaluation.gate_sweep import GateSweepConfig, print_gates, sweep, with_gate
-from evaluation.play import Contestant, PlayConfig, play
+from parley.agents.command_line import ExitCode, run_command
+from parley.agents.pair import ModelConfig, Pair
+from parley.channels.checkpoint import save_channel
+from parley.channels.registry import channel_class
+from parley.channels.text import TextChannel
+from parley.envs.world import objects_world
+from parley.evaluation import gate_chart, gate_sweep
+from parley.evaluation.contestants import enter
+from parley.evaluation.gate_sweep import GateSweepConfig, print_gates, sweep, with_gate
+from parley.evaluation.play import Contestant, PlayConfig, play
 
 EPISODES = PlayConfig(episodes=30, seed=3)
 GATES = (1.5, 0.0, 0.5)

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded import arm, attempt_02, perfect, run
 
-from evaluation.gates.criterion import Thresholds
-from evaluation.gates.version_1 import original_rule, version_1
-from evaluation.tally import gather
+from parley.evaluation.gates.criterion import Thresholds
+from parley.evaluation.gates.version_1 import original_rule, version_1
+from parley.evaluation.tally import gather
 
 NAMES = [
     "normal_above_floor",

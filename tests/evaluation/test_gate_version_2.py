@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from recorded import arm, perfect, run
 
-from evaluation.gates.criterion import Thresholds
-from evaluation.gates.inference import Inference
-from evaluation.results import build_results
+from parley.evaluation.gates.criterion import Thresholds
+from parley.evaluation.gates.inference import Inference
+from parley.evaluation.results import build_results
 
 CRITERIA = [
     "normal_above_floor",

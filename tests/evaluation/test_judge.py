@@ -7,10 +7,10 @@ import tracemalloc
 import pytest
 from recorded import attempt_02, perfect
 
-from agents.command_line import ExitCode
-from evaluation import judge as judging
-from evaluation.judge import EXIT_CODES, judge, judge_file, versions, write_run
-from evaluation.records import EpisodeRecord, RecordWriter
+from parley.agents.command_line import ExitCode
+from parley.evaluation import judge as judging
+from parley.evaluation.judge import EXIT_CODES, judge, judge_file, versions, write_run
+from parley.evaluation.records import EpisodeRecord, RecordWriter
 
 
 def recorded(path, records):

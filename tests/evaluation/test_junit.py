@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded import arm, attempt_02, perfect, run
 
-from evaluation.reporting.junit import _allowed, render_junit
-from evaluation.results import build_results
-from evaluation.tally import gather
+from parley.evaluation.reporting.junit import _allowed, render_junit
+from parley.evaluation.results import build_results
+from parley.evaluation.tally import gather
 
 RUNS = {
     "understood": complete(UNDERSTOOD, 200),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from recorded import arm, run
 
-from evaluation.records import REORDERED, SILENCE
-from evaluation.results import build_results
+from parley.evaluation.records import REORDERED, SILENCE
+from parley.evaluation.results import build_results
 from studies.simulated import CHANNEL, Truth, records_of, simulate
 
 

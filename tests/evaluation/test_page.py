@@ -11,12 +11,12 @@ import pytest
 from complete_runs import CODES, GUESSED, PRIMED, Page, complete, page_of, without
 from recorded import arm, attempt_02, perfect, run
 
-from evaluation import cells, reporting
-from evaluation.reporting import words
-from evaluation.reporting.gallery import gather_gallery
-from evaluation.reporting.page import render_html, write_html
-from evaluation.results import build_results
-from evaluation.subset import CONDITIONED, CROSS_FITTED
+from parley.evaluation import cells, reporting
+from parley.evaluation.reporting import words
+from parley.evaluation.reporting.gallery import gather_gallery
+from parley.evaluation.reporting.page import render_html, write_html
+from parley.evaluation.results import build_results
+from parley.evaluation.subset import CONDITIONED, CROSS_FITTED
 
 PROVENANCE = {
     "command": "python -m evaluation.gate1 --seed 7",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import reporting
+from parley.evaluation import reporting
 
 
 def palettes():

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from complete_runs import GUESSED, HOSTILE, Page, complete
 
-from evaluation.reporting.gallery import gather_gallery
-from evaluation.reporting.page import render_html
-from evaluation.results import build_results
+from parley.evaluation.reporting.gallery import gather_gallery
+from parley.evaluation.reporting.page import render_html
+from parley.evaluation.results import build_results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

@@ -5,9 +5,9 @@ from complete_runs import PRIMED, complete, without
 from matplotlib.collections import LineCollection
 from recorded import arm, run
 
-from evaluation import cells
-from evaluation.reporting import figures
-from evaluation.results import build_results
+from parley.evaluation import cells
+from parley.evaluation.reporting import figures
+from parley.evaluation.results import build_results
 
 
 @pytest.fixture

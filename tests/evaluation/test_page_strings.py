@@ -5,11 +5,11 @@ from dataclasses import replace
 from complete_runs import CODES, HOSTILE, Page, complete, page_of
 from recorded import run
 
-from evaluation.gates.criterion import Criterion
-from evaluation.reporting import words
-from evaluation.reporting.gallery import gather_gallery
-from evaluation.reporting.page import flatten, render_html
-from evaluation.results import build_results
+from parley.evaluation.gates.criterion import Criterion
+from parley.evaluation.reporting import words
+from parley.evaluation.reporting.gallery import gather_gallery
+from parley.evaluation.reporting.page import flatten, render_html
+from parley.evaluation.results import build_results
 
 
 def test_names_in_plots_are_text_and_long_ones_are_cut():

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from channels.base import Prefix
-from channels.controls import CONDITIONS
-from channels.registry import channel_class
-from envs.episode import EpisodeConfig
-from envs.referential_v0 import RECEIVER, SENDER, env
-from evaluation import stopwatch
-from evaluation.contestants import chosen_channels, enter
-from evaluation.play import Contestant, PlayConfig, play, write_script
-from evaluation.records import REORDERED
+from parley.channels.base import Prefix
+from parley.channels.controls import CONDITIONS
+from parley.channels.registry import channel_class
+from parley.envs.episode import EpisodeConfig
+from parley.envs.referential_v0 import RECEIVER, SENDER, env
+from parley.evaluation import stopwatch
+from parley.evaluation.contestants import chosen_channels, enter
+from parley.evaluation.play import Contestant, PlayConfig, play, write_script
+from parley.evaluation.records import REORDERED
 
 EPISODES = 16
 CONFIG = PlayConfig(episodes=EPISODES, episodes_at_once=6)
@@ -216,7 +216,7 @@ def test_the_turn_based_environment_gives_the_same_result(pair, records):
 
 def test_the_receiver_gets_nothing_but_what_the_environment_lets_it_observe(pair, monkeypatch):
     """Whatever the sender means, a wire that replaces the message replaces what the receiver does."""
-    import evaluation.play as module
+    import parley.evaluation.play as module
 
     constant = "small red metal cube"
     speak = module.Table.speak

@@ -5,9 +5,9 @@ import sys
 import pytest
 import tyro
 
-from agents.command_line import ExitCode, run_command
-from evaluation import power
-from evaluation.statistics import gate_power
+from parley.agents.command_line import ExitCode, run_command
+from parley.evaluation import power
+from parley.evaluation.statistics import gate_power
 
 
 def ask(*arguments):

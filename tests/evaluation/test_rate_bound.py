@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from rate_cases import TINY, TINY_RATES, law_of, optimum, sets_of_candidates
 
-from envs.world import objects_world
-from evaluation.rate_bound import SLACK, bound_by_cells, bound_by_pairs, success_bound, upper_bound
+from parley.envs.world import objects_world
+from parley.evaluation.rate_bound import SLACK, bound_by_cells, bound_by_pairs, success_bound, upper_bound
 
 
 @pytest.mark.parametrize(("num_values", "num_candidates", "probability", "num_messages"), TINY_RATES)

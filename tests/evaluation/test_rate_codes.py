@@ -21,10 +21,10 @@ from rate_cases import (
     tiny_world,
 )
 
-from envs.episode import EpisodeConfig, EpisodeSampler
-from envs.world import objects_world
-from evaluation.rate_bound import fewest_collisions, success_bound, upper_bound
-from evaluation.rate_codes import (
+from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.world import objects_world
+from parley.evaluation.rate_bound import fewest_collisions, success_bound, upper_bound
+from parley.evaluation.rate_codes import (
     SampledGame,
     best_code,
     draw_candidates,

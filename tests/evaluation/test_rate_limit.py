@@ -12,9 +12,9 @@ import pytest
 from matplotlib.figure import Figure
 from rate_cases import divided_world, law_of, tiny_game, tiny_world
 
-from evaluation import rate_chart, rate_limit
-from evaluation.rate_bound import success_bound
-from evaluation.rate_codes import (
+from parley.evaluation import rate_chart, rate_limit
+from parley.evaluation.rate_bound import success_bound
+from parley.evaluation.rate_codes import (
     best_code,
     draw_candidates,
     measure,
@@ -23,8 +23,8 @@ from evaluation.rate_codes import (
     sample_game,
     word_code,
 )
-from evaluation.rate_limit import RateLimitConfig, messages_of, run
-from evaluation.rate_points import RatePoint, WordPoint, load_curve
+from parley.evaluation.rate_limit import RateLimitConfig, messages_of, run
+from parley.evaluation.rate_points import RatePoint, WordPoint, load_curve
 
 ERRORS = [
     (partial(law_of, (2, 2), 1, 0.5), "num_candidates must be from 2 to 4, the number of referents, got 1"),

@@ -10,20 +10,20 @@ import torch
 from recorded import arm, perfect, run
 from rich.console import Console
 
-from agents.pair import Pair
-from agents.sender import Sender
-from channels.base import Ends
-from channels.checkpoint import save_channel
-from channels.controls import CONDITIONS
-from channels.registry import channel_class
-from channels.testing import ENDS
-from evaluation.contestants import asked_by_name, can_play, enter
-from evaluation.gate1 import count_flops, examine
-from evaluation.play import MOST_NUMBERS, PlayConfig, _as_json, play
-from evaluation.records import RecordWriter, read_records
-from evaluation.results import build_results
-from evaluation.run_folder import define
-from evaluation.tally import gather
+from parley.agents.pair import Pair
+from parley.agents.sender import Sender
+from parley.channels.base import Ends
+from parley.channels.checkpoint import save_channel
+from parley.channels.controls import CONDITIONS
+from parley.channels.registry import channel_class
+from parley.channels.testing import ENDS
+from parley.evaluation.contestants import asked_by_name, can_play, enter
+from parley.evaluation.gate1 import count_flops, examine
+from parley.evaluation.play import MOST_NUMBERS, PlayConfig, _as_json, play
+from parley.evaluation.records import RecordWriter, read_records
+from parley.evaluation.results import build_results
+from parley.evaluation.run_folder import define
+from parley.evaluation.tally import gather
 
 FEW = PlayConfig(episodes=6, episodes_at_once=4)
 
@@ -234,7 +234,7 @@ def test_long_messages_are_not_recorded(records, tmp_path):
 
 
 def test_what_speaks_about_episodes_is_not_diagnosed_on_referents(small_pair, contestants, monkeypatch):
-    monkeypatch.setattr("evaluation.flops.COUNTED_EPISODES", 1)
+    monkeypatch.setattr("parley.evaluation.flops.COUNTED_EPISODES", 1)
     diagnostics, pictures = examine(small_pair, contestants)
     assert diagnostics.keys() == {"kv", "activation", "priming"}
     assert diagnostics["kv"]["prefix"] is None

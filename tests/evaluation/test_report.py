@@ -8,13 +8,13 @@ from complete_runs import PRIMED, complete, without
 from recorded import arm, attempt_02, perfect, run
 from rich.console import Console
 
-from evaluation import cells
-from evaluation.records import EpisodeRecord
-from evaluation.report import _broken, print_table, render_report, write_report
-from evaluation.reporting.gallery import gather_gallery
-from evaluation.reporting.junit import render_junit
-from evaluation.results import build_results
-from evaluation.subset import CONDITIONED, CROSS_FITTED
+from parley.evaluation import cells
+from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.report import _broken, print_table, render_report, write_report
+from parley.evaluation.reporting.gallery import gather_gallery
+from parley.evaluation.reporting.junit import render_junit
+from parley.evaluation.results import build_results
+from parley.evaluation.subset import CONDITIONED, CROSS_FITTED
 
 PROVENANCE = {
     "command": "python -m evaluation.gate1 --channels all --seed 7",

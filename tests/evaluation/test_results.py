@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded import arm, attempt_02, perfect, run
 
-from evaluation.gates.criterion import Thresholds
-from evaluation.records import EpisodeRecord
-from evaluation.results import build_results
+from parley.evaluation.gates.criterion import Thresholds
+from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.results import build_results
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "results_schema.md"
 

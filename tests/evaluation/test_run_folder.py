@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from channels.base import ChannelConfig
-from channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
-from channels.testing import ENDS
-from channels.text import SilenceChannel, TextChannel, TextConfig
-from evaluation.play import Contestant, PlayConfig, turns, write_script
-from evaluation.records import EpisodeRecord, RecordWriter
-from evaluation.run_folder import check_folder, define, prepare_folder, records_so_far, was_sequential
+from parley.channels.base import ChannelConfig
+from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
+from parley.channels.testing import ENDS
+from parley.channels.text import SilenceChannel, TextChannel, TextConfig
+from parley.evaluation.play import Contestant, PlayConfig, turns, write_script
+from parley.evaluation.records import EpisodeRecord, RecordWriter
+from parley.evaluation.run_folder import check_folder, define, prepare_folder, records_so_far, was_sequential
 
 CONFIG = PlayConfig(episodes=4, episodes_at_once=3, num_candidates=3)
 PROVENANCE = {

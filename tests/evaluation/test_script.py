@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.episode import EpisodeConfig
-from envs.world import objects_world
-from evaluation.records import CONDITIONS, REORDERED
-from evaluation.script import PlayConfig, message_rng, rounds, write_script
+from parley.envs.episode import EpisodeConfig
+from parley.envs.world import objects_world
+from parley.evaluation.records import CONDITIONS, REORDERED
+from parley.evaluation.script import PlayConfig, message_rng, rounds, write_script
 
 WORLD = objects_world()
 ORDERS = [[4, 2, 1, 0, 3], [1, 3, 2, 0, 4]]  # the first two of seed 0, as they were first drawn

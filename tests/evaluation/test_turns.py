@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from channels.controls import CONDITIONS
-from evaluation.contestants import enter
-from evaluation.play import Contestant, PlayConfig, Turn, num_batches, num_plays, play, turns
-from evaluation.records import REORDERED
+from parley.channels.controls import CONDITIONS
+from parley.evaluation.contestants import enter
+from parley.evaluation.play import Contestant, PlayConfig, Turn, num_batches, num_plays, play, turns
+from parley.evaluation.records import REORDERED
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 from recorded import perfect
 
-from evaluation.tally import OpenTally
-from evaluation.until_decided import LOOK_EVERY, UntilDecided
+from parley.evaluation.tally import OpenTally
+from parley.evaluation.until_decided import LOOK_EVERY, UntilDecided
 
 
 def test_the_judge_is_asked_about_all_records_so_far():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from recorded import run
 
-from evaluation.records import SILENCE
-from evaluation.results import build_results
+from parley.evaluation.records import SILENCE
+from parley.evaluation.results import build_results
 from studies.simulated import CHANNEL, Truth, records_of, simulate
 
 GOOD = Truth.of_success(0.8)

@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 import tyro
 
-from agents.command_line import ExitCode, run_command
-from agents.pair import Pair
-from agents.sender import Sender
-from channels.base import ChannelConfig
-from channels.checkpoint import read_header, save_channel
-from channels.latent import ScalarQuantizedChannel, ScalarQuantizedConfig
-from channels.text import TextChannel, TextConfig
-from envs.worlds import WORLDS, find_world, world_names
-from evaluation import gate1, gate_sweep, rate_limit
-from evaluation.contestants import find_checkpoint
-from evaluation.diagnostics import diagnose, diagnosed_referents
-from plugins.registry import LeftOut
-from training.config import TrainConfig, check_same_run
-from training.run import parse, train
+from parley.agents.command_line import ExitCode, run_command
+from parley.agents.pair import Pair
+from parley.agents.sender import Sender
+from parley.channels.base import ChannelConfig
+from parley.channels.checkpoint import read_header, save_channel
+from parley.channels.latent import ScalarQuantizedChannel, ScalarQuantizedConfig
+from parley.channels.text import TextChannel, TextConfig
+from parley.envs.worlds import WORLDS, find_world, world_names
+from parley.evaluation import gate1, gate_sweep, rate_limit
+from parley.evaluation.contestants import find_checkpoint
+from parley.evaluation.diagnostics import diagnose, diagnosed_referents
+from parley.plugins.registry import LeftOut
+from parley.training.config import TrainConfig, check_same_run
+from parley.training.run import parse, train
 
 PAGE = Path(__file__).parents[2] / "docs" / "worlds.md"
 THINGS = [

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-import plugins.registry
-from plugins.names import unknown
-from plugins.registry import PluginError, Registry
+import parley.plugins.registry
+from parley.plugins.names import unknown
+from parley.plugins.registry import PluginError, Registry
 
 GROUP = "tests.horns"
 HORN = """
@@ -55,7 +55,7 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worksh
     made = Workshop(tmp_path)
     monkeypatch.setitem(sys.modules, "the_registry", SimpleNamespace(HORNS=made.registry))
     monkeypatch.setattr(
-        plugins.registry, "entry_points", lambda group: [p for p in made.points if p.group == group]
+        parley.plugins.registry, "entry_points", lambda group: [p for p in made.points if p.group == group]
     )
     monkeypatch.syspath_prepend(tmp_path)
     yield made

@@ -6,9 +6,9 @@ import re
 import pytest
 import torch
 
-from channels.base import Channel
-from channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
-from channels.testing import ENDS, synthetic_utterance
+from parley.channels.base import Channel
+from parley.channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
+from parley.channels.testing import ENDS, synthetic_utterance
 from studies.attempt_03 import StudyConfig
 from studies.crossed import CrossedChannel
 from studies.record import RECORD

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.records import CONDITIONS
-from evaluation.results import build_results
-from evaluation.tally import gather
+from parley.evaluation.records import CONDITIONS
+from parley.evaluation.results import build_results
+from parley.evaluation.tally import gather
 from studies.calibration import CalibrationConfig, write_page
 from studies.calibration_plan import EPISODES, TRUTHS, Cell, cells
 from studies.failures import FAILURES, judge_failure, original_records

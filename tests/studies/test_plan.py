@@ -2,11 +2,11 @@
 
 import pytest
 
-from channels.registry import channel_class
+from parley.channels.registry import channel_class
 from studies.plan import CHANGES, OMISSIONS, parts
 from studies.tasks import Training
-from training.presets import PRESETS
-from training.run import parse
+from parley.training.presets import PRESETS
+from parley.training.run import parse
 
 TASKS = [task for rounds in parts().values() for tasks in rounds for task in tasks]
 TRAININGS = {task.flags: task for task in TASKS if isinstance(task, Training)}

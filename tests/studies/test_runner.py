@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from rich.console import Console
 
-from agents.command_line import RunError
+from parley.agents.command_line import RunError
 from studies.runner import run_tasks
 from studies.tasks import OUTCOME_FILE, Task
 

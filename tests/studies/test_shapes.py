@@ -10,10 +10,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from agents.language_model import FrozenLM, ModelError
-from agents.receiver import Receiver
-from agents.shapes import SHAPES, Shape, find_shape, random_lm
-from channels.base import Prefix
+from parley.agents.language_model import FrozenLM, ModelError
+from parley.agents.receiver import Receiver
+from parley.agents.shapes import SHAPES, Shape, find_shape, random_lm
+from parley.channels.base import Prefix
 from studies import shapes
 from studies.shape_costs import Cell
 from studies.shapes import ShapesConfig, add_rows, write_page
@@ -40,7 +40,7 @@ def small_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two shapes of nobody's; the sender says little."""
     monkeypatch.setitem(SHAPES, "small", SMALL)
     monkeypatch.setitem(SHAPES, "tiny", TINY)
-    monkeypatch.setattr("agents.sender.MAX_DESCRIPTION_TOKENS", 2)
+    monkeypatch.setattr("parley.agents.sender.MAX_DESCRIPTION_TOKENS", 2)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

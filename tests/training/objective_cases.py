@@ -2,13 +2,13 @@
 
 import torch
 
-from agents.receiver import Context, Receiver
-from channels.base import Policy, Prefix, Relay, Utterance, Words
-from channels.codec import CodecConfig
-from channels.latent import ContinuousChannel
-from channels.testing import ENDS
-from training.heads import Heads
-from training.step import MessageTokens, Said, Step
+from parley.agents.receiver import Context, Receiver
+from parley.channels.base import Policy, Prefix, Relay, Utterance, Words
+from parley.channels.codec import CodecConfig
+from parley.channels.latent import ContinuousChannel
+from parley.channels.testing import ENDS
+from parley.training.heads import Heads
+from parley.training.step import MessageTokens, Said, Step
 
 NULL = 0  # the message number of a prefix of zeros
 

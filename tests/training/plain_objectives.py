@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import torch
 from plain_path import PlainReceiver
 
-from channels.base import Prefix, Reception, Relay, Words
-from training.heads import Heads
+from parley.channels.base import Prefix, Reception, Relay, Words
+from parley.training.heads import Heads
 
 
 @dataclass(frozen=True, kw_only=True)

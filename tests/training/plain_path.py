@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from transformers import DynamicCache
 
-from agents.prompts import LABELS, SLOT, receiver_prompt
-from channels.base import Graft, Memory, Words
+from parley.agents.prompts import LABELS, SLOT, receiver_prompt
+from parley.channels.base import Graft, Memory, Words
 
 
 class PlainReceiver:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from trainer_cases import make_trainer, moved, only, snapshot
 
-from agents.receiver import Receiver
-from training.config import TrainConfig
-from training.step import Said, Step
+from parley.agents.receiver import Receiver
+from parley.training.config import TrainConfig
+from parley.training.step import Said, Step
 
 ALL = {"ce": 1.0, "reconstruction": 1.0, "attributes": 0.5, "contrast": 0.5, "help": 1.0}
 

@@ -8,21 +8,21 @@ import pytest
 import torch
 from trainer_cases import make_trainer, moved, only, same, snapshot
 
-from agents.command_line import ExitCode, run_command
-from agents.model_channels.kv import KvChannel, KvConfig
-from agents.model_channels.lora_encoder import LoraEncoderConfig
-from agents.model_channels.priming import PrimingChannel, PrimingConfig
-from agents.pair import Pair
-from agents.sender import Sender
-from channels.checkpoint import load_channel
-from channels.index import IndexChannel, IndexConfig
-from channels.registry import channel_class
-from training.config import TrainConfig
-from training.heads import Heads
-from training.objectives import ObjectiveWeights
-from training.presets import find_preset
-from training.run import parse, train
-from training.validation import Validation, observe
+from parley.agents.command_line import ExitCode, run_command
+from parley.agents.model_channels.kv import KvChannel, KvConfig
+from parley.agents.model_channels.lora_encoder import LoraEncoderConfig
+from parley.agents.model_channels.priming import PrimingChannel, PrimingConfig
+from parley.agents.pair import Pair
+from parley.agents.sender import Sender
+from parley.channels.checkpoint import load_channel
+from parley.channels.index import IndexChannel, IndexConfig
+from parley.channels.registry import channel_class
+from parley.training.config import TrainConfig
+from parley.training.heads import Heads
+from parley.training.objectives import ObjectiveWeights
+from parley.training.presets import find_preset
+from parley.training.run import parse, train
+from parley.training.validation import Validation, observe
 
 CODECS = {
     "index": IndexConfig(),

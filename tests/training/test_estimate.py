@@ -10,20 +10,20 @@ import pytest
 import torch
 from trainer_cases import CODECS, make_trainer, only
 
-from agents.flop_counter import flop_counter
-from agents.pair import Pair
-from agents.prompts import sender_prompt
-from agents.receiver import Receiver
-from agents.sender import Sender
-from agents.shapes import SHAPES, Shape, random_lm, shape_of
-from channels.base import Prefix
-from training.costs.codec_cost import codec_cost
-from training.costs.estimate import alignment_step, sender_once, step_parts, validation_each
-from training.costs.passes import Pass, Work, hearing
-from training.costs.prompt_lengths import Lengths
-from training.costs.setting import Setting
-from training.objectives import OF_MESSAGES, OF_PLAY, evaluate_objectives
-from training.trainer import Trainer
+from parley.agents.flop_counter import flop_counter
+from parley.agents.pair import Pair
+from parley.agents.prompts import sender_prompt
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.agents.shapes import SHAPES, Shape, random_lm, shape_of
+from parley.channels.base import Prefix
+from parley.training.costs.codec_cost import codec_cost
+from parley.training.costs.estimate import alignment_step, sender_once, step_parts, validation_each
+from parley.training.costs.passes import Pass, Work, hearing
+from parley.training.costs.prompt_lengths import Lengths
+from parley.training.costs.setting import Setting
+from parley.training.objectives import OF_MESSAGES, OF_PLAY, evaluate_objectives
+from parley.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 GROUPED = Shape(

@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 import torch
 
-from agents.language_model import FrozenLM, ModelError
-from agents.pair import Pair
-from agents.shapes import SHAPES, Shape, paper_model, shape_of
-from channels.base import Ends
-from channels.registry import channel_class
-from training.config import TrainConfig
-from training.costs.cards import CARDS, Card, EstimateConfig
-from training.costs.codec_cost import CodecCost, codec_cost
-from training.costs.estimate import Estimate, memory, step_parts
-from training.costs.hearings import hearings
-from training.costs.passes import Work
-from training.costs.prompt_lengths import Lengths
-from training.costs.setting import Setting
-from training.run import main
+from parley.agents.language_model import FrozenLM, ModelError
+from parley.agents.pair import Pair
+from parley.agents.shapes import SHAPES, Shape, paper_model, shape_of
+from parley.channels.base import Ends
+from parley.channels.registry import channel_class
+from parley.training.config import TrainConfig
+from parley.training.costs.cards import CARDS, Card, EstimateConfig
+from parley.training.costs.codec_cost import CodecCost, codec_cost
+from parley.training.costs.estimate import Estimate, memory, step_parts
+from parley.training.costs.hearings import hearings
+from parley.training.costs.passes import Work
+from parley.training.costs.prompt_lengths import Lengths
+from parley.training.costs.setting import Setting
+from parley.training.run import main
 
 GROUPED = Shape(
     repository="nobody/grouped", width=48, mlp_width=80, num_layers=2, num_heads=6, num_key_value_heads=2,

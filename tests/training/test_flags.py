@@ -5,11 +5,11 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from channels.registry import channel_class
-from training.config import TrainConfig
-from training.costs.cards import EstimateConfig
-from training.presets import find_preset
-from training.run import ask, parse
+from parley.channels.registry import channel_class
+from parley.training.config import TrainConfig
+from parley.training.costs.cards import EstimateConfig
+from parley.training.presets import find_preset
+from parley.training.run import ask, parse
 
 # each flag with a value that is neither its default nor another flag's
 CODEC = {
@@ -226,7 +226,7 @@ def test_help_names_presets_channels_and_the_flags_of_the_one_that_is_named(chan
 
 
 def test_the_command_line_is_what_is_parsed_by_main(monkeypatch, tmp_path):
-    import training.run as command
+    import parley.training.run as command
 
     asked = []
     monkeypatch.setattr(command, "train", lambda *parsed: asked.append(parsed))

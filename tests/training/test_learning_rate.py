@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 from trainer_cases import make_trainer
 
-from training.config import TrainConfig
-from training.presets import find_preset
-from training.trainer import Trainer
+from parley.training.config import TrainConfig
+from parley.training.presets import find_preset
+from parley.training.trainer import Trainer
 
 
 def rates(config):

@@ -10,25 +10,25 @@ import torch
 from objective_cases import make_heads, make_said, make_step
 from trainer_cases import make_trainer, moved, only, same, snapshot
 
-import plugins.registry
-import training
-from agents.command_line import ExitCode, run_command
-from channels.latent import VectorQuantizedConfig
-from training import objective_plugins
-from training.config import TrainConfig
-from training.objective_plugins import BUILT_IN, LOGGED
-from training.objectives import (
+import parley.plugins.registry
+from parley import training
+from parley.agents.command_line import ExitCode, run_command
+from parley.channels.latent import VectorQuantizedConfig
+from parley.training import objective_plugins
+from parley.training.config import TrainConfig
+from parley.training.objective_plugins import BUILT_IN, LOGGED
+from parley.training.objectives import (
     OF_MESSAGES,
     OF_PLAY,
     ObjectiveWeights,
     evaluate_objectives,
     register_objective,
 )
-from training.run import parse, train
-from training.step import Said, Step
+from parley.training.run import parse, train
+from parley.training.step import Said, Step
 
 PLUGIN = '''
-from training.objectives import register_objective
+from parley.training.objectives import register_objective
 
 
 @register_objective("{name}", of="message")
@@ -72,7 +72,7 @@ def installed(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(tmp_path)
         point = EntryPoint(name, f"{name}package", "parley.objectives")
         monkeypatch.setattr(
-            plugins.registry, "entry_points", lambda group: [point] if group == point.group else []
+            parley.plugins.registry, "entry_points", lambda group: [point] if group == point.group else []
         )
 
     yield install
@@ -93,7 +93,7 @@ def test_a_new_objective_is_one_new_file(tmp_path, monkeypatch):
     try:
         assert "quietness" in objective_plugins.OBJECTIVES.names()
     finally:
-        sys.modules.pop("training.quietness", None)
+        sys.modules.pop("parley.training.quietness", None)
 
 
 def test_no_file_of_this_project_is_left_out():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from objective_cases import make_heads, make_policy, make_said, make_step
 
-from training.objectives import OF_MESSAGES, OF_PLAY, ObjectiveWeights, evaluate_objectives
+from parley.training.objectives import OF_MESSAGES, OF_PLAY, ObjectiveWeights, evaluate_objectives
 
 NAMES = [*OF_MESSAGES, *OF_PLAY]
 NOTHING = dict.fromkeys(NAMES, 0.0)

@@ -6,14 +6,14 @@ import pytest
 import torch
 from objective_cases import make_heads, make_said
 
-from training.objectives import (
+from parley.training.objectives import (
     attributes,
     info_preserve,
     quantizer,
     reconstruction,
     state_reconstruction,
 )
-from training.token_targets import TokenTargets
+from parley.training.token_targets import TokenTargets
 
 TOKENS = torch.eye(10)
 NO_HEADS = make_heads([])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from objective_cases import make_step
 
-from training.objectives import ce, contrast, help_, info_nce, swap_contrast, teacher_kl
+from parley.training.objectives import ce, contrast, help_, info_nce, swap_contrast, teacher_kl
 
 HALF, EVEN = math.log(2), [0.5, 0.5]
 random_answers = st.integers(0, 2**31).map(lambda seed: torch.Generator().manual_seed(seed))

@@ -13,17 +13,17 @@ from plain_objectives import PLAIN, Played, terms_of
 from plain_path import PlainReceiver
 from trainer_cases import CODECS, make_trainer, only
 
-from agents.language_model import FrozenLM
-from agents.model_channels.kv import KvConfig
-from agents.model_channels.lora_encoder import LoraEncoderConfig
-from agents.pair import Pair, Seen
-from agents.receiver import Receiver
-from agents.sender import Sender
-from channels.base import Graft, Memory, Prefix
-from channels.codec import CodecConfig
-from channels.registry import channel_class, channel_names
-from training.objective_plugins import BUILT_IN
-from training.objectives import evaluate_objectives
+from parley.agents.language_model import FrozenLM
+from parley.agents.model_channels.kv import KvConfig
+from parley.agents.model_channels.lora_encoder import LoraEncoderConfig
+from parley.agents.pair import Pair, Seen
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.channels.base import Graft, Memory, Prefix
+from parley.channels.codec import CodecConfig
+from parley.channels.registry import channel_class, channel_names
+from parley.training.objective_plugins import BUILT_IN
+from parley.training.objectives import evaluate_objectives
 
 CHANNELS = [name for name in channel_names() if channel_class(name).trainable]
 SETTINGS = CODECS | {"kv": KvConfig(hidden_width=16), "lora_encoder": LoraEncoderConfig(codec_width=32)}

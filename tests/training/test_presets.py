@@ -2,13 +2,13 @@
 
 import pytest
 
-from channels.codec import CodecConfig
-from channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
-from channels.registry import channel_class
-from channels.symbols import SymbolsConfig
-from training.config import TrainConfig
-from training.objectives import CONTRAST_MARGIN, HELP_MARGIN
-from training.presets import DEFAULT_PRESET, PRESETS, find_preset
+from parley.channels.codec import CodecConfig
+from parley.channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
+from parley.channels.registry import channel_class
+from parley.channels.symbols import SymbolsConfig
+from parley.training.config import TrainConfig
+from parley.training.objectives import CONTRAST_MARGIN, HELP_MARGIN
+from parley.training.presets import DEFAULT_PRESET, PRESETS, find_preset
 
 
 def codec_of(preset, channel=None):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from agents.command_line import RunError
-from agents.language_model import FrozenLM
-from agents.pocket_model import PocketConfig
-from envs.world import objects_world
-from training.pocket_lessons import CURRICULUM
-from training.pretrain_pocket import PretrainConfig, Pretraining, Progression
+from parley.agents.command_line import RunError
+from parley.agents.language_model import FrozenLM
+from parley.agents.pocket_model import PocketConfig
+from parley.envs.world import objects_world
+from parley.training.pocket_lessons import CURRICULUM
+from parley.training.pretrain_pocket import PretrainConfig, Pretraining, Progression
 
 LAST = len(CURRICULUM) - 1
 RULE = PretrainConfig(mastery=0.9, mastery_window=3, patience=5, polish_steps=4, learning_rate=1.0)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from objective_cases import make_policy, make_step
 
-from training.objectives import ObjectiveWeights, entropy, reinforce
+from parley.training.objectives import ObjectiveWeights, entropy, reinforce
 
 RIGHT, WRONG = [9.0, 0.0, 0.0], [0.0, 9.0, 0.0]  # the target is candidate 0
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from agents.command_line import ExitCode, RunError, run_command
-from agents.pair import ModelConfig, Pair
-from channels.codec import CodecConfig
-from channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
-from training.config import TrainConfig, check_same_run
-from training.objectives import ObjectiveWeights
-from training.run import parse, prepare_folder, train
-from training.trainer import Trainer
+from parley.agents.command_line import ExitCode, RunError, run_command
+from parley.agents.pair import ModelConfig, Pair
+from parley.channels.codec import CodecConfig
+from parley.channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
+from parley.training.config import TrainConfig, check_same_run
+from parley.training.objectives import ObjectiveWeights
+from parley.training.run import parse, prepare_folder, train
+from parley.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once")
 TINY = [

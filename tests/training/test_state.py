@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.state import StateError, load_state, save_state
+from parley.training.state import StateError, load_state, save_state
 
 
 def trained(width=3):
@@ -50,7 +50,7 @@ def test_a_cut_while_writing_leaves_the_earlier_state_whole(tmp_path, monkeypatc
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.state.save_file", cut)
+    monkeypatch.setattr("parley.training.state.save_file", cut)
     with pytest.raises(KeyboardInterrupt):
         save_state(tmp_path / "state", *trained(), {"step": 2})
     assert load_state(tmp_path / "state", *trained()) == {"step": 1}

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from objective_cases import NULL, make_heads, make_policy, make_said, make_step
 
-from channels.base import Relay, Words
-from training.objectives import ObjectiveWeights, evaluate_objectives
-from training.step import Said
+from parley.channels.base import Relay, Words
+from parley.training.objectives import ObjectiveWeights, evaluate_objectives
+from parley.training.step import Said
 
 NAMES = ("ce", "help", "contrast", "swap_contrast", "info_nce", "teacher_kl", "reinforce", "entropy")
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.token_targets import TokenTargets
+from parley.training.token_targets import TokenTargets
 
 TOKENS = torch.eye(10)
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from trainer_cases import CODECS, failed_codec, make_trainer, moved, only, same, snapshot
 
-from agents.command_line import RunError
-from channels.base import Prefix
-from channels.checkpoint import load_channel, read_header
-from channels.controls import Control
-from training.objectives import OF_MESSAGES, OF_PLAY
+from parley.agents.command_line import RunError
+from parley.channels.base import Prefix
+from parley.channels.checkpoint import load_channel, read_header
+from parley.channels.controls import Control
+from parley.training.objectives import OF_MESSAGES, OF_PLAY
 
 
 @pytest.fixture

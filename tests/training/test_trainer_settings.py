@@ -7,9 +7,9 @@ import pytest
 import torch
 from trainer_cases import make_trainer, only
 
-from channels.codec import CodecConfig
-from training.config import TrainConfig
-from training.progress import TrainingProgress
+from parley.channels.codec import CodecConfig
+from parley.training.config import TrainConfig
+from parley.training.progress import TrainingProgress
 
 
 @pytest.mark.parametrize("among", ["labels", "vocabulary"])

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.episode import EpisodeConfig, EpisodeSampler
-from envs.world import objects_world
-from training.episodes import Batch, Episodes
+from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.world import objects_world
+from parley.training.episodes import Batch, Episodes
 
 WORLD = objects_world()
 SAMPLER = EpisodeSampler(WORLD, EpisodeConfig(split="train"))

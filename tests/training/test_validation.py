@@ -5,12 +5,12 @@ import pytest
 import torch
 from gymnasium.spaces import Text
 
-from channels.base import Channel, Prefix
-from channels.codec import CodecConfig
-from channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
-from channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
-from channels.text import CHARSET
-from training.validation import Validation, observe
+from parley.channels.base import Channel, Prefix
+from parley.channels.codec import CodecConfig
+from parley.channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
+from parley.channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
+from parley.channels.text import CHARSET
+from parley.training.validation import Validation, observe
 
 
 class Telepath(Channel):

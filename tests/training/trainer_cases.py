@@ -2,16 +2,16 @@
 
 import torch
 
-from channels.codec import CodecConfig
-from channels.gumbel import GumbelConfig
-from channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
-from channels.registry import channel_class
-from channels.residual import ResidualQuantizedConfig
-from channels.symbols import SymbolsConfig
-from training.config import TrainConfig
-from training.objectives import OF_MESSAGES, OF_PLAY, ObjectiveWeights
-from training.presets import find_preset
-from training.trainer import Trainer
+from parley.channels.codec import CodecConfig
+from parley.channels.gumbel import GumbelConfig
+from parley.channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
+from parley.channels.registry import channel_class
+from parley.channels.residual import ResidualQuantizedConfig
+from parley.channels.symbols import SymbolsConfig
+from parley.training.config import TrainConfig
+from parley.training.objectives import OF_MESSAGES, OF_PLAY, ObjectiveWeights
+from parley.training.presets import find_preset
+from parley.training.trainer import Trainer
 
 SMALL = {
     "alignment_steps": 0,

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import tyro
 
-from channels.base import check_range
-from plugins.names import unknown
-from training.costs.passes import Work
+from parley.channels.base import check_range
+from parley.plugins.names import unknown
+from parley.training.costs.passes import Work
 
 TERA, GIGA = 1e12, 1e9
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import torch
 
-from agents.flop_counter import flop_counter
-from channels.base import Channel, ChannelConfig, Ends, Prefix, Scene, Utterance
-from channels.registry import channel_class
+from parley.agents.flop_counter import flop_counter
+from parley.channels.base import Channel, ChannelConfig, Ends, Prefix, Scene, Utterance
+from parley.channels.registry import channel_class
 
 FEW, MORE = 2, 4  # messages that are counted, to tell what each costs from what all cost together
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from agents.reading import MAX_DESCRIPTION_TOKENS
-from agents.sender import ROWS_AT_ONCE
-from training.costs.cards import Card
-from training.costs.hearings import hearings, of_messages
-from training.costs.passes import FP32, Pass, Work, hearing
-from training.costs.setting import Setting
+from parley.agents.reading import MAX_DESCRIPTION_TOKENS
+from parley.agents.sender import ROWS_AT_ONCE
+from parley.training.costs.cards import Card
+from parley.training.costs.hearings import hearings, of_messages
+from parley.training.costs.passes import FP32, Pass, Work, hearing
+from parley.training.costs.setting import Setting
 
 ADAMW_COPIES = 4  # weight, gradient and two moments
 ADAMW_TRAFFIC = 10  # weight: read twice by the codec; gradient written; and the update's 4 reads and 3 writes

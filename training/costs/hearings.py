@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from training.costs.passes import Pass, Work, hearing
-from training.costs.setting import Setting
-from training.objective_plugins import OBJECTIVES, extra_weights
-from training.objectives import INFO_NCE_ROWS, ObjectiveWeights
+from parley.training.costs.passes import Pass, Work, hearing
+from parley.training.costs.setting import Setting
+from parley.training.objective_plugins import OBJECTIVES, extra_weights
+from parley.training.objectives import INFO_NCE_ROWS, ObjectiveWeights
 
 
 class Hearing(NamedTuple):

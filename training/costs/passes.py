@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.shapes import Shape
+from parley.agents.shapes import Shape
 
 FP32 = 4  # bytes; norms are computed in it whatever the weights are kept in
 ATTENTION_FORWARD, ATTENTION_BACKWARD = 2, 5  # matrix products; the kernels recompute the scores

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.language_model import FrozenLM
-from agents.prompts import SLOT, cut_at_slot, sender_prompt
-from agents.receiver import Receiver
-from envs.episode import EpisodeConfig, EpisodeSampler
-from envs.world import AnyWorld
-from training.config import TrainConfig
-from training.episodes import Episodes
+from parley.agents.language_model import FrozenLM
+from parley.agents.prompts import SLOT, cut_at_slot, sender_prompt
+from parley.agents.receiver import Receiver
+from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.world import AnyWorld
+from parley.training.config import TrainConfig
+from parley.training.episodes import Episodes
 
 DRAWN_BATCHES = 4
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from agents.sender import Sender
-from agents.shapes import Shape, paper_model
-from channels.base import ChannelConfig, Ends
-from channels.registry import channel_class
-from envs.worlds import find_world
-from training.config import TrainConfig
-from training.costs.codec_cost import CodecCost, codec_cost
-from training.costs.prompt_lengths import Lengths, count_lengths
+from parley.agents.sender import Sender
+from parley.agents.shapes import Shape, paper_model
+from parley.channels.base import ChannelConfig, Ends
+from parley.channels.registry import channel_class
+from parley.envs.worlds import find_world
+from parley.training.config import TrainConfig
+from parley.training.costs.codec_cost import CodecCost, codec_cost
+from parley.training.costs.prompt_lengths import Lengths, count_lengths
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from channels.base import ChannelConfig
-from training.config import TrainConfig
-from training.costs.cards import GIGA, Card, EstimateConfig
-from training.costs.estimate import Estimate
-from training.costs.passes import Work
-from training.costs.setting import Setting, read_setting
+from parley.channels.base import ChannelConfig
+from parley.training.config import TrainConfig
+from parley.training.costs.cards import GIGA, Card, EstimateConfig
+from parley.training.costs.estimate import Estimate
+from parley.training.costs.passes import Work
+from parley.training.costs.setting import Setting, read_setting
 
 GIB = 1 << 30
 WIDTH = 79

@@ -7,8 +7,8 @@ import torch
 from parley_channel_binary.balance import balance
 from parley_channel_binary.binary import BinaryChannel, BinaryConfig
 
-from channels.registry import channel_class
-from channels.testing import ENDS, check_channel
+from parley.channels.registry import channel_class
+from parley.channels.testing import ENDS, check_channel
 
 
 def test_it_is_known_by_name():

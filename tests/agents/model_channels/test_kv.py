@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.language_model import FrozenLM
-from agents.model_channels.kv import BOUND, CacheShape, KvChannel, KvConfig
-from agents.pair import Pair
-from agents.receiver import Receiver
-from agents.sender import Sender
-from channels.base import Memory, Reading
-from channels.reception import num_positions
-from channels.registry import channel_class
-from channels.testing import ENDS
-from envs.world import Referents, World
+from parley.agents.language_model import FrozenLM
+from parley.agents.model_channels.kv import BOUND, CacheShape, KvChannel, KvConfig
+from parley.agents.pair import Pair
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.channels.base import Memory, Reading
+from parley.channels.reception import num_positions
+from parley.channels.registry import channel_class
+from parley.channels.testing import ENDS
+from parley.envs.world import Referents, World
 
 SAID = ["tiny", "very large dark sea blue round cone, indeed so", "very large red", "tiny dark sea blue star"]
 NEAR: dict[str, Any] = {"rtol": 1e-2, "atol": 5e-3}  # the correction begins next to nothing, not at nothing

@@ -11,16 +11,16 @@ import torch
 from peft.tuners.lora import Linear
 from torch import Tensor
 
-from agents.language_model import FrozenLM
-from agents.model_channels.lora_encoder import LoraEncoder, LoraEncoderChannel, LoraEncoderConfig
-from agents.pair import Pair
-from agents.receiver import Receiver
-from agents.sender import Sender
-from channels.base import Reading, Utterance
-from channels.checkpoint import load_channel, save_channel
-from channels.registry import channel_class
-from channels.testing import ENDS, check_channel
-from envs.world import World
+from parley.agents.language_model import FrozenLM
+from parley.agents.model_channels.lora_encoder import LoraEncoder, LoraEncoderChannel, LoraEncoderConfig
+from parley.agents.pair import Pair
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
+from parley.channels.base import Reading, Utterance
+from parley.channels.checkpoint import load_channel, save_channel
+from parley.channels.registry import channel_class
+from parley.channels.testing import ENDS, check_channel
+from parley.envs.world import World
 
 
 @pytest.fixture(autouse=True)

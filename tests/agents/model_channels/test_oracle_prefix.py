@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from agents.model_channels.oracle_prefix import OraclePrefixChannel, OraclePrefixConfig
-from agents.pair import Pair, Seen
-from agents.sender import Sender
-from channels.base import Prefix, Utterance
-from channels.registry import channel_class
-from channels.testing import ENDS, synthetic_utterance
+from parley.agents.model_channels.oracle_prefix import OraclePrefixChannel, OraclePrefixConfig
+from parley.agents.pair import Pair, Seen
+from parley.agents.sender import Sender
+from parley.channels.base import Prefix, Utterance
+from parley.channels.registry import channel_class
+from parley.channels.testing import ENDS, synthetic_utterance
 
 TARGETS = [2, 0, 1, 2]
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from peft import PromptEmbedding
 
-from agents.model_channels.priming import PrimingChannel, PrimingConfig
-from agents.pair import Pair
-from agents.sender import Sender
-from channels.registry import channel_class
-from channels.testing import ENDS, synthetic_utterance
+from parley.agents.model_channels.priming import PrimingChannel, PrimingConfig
+from parley.agents.pair import Pair
+from parley.agents.sender import Sender
+from parley.channels.registry import channel_class
+from parley.channels.testing import ENDS, synthetic_utterance
 
 
 @pytest.fixture(autouse=True)

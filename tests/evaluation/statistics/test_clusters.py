@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.statistics import clustered, wilson
+from parley.evaluation.statistics import clustered, wilson
 
 # (successes, episodes of each cluster, rate, standard error, ends): R 4.2.2, survey 4.1.1: svymean over
 # svydesign(ids = ~cluster), and Wilson's formula with n = rate (1 - rate) / SE^2 and qt(.975, degf).

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from evaluation.statistics import acceptance, equivalence
+from parley.evaluation.statistics import acceptance, equivalence
 
 # (successes, n, reference, margin, p above, p below, p differs): R 4.2.2's binom.test, alternatives "less",
 # "greater" and "two.sided".

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import binom, entropy, norm
 
-from evaluation.statistics import confusion_information, crossed_at_least, fano_bound, wilson
-from evaluation.statistics.information import _jackknife
+from parley.evaluation.statistics import confusion_information, crossed_at_least, fano_bound, wilson
+from parley.evaluation.statistics.information import _jackknife
 
 
 def symmetric(size, error):

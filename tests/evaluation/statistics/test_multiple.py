@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.statistics import holm
+from parley.evaluation.statistics import holm
 
 # (p, adjusted): R 4.2.2's p.adjust(p, "holm")
 P_ADJUST = [

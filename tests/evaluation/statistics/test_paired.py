@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.statistics import (
+from parley.evaluation.statistics import (
     clopper_pearson,
     confidence_sequence,
     difference,

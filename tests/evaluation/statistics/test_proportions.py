@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from evaluation.statistics import clopper_pearson, wilson
+from parley.evaluation.statistics import clopper_pearson, wilson
 
 # R. G. Newcombe, Statistics in Medicine 17 (1998) 857-872, Table I, method 3.
 NEWCOMBE = [

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import evaluation
-from evaluation.power import PowerConfig
-from evaluation.statistics import episodes_needed, fewest_episodes, gate_power, least_successes, wilson
-from evaluation.statistics.sample_size import _powers
+from parley import evaluation
+from parley.evaluation.power import PowerConfig
+from parley.evaluation.statistics import episodes_needed, fewest_episodes, gate_power, least_successes, wilson
+from parley.evaluation.statistics.sample_size import _powers
 
 # PRIOR_ART.md section 3.
 SMALLEST = [(50, 22), (100, 39), (200, 73), (400, 138)]

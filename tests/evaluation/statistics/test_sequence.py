@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from evaluation.statistics import confidence_sequence, least_successes, sequential_p, wilson
-from evaluation.statistics.sequence import _lower_end
+from parley.evaluation.statistics import confidence_sequence, least_successes, sequential_p, wilson
+from parley.evaluation.statistics.sequence import _lower_end
 
 # (successes, n, confidence, low, high): R 4.2.2, the mixture by `integrate` over Beta(1/2, 1/2) and its ends
 # by `uniroot`.

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from training.objectives import register_objective
-from training.step import Said
+from parley.training.objectives import register_objective
+from parley.training.step import Said
 
 
 @register_objective("balance", of="message")

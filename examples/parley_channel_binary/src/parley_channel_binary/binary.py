@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from gymnasium.spaces import MultiDiscrete
 
-from channels import register
-from channels.base import Ends, Message, Prefix, Utterance, check_range
-from channels.codec import CodecConfig
-from channels.latent import Encoding, LatentChannel
+from parley.channels import register
+from parley.channels.base import Ends, Message, Prefix, Utterance, check_range
+from parley.channels.codec import CodecConfig
+from parley.channels.latent import Encoding, LatentChannel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Parley decides whether two frozen language models really communicate through a channel."""
