@@ -57,8 +57,8 @@ types: names $(VENV)/installed-dev  ## strict types, and imports that run one wa
 results: $(VENV)/installed  ## the figures of docs/results/gate1.md: training seeds 0, 1 and 2
 	for seed in 0 1 2; do $(MAKE) gate1 SEED=$$seed || exit 1; done
 
-study: pocket  ## the study of docs/results/attempt_03.md: hours; goes on where it was cut
-	$(BIN)/python -m studies.attempt_03 --parts all --jobs 2
+study: pocket  ## the study of docs/results/repair.md: hours; goes on where it was cut
+	$(BIN)/python -m studies.repair --parts all --jobs 2
 
 calibration: $(VENV)/installed  ## how often Gate 1 errs: docs/results/calibration.md, half an hour
 	$(BIN)/python -m studies.calibration --experiments 2000 --jobs 2
@@ -87,7 +87,7 @@ bench: $(VENV)/installed-dev  ## how fast it is: docs/performance.md, an hour on
 	$(BIN)/python -m benchmarks.report
 
 pocket: $(VENV)/installed  ## pretrain the embedded model again, into runs/pocket (resumable)
-	$(BIN)/python -m training.pretrain_pocket --folder runs/pocket
+	$(BIN)/python -m studies.pretrain_pocket --folder runs/pocket
 
 clean:  ## remove the environment and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -15,11 +15,11 @@ from torch import Tensor
 from parley.agents.language_model import POCKET, FrozenLM, ModelError
 from parley.agents.receiver import Context, Receiver
 from parley.agents.sender import Sender
-from parley.channels.base import Channel, Ends, Scene, Utterance, check_range
+from parley.channels.base import Channel, ModelInterface, Scene, Utterance, check_range
 from parley.envs.world import AnyWorld, Referents
 
 
-class Seen(NamedTuple):
+class ReceiverView(NamedTuple):
     """What B receivers see, and the places of their targets."""
 
     candidates: Sequence[Referents]  # (N, A) each
@@ -93,9 +93,9 @@ class Pair:
         return cls(Sender(speaking, world), Receiver(listening), world)
 
     @property
-    def ends(self) -> Ends:
+    def interface(self) -> ModelInterface:
         """What a channel may know of the two models."""
-        return Ends(
+        return ModelInterface(
             state_width=self.sender.lm.width,
             num_positions=self.sender.num_positions,
             embedding_width=self.receiver.lm.width,
@@ -133,7 +133,7 @@ class Pair:
         tokens = sorted(counts, key=lambda token: (-counts[token], token))
         return self.receiver.embed_ids(torch.tensor([tokens], device=self.device))[0]
 
-    def speak(self, channel: Channel, referents: Referents, seen: Seen | None = None) -> Utterance:
+    def speak(self, channel: Channel, referents: Referents, seen: ReceiverView | None = None) -> Utterance:
         """What the sender hands to a channel about B referents (B, A).
 
         Args:
@@ -144,10 +144,10 @@ class Pair:
         Raises:
             ValueError: if a channel needs what the receivers see and it is not at hand.
         """
-        if channel.reading.what == "expected":
+        if channel.features.what == "expected":
             utterance = self._expect(referents)
         else:
-            utterance = self.sender.speak(referents, channel.reading)
+            utterance = self.sender.speak(referents, channel.features)
         if not channel.sees_scene:
             return utterance
         if seen is None:
@@ -177,15 +177,15 @@ class Pair:
         """
         if channel.sees_scene:
             return None
-        everything = self.speak(channel, self.world.referents("train"))
-        channel.calibrate(everything, self.vocabulary())
-        return everything
+        train_utterances = self.speak(channel, self.world.referents("train"))
+        channel.calibrate(train_utterances, self.vocabulary())
+        return train_utterances
 
     def prepare(self, channel: Channel) -> None:
         """Bring an untrained channel to where it can be played: calibrated, and with codes if it has any."""
-        everything = self.calibrate(channel)
-        if everything is not None:
-            channel.start_quantizing(everything)
+        train_utterances = self.calibrate(channel)
+        if train_utterances is not None:
+            channel.start_quantizing(train_utterances)
 
     def read(self, candidates: Sequence[Referents], cached: bool = True) -> Context:
         """The receiver reads B sets of candidates (N, A); `cached` is as in `Receiver.read`."""

@@ -1,6 +1,6 @@
 """How the pocket is built: its tokenizer and its untrained Qwen2 model.
 
-Training is in `training/pretrain_pocket.py`; the result stands in `agents/pocket/` as an
+Training is in `studies/pretrain_pocket.py`; the result stands in `agents/pocket/` as an
 ordinary `from_pretrained` folder.
 """
 

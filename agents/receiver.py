@@ -2,8 +2,8 @@
 
 Its prompt is rendered by the model's own chat template and cut at the slot. What stands before
 the slot depends on neither message nor channel, so it is read once, without gradient, into a
-KV cache; only the slot and the few tokens after it are run for each reception, side by side for
-all receptions of one context.
+KV cache; only the slot and the few tokens after it are run for each receiver input, side by side for
+all receiver inputs of one context.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache
 
-from parley.agents.grafting import Layer, extend, grafted
+from parley.agents.features import positions_of
+from parley.agents.injection import Layer, extend, patched
 from parley.agents.language_model import FrozenLM
+from parley.agents.packing import lay_out, messages_per_context
 from parley.agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, slot_text
-from parley.agents.reading import positions_of
-from parley.agents.side_by_side import lay_out, messages_per_context
-from parley.channels.base import Graft, Memory, Prefix, Reception
-from parley.channels.reception import num_receptions
+from parley.channels.base import ActivationPatch, CacheEntries, ReceiverInput, SoftPrompt
+from parley.channels.receiver_input import num_inputs
 
 
 class Context(NamedTuple):
@@ -102,32 +102,34 @@ class Receiver:
         layers = tuple((layer.keys, layer.values) for layer in cache.layers)
         return Context(layers, ids, mask, num_candidates)
 
-    def choose(self, context: Context, reception: Reception) -> Float[Tensor, "B N"]:
-        """Log-odds of the N candidates, float32, with gradient to the reception.
+    def choose(self, context: Context, receiver_input: ReceiverInput) -> Float[Tensor, "B N"]:
+        """Log-odds of the N candidates, float32, with gradient to the receiver input.
 
         Args:
             context: what G receivers have read.
-            reception: of B = G * M messages, M in a row for each context.
+            receiver input: of B = G * M messages, M in a row for each context.
 
         Raises:
             ValueError: if a prefix has another width than the model, all of it is too long, or some contexts
                 would get more messages than others.
         """
-        return self.label_logits(self.listen(context, reception), context.num_candidates)
+        return self.label_logits(self.answer_states(context, receiver_input), context.num_candidates)
 
-    def listen(self, context: Context, reception: Reception) -> Float[Tensor, "B D"]:
-        """The final states in which the answers are given, with gradient to the reception; see `choose`."""
-        each = messages_per_context(len(context.mask), num_receptions(reception))
-        if not context.layers or (isinstance(reception, Prefix) and reception.at_start):
+    def answer_states(self, context: Context, receiver_input: ReceiverInput) -> Float[Tensor, "B D"]:
+        """The final states in which the answers are given, with gradient to the receiver input; see `choose`."""
+        each = messages_per_context(len(context.mask), num_inputs(receiver_input))
+        if not context.layers or (isinstance(receiver_input, SoftPrompt) and receiver_input.at_start):
             # what was read without the prefix is of no use: it could not look at what stands before it
             whole = context.repeat(each)
-            return self._listen_anew(whole.ids, whole.mask, reception)
-        if isinstance(reception, Memory):
-            return self.listen(self._remember(context.repeat(each), reception), self._nothing(reception))
-        if isinstance(reception, Graft):
-            with grafted(self.lm.model.model, reception):
-                return self.listen(context.repeat(each), self._nothing(reception))
-        slot = self.fill(reception)
+            return self._answer_states_uncached(whole.ids, whole.mask, receiver_input)
+        if isinstance(receiver_input, CacheEntries):
+            return self.answer_states(
+                self._remember(context.repeat(each), receiver_input), self._nothing(receiver_input)
+            )
+        if isinstance(receiver_input, ActivationPatch):
+            with patched(self.lm.model.model, receiver_input):
+                return self.answer_states(context.repeat(each), self._nothing(receiver_input))
+        slot = self.fill(receiver_input)
         tail = self._embed_tail(len(slot.vectors))
         vectors = torch.cat([slot.vectors, tail], dim=1)
         self._check_length(context.mask.shape[1] + vectors.shape[1])
@@ -136,7 +138,7 @@ class Receiver:
         hidden = self._backbone(*row, cache)
         return hidden.reshape(len(vectors), vectors.shape[1], -1)[:, -1]
 
-    def _remember(self, context: Context, memory: Memory) -> Context:
+    def _remember(self, context: Context, memory: CacheEntries) -> Context:
         """The context with entries behind it in every layer's cache, as if they had been read."""
         layers, kept = extend(self.lm.model.model, context.layers, context.mask, memory)
         ids = torch.zeros_like(kept, dtype=torch.long)  # they stand for no token
@@ -147,9 +149,9 @@ class Receiver:
             context.num_candidates,
         )
 
-    def _nothing(self, reception: Reception) -> Prefix:
+    def _nothing(self, receiver_input: ReceiverInput) -> SoftPrompt:
         """Empty slots, for as many messages."""
-        return Prefix(torch.zeros(num_receptions(reception), 0, self.lm.width, device=self.lm.device))
+        return SoftPrompt(torch.zeros(num_inputs(receiver_input), 0, self.lm.width, device=self.lm.device))
 
     def label_logits(self, hidden: Float[Tensor, "B D"], num_candidates: int) -> Float[Tensor, "B N"]:
         """Log-odds of the first N labels, float32."""
@@ -162,27 +164,27 @@ class Receiver:
         return logits.float().to(self.lm.device)
 
     def choose_uncached(
-        self, candidates: Sequence[Sequence[str]], reception: Reception
+        self, candidates: Sequence[Sequence[str]], receiver_input: ReceiverInput
     ) -> Float[Tensor, "B N"]:
-        """The same as `choose(read(candidates), reception)` in one full pass: the plain reference.
+        """The same as `choose(read(candidates), receiver input)` in one full pass: the plain reference.
 
         Raises:
             ValueError: for entries of the cache, which no full pass can hold.
         """
         ids, mask = self.lm.left_pad([self._before(descriptions) for descriptions in candidates])
-        return self.label_logits(self._listen_anew(ids, mask, reception), len(candidates[0]))
+        return self.label_logits(self._answer_states_uncached(ids, mask, receiver_input), len(candidates[0]))
 
-    def _listen_anew(
-        self, ids: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"], reception: Reception
+    def _answer_states_uncached(
+        self, ids: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"], receiver_input: ReceiverInput
     ) -> Float[Tensor, "B D"]:
         """The same in one full pass, with a prefix where it belongs: in the slot or at the start."""
-        if isinstance(reception, Graft):
-            with grafted(self.lm.model.model, reception):
-                return self._listen_anew(ids, mask, self._nothing(reception))
-        slot = self.fill(reception)
+        if isinstance(receiver_input, ActivationPatch):
+            with patched(self.lm.model.model, receiver_input):
+                return self._answer_states_uncached(ids, mask, self._nothing(receiver_input))
+        slot = self.fill(receiver_input)
         tail = self._embed_tail(len(slot.vectors))
         parts = [(self.embed_ids(ids), mask), (slot.vectors, slot.mask)]
-        if isinstance(reception, Prefix) and reception.at_start:
+        if isinstance(receiver_input, SoftPrompt) and receiver_input.at_start:
             parts.reverse()  # padding between prefix and prompt is masked, and takes no position
         vectors, masks = zip(*parts, (tail, _all_of(tail)), strict=True)
         inputs, mask = torch.cat(vectors, dim=1), torch.cat(masks, dim=1)
@@ -210,21 +212,21 @@ class Receiver:
         """Token embeddings."""
         return self.lm.embed(ids)
 
-    def fill(self, reception: Reception) -> Slot:
-        """The vectors that stand in the slot for a reception.
+    def fill(self, receiver_input: ReceiverInput) -> Slot:
+        """The vectors that stand in the slot for a receiver input.
 
         Raises:
             ValueError: if a prefix is not as wide as the model's embeddings, or nothing stands in the slot.
         """
-        if isinstance(reception, Prefix):
-            vectors = reception.vectors.to(self.lm.device, self.lm.dtype)
+        if isinstance(receiver_input, SoftPrompt):
+            vectors = receiver_input.vectors.to(self.lm.device, self.lm.dtype)
             if vectors.shape[-1] != self.lm.width:
                 raise ValueError(f"prefix width must be {self.lm.width}, got {vectors.shape[-1]}")
-            mask = _all_of(vectors) if reception.mask is None else reception.mask.to(self.lm.device)
+            mask = _all_of(vectors) if receiver_input.mask is None else receiver_input.mask.to(self.lm.device)
             return Slot(vectors, mask)
-        if isinstance(reception, Graft | Memory):
-            raise ValueError(f"the slot holds words or vectors, got a {type(reception).__name__}")
-        ids, mask = self.lm.left_pad(self.message_tokens(reception.texts))
+        if isinstance(receiver_input, ActivationPatch | CacheEntries):
+            raise ValueError(f"the slot holds words or vectors, got a {type(receiver_input).__name__}")
+        ids, mask = self.lm.left_pad(self.message_tokens(receiver_input.texts))
         return Slot(self.embed_ids(ids), mask)
 
     def _before(self, descriptions: Sequence[str]) -> list[int]:

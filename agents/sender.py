@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from parley.agents.features import MAX_DESCRIPTION_TOKENS, cache_rows, expectation, layer_states
 from parley.agents.language_model import FrozenLM
 from parley.agents.prompts import sender_prompt
-from parley.agents.reading import MAX_DESCRIPTION_TOKENS, cache_rows, expectation, layer_states
-from parley.channels.base import Reading, Utterance
+from parley.channels.base import SenderFeatures, Utterance
 from parley.envs.world import AnyWorld, Referents
 
 ROWS_AT_ONCE = 256
@@ -36,10 +36,10 @@ class Sender:
         prompts = self._prompts(self._widest_referents())
         self.num_positions = max(MAX_DESCRIPTION_TOKENS, *(len(row) for row in prompts))
 
-    def speak(self, referents: Referents, reading: Reading = Reading()) -> Utterance:  # noqa: B008 - immutable
+    def speak(self, referents: Referents, features: SenderFeatures = SenderFeatures()) -> Utterance:  # noqa: B008 - immutable
         """What the sender says of B referents (B, A): greedy words, and the states that are wanted."""
         texts = self.describe(referents)
-        return Utterance(texts, *self.read(referents, reading))
+        return Utterance(texts, *self.read(referents, features))
 
     def describe(self, referents: Referents) -> list[str]:
         """Its greedy words about B referents (B, A)."""
@@ -49,20 +49,20 @@ class Sender:
     def read(
         self,
         referents: Referents,
-        reading: Reading = Reading(),  # noqa: B008 - immutable
+        features: SenderFeatures = SenderFeatures(),  # noqa: B008 - immutable
     ) -> tuple[Float[Tensor, "B T D"], Bool[Tensor, "B T"]]:
         """States over the prompt's or the message's tokens, aligned at the first of them, and their mask.
 
         Raises:
             ValueError: if the depth is not from 0 to 1.
         """
-        if reading.what == "expected":
+        if features.what == "expected":
             raise ValueError("expected embeddings are the receiver's too: ask the pair, not the sender alone")
-        layer = self.layer(reading.depth) if reading.what == "states" else reading.what
-        if reading.of == "message":
+        layer = self.layer(features.depth) if features.what == "states" else features.what
+        if features.of == "message":
             self._remember(self._texts, referents, self._describe)
-        known = self._states.setdefault((layer, reading.of), {})
-        self._remember(known, referents, partial(self._read, layer=layer, of=reading.of))
+        known = self._states.setdefault((layer, features.of), {})
+        self._remember(known, referents, partial(self._read, layer=layer, of=features.of))
         return self._padded(known, referents)
 
     def expect(

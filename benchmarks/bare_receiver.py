@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from parley.agents.grafting import Layer
+from parley.agents.injection import Layer
 
 
-def listen(model: Any, layers: tuple[Layer, ...], vectors: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+def answer_states(
+    model: Any, layers: tuple[Layer, ...], vectors: Tensor, mask: Tensor, positions: Tensor
+) -> Tensor:
     """Final states (B, T, D) of new positions behind keys and values that are given.
 
     Args:

@@ -28,9 +28,9 @@ from pettingzoo import AECEnv
 from pettingzoo.test import performance_benchmark
 from rich.console import Console
 
-from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from benchmarks.record import FOLDER, Goal, Record, Table, keep, settings_of
 from benchmarks.timing import machine, ratio, spread
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.channels.base import check_range
 from parley.envs import referential_v0
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.evaluating --episodes 400 --repeats 5
 
-Every channel plays the same episodes through `parley.evaluation.play`, under the condition normal alone and under
+Every channel plays the same episodes through `parley.evaluation.playing.play`, under the condition normal alone and under
 all. Then episodes are played one by one, each message and each answer by a forward pass of its own. The
 codecs are untrained, which costs what trained ones cost.
 """
@@ -18,23 +18,23 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from parley.agents.command_line import ExitCode, exit_with, parse_arguments
-from parley.agents.pair import ModelConfig, Pair
-from parley.agents.receiver import Receiver
-from parley.agents.sender import Sender
 from benchmarks.loops import Choice, play_one_by_one
 from benchmarks.parts import Method, seconds_of
 from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep, settings_of
 from benchmarks.timing import Seconds, alternate, machine, ratio, spread
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.agents.pair import ModelConfig, Pair
+from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
 from parley.channels.base import check_range
 from parley.channels.controls import CONDITIONS, Control
 from parley.envs.worlds import find_world
-from parley.evaluation import play as playing
-from parley.evaluation.contestants import enter
-from parley.evaluation.play import Contestant, PlayConfig, num_plays, play, write_script
+from parley.evaluation.playing import play as playing
+from parley.evaluation.playing.entries import enter
+from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, num_plays, play
+from parley.evaluation.playing.stopwatch import timed
+from parley.evaluation.playing.table import Table as Environments
 from parley.evaluation.records import EpisodeRecord, RecordWriter
-from parley.evaluation.stopwatch import timed
-from parley.evaluation.table import Table as Environments
 
 ONE = "latent_vq"
 CHANNELS = ("silence", "text", "latent", ONE)
@@ -48,7 +48,7 @@ PARTS: dict[str, list[Method]] = {
     "environment": [(Environments, "deal"), (Environments, "speak"), (Environments, "choose")],
     "records": [(vars(playing)["_Round"], "_record"), (RecordWriter, "write")],
 }
-Contestants = dict[str, Contestant]
+Contestants = dict[str, Entry]
 Tell = Callable[[str, float], object] | None
 
 
@@ -100,48 +100,48 @@ class Stage:
 
     Args:
         pair: the models; its sender remembers what it was asked.
-        contestants: the channels, by name, among them ONE.
+        entries: the channels, by name, among them ONE.
         config: the episodes.
         rows: those of them that are played one by one.
         folder: where records are written.
     """
 
     def __init__(
-        self, pair: Pair, contestants: Contestants, config: PlayConfig, rows: range, folder: Path
+        self, pair: Pair, entries: Contestants, config: PlayConfig, rows: range, folder: Path
     ) -> None:
-        self.pair, self.contestants, self.config, self.rows = pair, contestants, config, rows
-        self.script = write_script(pair.world, config)
+        self.pair, self.entries, self.config, self.rows = pair, entries, config, rows
+        self.plan = make_plan(pair.world, config)
         self._file = folder / "episodes.jsonl"
 
-    def play(self, contestants: Contestants, cold: bool = False) -> list[EpisodeRecord]:
+    def play(self, entries: Contestants, cold: bool = False) -> list[EpisodeRecord]:
         """Play and write the records; a cold sender has said nothing yet."""
         pair = self.pair
         if cold:
             pair = Pair(Sender(pair.sender.lm, pair.world), pair.receiver, pair.world)
         records = []
         with RecordWriter(self._file) as writer:
-            for batch in play(pair, contestants, self.config):
+            for batch in play(pair, entries, self.config):
                 writer.write(batch)
                 records += batch
         return records
 
     def alone(self, name: str, *, normal: bool = False) -> Contestants:
         """One channel, under all conditions or the normal one."""
-        contestant = self.contestants[name]
-        return {name: contestant._replace(conditions=("normal",)) if normal else contestant}
+        entry = self.entries[name]
+        return {name: entry._replace(conditions=("normal",)) if normal else entry}
 
     def one_by_one(self, name: str) -> list[Choice]:
         """The same choices by the plain loop."""
-        channel = self.contestants[name].channel
-        return play_one_by_one(self.pair, channel, name, self.script, self.config, self.rows)
+        channel = self.entries[name].channel
+        return play_one_by_one(self.pair, channel, name, self.plan, self.config, self.rows)
 
 
 def set_stage(config: EvaluatingConfig, folder: Path) -> Stage:
     """Load the models, and bring the channels to where they can be played."""
     models = ModelConfig(model=config.model, device="cpu", threads=config.threads)
     pair = Pair.load(models, find_world(config.plays.world))
-    contestants = {name: enter(name, pair, None) for name in CHANNELS}
-    return Stage(pair, contestants, config.plays, config.rows, folder)
+    entries = {name: enter(name, pair, None) for name in CHANNELS}
+    return Stage(pair, entries, config.plays, config.rows, folder)
 
 
 def time_conditions(stage: Stage, repeats: int, tell: Tell = None) -> dict[str, Seconds]:
@@ -149,10 +149,10 @@ def time_conditions(stage: Stage, repeats: int, tell: Tell = None) -> dict[str, 
     works: dict[str, Callable[[], object]] = {
         f"{ONE}, normal alone, {WARM}": lambda: stage.play(stage.alone(ONE, normal=True)),
         f"{ONE}, all conditions, {WARM}": lambda: stage.play(stage.alone(ONE)),
-        f"all channels, all conditions, {WARM}": lambda: stage.play(stage.contestants),
+        f"all channels, all conditions, {WARM}": lambda: stage.play(stage.entries),
         f"{ONE}, normal alone, {COLD}": lambda: stage.play(stage.alone(ONE, normal=True), cold=True),
         f"{ONE}, all conditions, {COLD}": lambda: stage.play(stage.alone(ONE), cold=True),
-        f"all channels, all conditions, {COLD}": lambda: stage.play(stage.contestants, cold=True),
+        f"all channels, all conditions, {COLD}": lambda: stage.play(stage.entries, cold=True),
     }
     return alternate(works, repeats=repeats, tell=tell)
 
@@ -170,7 +170,7 @@ def report_conditions(stage: Stage, seconds: Mapping[str, Seconds]) -> tuple[Tab
     for warmth in (WARM, COLD):
         first = seconds[f"{ONE}, normal alone, {warmth}"]
         rows.append([f"{ONE}, normal alone", warmth, 1, statistics.median(first), None, None, None])
-        for what, who in ((ONE, stage.alone(ONE)), ("all channels", stage.contestants)):
+        for what, who in ((ONE, stage.alone(ONE)), ("all channels", stage.entries)):
             whole = seconds[f"{what}, all conditions, {warmth}"]
             conditions = num_plays(who, stage.config) // stage.config.episodes
             costs = further(first, whole, conditions)
@@ -188,7 +188,7 @@ def report_parts(stage: Stage) -> Table:
     """Where the seconds of all channels and conditions go, with a sender that remembers."""
     rows: list[list[Cell]] = []
     with seconds_of(PARTS) as seconds:
-        _, whole = timed(lambda: stage.play(stage.contestants), stage.pair.device)
+        _, whole = timed(lambda: stage.play(stage.entries), stage.pair.device)
     for part, second in [*seconds.items(), ("all else", whole - sum(seconds.values()))]:
         rows.append([part, second, second / whole])
     return Table(

@@ -21,20 +21,20 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
-from parley.agents.command_line import ExitCode, exit_with, parse_arguments
-from parley.agents.pair import ModelConfig, Pair, find_device
-from parley.agents.receiver import Receiver
-from parley.agents.shapes import random_lm
-from parley.agents.side_by_side import lay_out
 from benchmarks import bare_receiver
 from benchmarks.playing_step import WordedSender, quantised_trainer, small_world
 from benchmarks.record import Goal, Record, Table, keep
 from benchmarks.timing import REPEATS, alternate, machine, ratio, spread
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.agents.packing import lay_out
+from parley.agents.pair import ModelConfig, Pair, find_device
+from parley.agents.receiver import Receiver
+from parley.agents.shapes import random_lm
 from parley.envs.world import objects_world
-from parley.evaluation.stopwatch import timed
+from parley.evaluation.playing.stopwatch import timed
 from parley.training.config import TrainConfig
 from parley.training.objectives import COSINE_TEMPERATURE
-from parley.training.trainer import Dealt, Trainer
+from parley.training.trainer import ContextBatch, Trainer
 
 STEP_BOUND, LOOP_BOUND = 1.15, 1.10
 LARGE = "qwen2.5-0.5b"
@@ -118,7 +118,7 @@ def _trainer(name: str, contexts: int, steps: int, device: torch.device, folder:
 
 def _compare(trainer: Trainer, repeats: int, console: Console) -> dict[str, Any]:
     """The trainer's step and the floor in turns, on the same contexts."""
-    dealt = trainer.deal()
+    dealt = trainer.sample_contexts()
     prompts = dealt.context.ids
     assert bool(dealt.context.mask.all()), "the floor reads contexts of one length"
     embedded = trainer.pair.receiver.embed_ids(prompts)
@@ -131,7 +131,7 @@ def _compare(trainer: Trainer, repeats: int, console: Console) -> dict[str, Any]
                 "floor": lambda: bare_step(trainer, dealt),
                 "reading": lambda: trainer.pair.receiver.read_tokens(prompts.tolist(), 5),
                 "bare reading": lambda: bare_receiver.read(model, embedded, places),
-                "dealing": trainer.deal,
+                "dealing": trainer.sample_contexts,
             },
             repeats=repeats,
             warmups=2,
@@ -148,7 +148,7 @@ def _compare(trainer: Trainer, repeats: int, console: Console) -> dict[str, Any]
     } | {name.replace(" ", "_") + "_seconds": statistics.median(each) for name, each in seconds.items()}
 
 
-def bare_step(trainer: Trainer, dealt: Dealt) -> Tensor:
+def bare_step(trainer: Trainer, dealt: ContextBatch) -> Tensor:
     """The same step in bare PyTorch: codec, receiver behind what it has read, losses, gradient, AdamW.
 
     Returns:
@@ -161,11 +161,11 @@ def bare_step(trainer: Trainer, dealt: Dealt) -> Tensor:
     numbers = torch.from_numpy(trainer.number_of[pair.world.index(dealt.batch.referents)])
     tokens = trainer.targets.of(numbers)
     relay = trainer.channel(utterance)
-    vectors = relay.reception.vectors
+    vectors = relay.receiver_input.vectors
     tail = receiver.embed_ids(torch.tensor(receiver.tail, device=pair.device).expand(len(vectors), -1))
     inputs = torch.cat([vectors.to(tail), tail], dim=1)
     row = lay_out(context.mask, inputs, torch.ones_like(inputs[..., 0], dtype=torch.bool))
-    hidden = bare_receiver.listen(receiver.lm.model, context.layers, *row)
+    hidden = bare_receiver.answer_states(receiver.lm.model, context.layers, *row)
     last = hidden.reshape(len(inputs), inputs.shape[1], -1)[:, -1]
     labels = receiver.lm.output_rows(receiver.label_ids[: context.num_candidates])
     answer = functional.cross_entropy(functional.linear(last, labels).float(), targets)
@@ -175,7 +175,7 @@ def bare_step(trainer: Trainer, dealt: Dealt) -> Tensor:
     loss: Tensor = answer + said / tokens.shares.sum() + sum(relay.losses.values())
     trainer.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(trainer.learners.parameters(), trainer.config.max_grad_norm)
+    torch.nn.utils.clip_grad_norm_(trainer.trainable.parameters(), trainer.config.max_grad_norm)
     trainer.optimizer.step()
     return loss.detach()
 

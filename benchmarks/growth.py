@@ -20,13 +20,13 @@ from typing import NamedTuple
 import torch
 from rich.console import Console
 
-from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from benchmarks.playing_step import Models, StepSize, bytes_of_a_step, context_tokens, trainer_of
 from benchmarks.processes import Ended, run_module
 from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep, settings_of
 from benchmarks.timing import Seconds, alternate, exponent, machine
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.channels.base import check_range
-from parley.evaluation.verdict import EXIT_CODES
+from parley.evaluation.gates.verdict import EXIT_CODES
 
 LINEAR, FLAT = 1.1, 1.1
 MIB = 1 << 20

@@ -1,7 +1,7 @@
 """How the failed experiment evaluated, kept plain to compare with: one episode and one condition at a time.
 
 The sender reads its prompt anew for every message, the receiver all of its own anew for every answer; nothing
-is batched and nothing is kept. What is chosen is what `parley.evaluation.play` records.
+is batched and nothing is kept. What is chosen is what `parley.evaluation.playing.play` records.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from parley.agents.pair import Pair, Seen
+from parley.agents.pair import Pair, ReceiverView
 from parley.agents.sender import Sender
 from parley.channels.base import Channel, Message, Utterance
 from parley.channels.controls import CONDITIONS, Condition, Control, Sent
 from parley.envs.episode import Episode
 from parley.envs.world import Referents
-from parley.evaluation.script import PlayConfig, Script, message_rng
+from parley.evaluation.playing.plan import EpisodePlan, PlayConfig, message_rng
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def play_one_by_one(
     pair: Pair,
     channel: Channel,
     name: str,
-    script: Script,
+    plan: EpisodePlan,
     config: PlayConfig,
     rows: Iterable[int],
 ) -> list[Choice]:
@@ -55,16 +55,16 @@ def play_one_by_one(
         pair: who plays.
         channel: in eval mode.
         name: under which it plays, as it draws the messages of `random`.
-        script: the episodes, and what stands in for what.
+        plan: the episodes, and what stands in for what.
         config: that of the script.
         rows: which of its episodes.
     """
     forgetful = Pair(ForgetfulSender(pair.sender.lm, pair.world), pair.receiver, pair.world)
     choices = []
     for row in rows:
-        descriptions = [pair.world.describe(candidate) for candidate in script.episodes[row].candidates]
+        descriptions = [pair.world.describe(candidate) for candidate in plan.episodes[row].candidates]
         for condition in CONDITIONS:
-            message = encode(forgetful, channel, told(script, row, condition))
+            message = encode(forgetful, channel, told(plan, row, condition))
             control = Control(channel, condition, message_rng(config, row, name, condition))
             [delivered] = control.deliver(Sent([message], [message], [message]))
             logits = pair.receiver.choose_uncached([descriptions], control.receive([delivered]))
@@ -72,19 +72,19 @@ def play_one_by_one(
     return choices
 
 
-def told(script: Script, row: int, condition: Condition) -> Episode:
+def told(plan: EpisodePlan, row: int, condition: Condition) -> Episode:
     """The episode with the target that the sender is told: under `shuffle` and `swap` not the receiver's."""
-    episode = script.episodes[row]
+    episode = plan.episodes[row]
     if condition == "shuffle":
-        return script.episodes[int(script.partners[row])]
-    return episode._replace(target=int(script.foils[row])) if condition == "swap" else episode
+        return plan.episodes[int(plan.partners[row])]
+    return episode._replace(target=int(plan.swap_targets[row])) if condition == "swap" else episode
 
 
 def encode(pair: Pair, channel: Channel, episode: Episode) -> Message:
     """The sender reads its prompt, and for a channel of words speaks; one message."""
     referent = episode.referent[None]
     if channel.modality == "text" or channel.sees_scene or channel.reading.what == "expected":
-        utterance = pair.speak(channel, referent, Seen([episode.candidates], [episode.target]))
+        utterance = pair.speak(channel, referent, ReceiverView([episode.candidates], [episode.target]))
     else:  # a codec looks at states alone: no words are made that it would not read
         utterance = _states_alone(pair.sender, channel, referent)
     [message] = channel.send(utterance)

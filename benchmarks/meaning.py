@@ -20,20 +20,20 @@ from typing import NamedTuple
 import torch
 from rich.console import Console
 
+from benchmarks.processes import run_module
+from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep, settings_of
+from benchmarks.timing import machine
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.agents.language_model import FrozenLM
 from parley.agents.pair import Pair
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
-from benchmarks.processes import run_module
-from benchmarks.record import FOLDER, Cell, Goal, Record, Table, keep, settings_of
-from benchmarks.timing import machine
-from parley.channels.base import Words, check_range
+from parley.channels.base import TextInput, check_range
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from parley.envs.world import AnyWorld
 from parley.envs.worlds import DEFAULT_WORLD, find_world
-from parley.evaluation.stopwatch import timed
-from parley.evaluation.verdict import EXIT_CODES
+from parley.evaluation.gates.verdict import EXIT_CODES
+from parley.evaluation.playing.stopwatch import timed
 from parley.training.config import TrainConfig
 from parley.training.presets import DEFAULT_PRESET, find_preset
 from parley.training.trainer import Trainer
@@ -95,7 +95,7 @@ def text_success(lm: FrozenLM, trainer: Trainer) -> float:
     validation, world = trainer.validation, trainer.pair.world
     with torch.no_grad():
         # another sender: what this one says, the trained one has still to read
-        words = Words(Sender(lm, world).describe(validation.referents))
+        words = TextInput(Sender(lm, world).describe(validation.referents))
         chosen = trainer.pair.receiver.choose(validation.context, words).argmax(-1)
     return float((chosen == validation.targets).double().mean())
 
@@ -115,7 +115,7 @@ def train(lm: FrozenLM, world: AnyWorld, recipe: TrainConfig, threads: int) -> R
 
         def prepare() -> Trainer:
             torch.manual_seed(recipe.seed)
-            channel = VectorQuantizedChannel(VectorQuantizedConfig(), pair.ends)
+            channel = VectorQuantizedChannel(VectorQuantizedConfig(), pair.interface)
             return Trainer(channel, pair, recipe, Path(folder))
 
         trainer, preparing = timed(prepare, CPU)

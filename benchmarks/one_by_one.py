@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from parley.agents.language_model import FrozenLM
-from parley.agents.pair import Pair
-from parley.agents.prompts import cut_at_slot, receiver_prompt, sender_prompt
-from parley.agents.receiver import Receiver
 from benchmarks.operations import count_operations
 from benchmarks.playing_step import WordedSender, small_world
 from benchmarks.timing import alternate, spread
 from benchmarks.training_loops import Sample, one_by_one_step
+from parley.agents.language_model import FrozenLM
+from parley.agents.pair import Pair
+from parley.agents.prompts import cut_at_slot, receiver_prompt, sender_prompt
+from parley.agents.receiver import Receiver
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import ContinuousChannel
 from parley.training.config import TrainConfig
@@ -68,7 +68,7 @@ def stage(lm: FrozenLM, contexts: int, messages: int, num_samples: int) -> Itera
             folder=Path(folder),
         )
         torch.manual_seed(0)
-        trainer = Trainer(ContinuousChannel(PER_MESSAGE, pair.ends), pair, config, Path(folder))
+        trainer = Trainer(ContinuousChannel(PER_MESSAGE, pair.interface), pair, config, Path(folder))
         yield Stage(trainer, _samples(trainer, num_samples))
 
 

@@ -124,7 +124,7 @@ def quantised_trainer(
     """A trainer of `latent_vq` after its first step; with no more codes than referents to begin them from."""
     codes = min(codec.codebook_size, len(pair.world.referents("train")))
     torch.manual_seed(0)
-    channel = VectorQuantizedChannel(replace(codec, codebook_size=codes), pair.ends)
+    channel = VectorQuantizedChannel(replace(codec, codebook_size=codes), pair.interface)
     trainer = Trainer(channel, pair, config, folder)
     trainer.step()  # the codes begin, and the optimiser's moments
     return trainer

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from rich.console import Console
 from rich.table import Table as Shown
 
-from parley.evaluation.files import write_whole
+from parley.evaluation.files import atomic_write
 
 FOLDER = Path("docs/performance")
 MOST_COLUMNS = 7
@@ -77,7 +77,7 @@ def keep(name: str, record: Record, folder: Path = FOLDER, command: str | None =
     folder.mkdir(parents=True, exist_ok=True)
     command = command or shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
     path = folder / f"{name}.json"
-    write_whole(path, (json.dumps(record.as_json(command), indent=1) + "\n").encode())
+    atomic_write(path, (json.dumps(record.as_json(command), indent=1) + "\n").encode())
     show(record, Console())
     return path
 

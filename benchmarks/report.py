@@ -15,10 +15,10 @@ from typing import Any
 import tyro
 from rich.console import Console
 
-from parley.agents.command_line import ExitCode, exit_with
 from benchmarks.pictures import draw_gain, draw_growth
 from benchmarks.record import FOLDER, spell
-from parley.evaluation.files import write_whole
+from parley.agents.command_line import ExitCode, exit_with
+from parley.evaluation.files import atomic_write
 from parley.evaluation.reporting.markdown import templates_in
 
 SCRIPTS = ("floor", "alternatives", "evaluating", "environment", "meaning", "growth", "cost")
@@ -41,15 +41,15 @@ def write_page(folder: Path, page: Path) -> None:
     """Write the page from all records that there are; a missing one is said to be missing."""
     records = {name: _read(folder / f"{name}.json") for name in SCRIPTS}
     if (alternatives := records["alternatives"]) is not None:
-        write_whole(folder / "gain.png", draw_gain(alternatives["points"]["grid"]))
+        atomic_write(folder / "gain.png", draw_gain(alternatives["points"]["grid"]))
     if (growth := records["growth"]) is not None:
         fitted = {row[0]: (row[2], row[3]) for row in growth["tables"][0]["rows"]}
-        write_whole(folder / "growth.png", draw_growth(growth["points"]["steps"], fitted))
+        atomic_write(folder / "growth.png", draw_growth(growth["points"]["steps"], fitted))
     environment = templates_in(Path(__file__).parent)
     environment.filters.update(spell=spell, table=markdown, goals=markdown_goals)
     machines = {name: record["machine"] for name, record in records.items() if record is not None}
     text = environment.get_template("performance.md.jinja").render(records=records, machines=machines)
-    write_whole(page, text.encode())
+    atomic_write(page, text.encode())
 
 
 def _read(path: Path) -> dict[str, Any] | None:

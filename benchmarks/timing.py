@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from parley.evaluation.stopwatch import timed
+from parley.evaluation.playing.stopwatch import timed
 
 Seconds = list[float]
 REPEATS = 7

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from parley.agents.language_model import FrozenLM
 from parley.agents.receiver import Receiver
-from parley.channels.base import Channel, Ends, Prefix, Utterance
+from parley.channels.base import Channel, ModelInterface, SoftPrompt, Utterance
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import ContinuousChannel, LatentChannel
 
@@ -56,11 +56,11 @@ def make_task(lm: FrozenLM, *, contexts: int, tokens: int, further: int, seed: i
     prompts = torch.randint(3, len(lm.tokenizer), (contexts, tokens), generator=generator)
     states = torch.randn(messages, 35, lm.width, generator=generator)
     targets = torch.randint(NUM_CANDIDATES, (contexts,), generator=generator)
-    ends = Ends(
+    interface = ModelInterface(
         state_width=lm.width, num_positions=35, embedding_width=lm.width, embedding_norm=lm.embedding_norm()
     )
     torch.manual_seed(seed)
-    channel = ContinuousChannel(CodecConfig(), ends).to(lm.device).train()
+    channel = ContinuousChannel(CodecConfig(), interface).to(lm.device).train()
     utterance = Utterance(
         [""] * messages, states.to(lm.device), torch.ones(messages, 35, dtype=torch.bool, device=lm.device)
     )
@@ -75,7 +75,7 @@ def make_task(lm: FrozenLM, *, contexts: int, tokens: int, further: int, seed: i
 
 def parley_step(task: Task) -> Tensor:
     """The context is read once, without gradient; all its messages are run behind it, side by side."""
-    prefix = task.channel(task.utterance).reception
+    prefix = task.channel(task.utterance).receiver_input
     context = task.receiver.read_tokens(task.prompts.tolist(), NUM_CANDIDATES)
     return _learn(task, task.receiver.choose(context, prefix))
 
@@ -83,8 +83,8 @@ def parley_step(task: Task) -> Tensor:
 def batched_step(task: Task) -> Tensor:
     """The ordinary soft prompt: vectors first, the whole prompt behind them, anew for every message."""
     lm, each = task.receiver.lm, task.per_context
-    prefix = task.channel(task.utterance).reception
-    assert isinstance(prefix, Prefix), "a codec delivers vectors"
+    prefix = task.channel(task.utterance).receiver_input
+    assert isinstance(prefix, SoftPrompt), "a codec delivers vectors"
     vectors = prefix.vectors.reshape(len(task.prompts), each, *prefix.vectors.shape[1:])
     tail = torch.tensor(task.receiver.tail, device=lm.device).expand(len(task.prompts), -1)
     prompt = lm.embed(torch.cat([task.prompts, tail], dim=1))
@@ -100,8 +100,8 @@ def batched_step(task: Task) -> Tensor:
 def _learn(task: Task, logits: Float[Tensor, "B N"]) -> Tensor:
     """Cross-entropy under the right message, and a margin by which every other must be worse."""
     targets = task.targets.repeat_interleave(task.per_context)
-    surprisal = functional.cross_entropy(logits, targets, reduction="none").reshape(-1, task.per_context)
-    right, others = surprisal[:, :1], surprisal[:, 1:]
+    nll = functional.cross_entropy(logits, targets, reduction="none").reshape(-1, task.per_context)
+    right, others = nll[:, :1], nll[:, 1:]
     loss = right.mean() + functional.relu(MARGIN - (others - right)).sum(1).mean()
     task.channel.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -137,14 +137,14 @@ def one_by_one_step(receiver: Receiver, channel: Channel, samples: list[Sample])
     total = 0.0
     for sample in samples:
         right, other = (
-            channel(_encode(receiver.lm, said, sample.length)).reception.vectors
+            channel(_encode(receiver.lm, said, sample.length)).receiver_input.vectors
             for said in (sample.said, sample.other_said)
         )
-        surprisal = _whole_pass(receiver, sample, right)
-        contrast = functional.relu(MARGIN - (_whole_pass(receiver, sample, other) - surprisal))
+        nll = _whole_pass(receiver, sample, right)
+        contrast = functional.relu(MARGIN - (_whole_pass(receiver, sample, other) - nll))
         with torch.no_grad():
             silent = _whole_pass(receiver, sample, torch.zeros_like(right))
-        loss = surprisal + 0.5 * contrast + functional.relu(surprisal - silent + HELP_MARGIN)
+        loss = nll + 0.5 * contrast + functional.relu(nll - silent + HELP_MARGIN)
         (loss / len(samples)).backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total / len(samples)

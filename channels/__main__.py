@@ -88,14 +88,20 @@ def channel_table() -> Table:
     table.add_column("what it is", ratio=5)
     for name in channel_names():
         kind = channel_class(name)
-        cells = (name, kind.modality, price_of(kind), "yes" if kind.trainable else "no", first_line(kind))
+        cells = (
+            name,
+            kind.modality,
+            bits_formula_of(kind),
+            "yes" if kind.trainable else "no",
+            first_line(kind),
+        )
         table.add_row(*map(Text, cells))
     return table
 
 
-def price_of(kind: type[Channel]) -> str:
+def bits_formula_of(kind: type[Channel]) -> str:
     """The formula of a channel's bits, and the number where its default settings alone decide it."""
-    formula = kind.price or "see message_bits"
+    formula = kind.bits_formula or "see message_bits"
     number = default_bits(kind)
     if number is None or formula == number:
         return formula

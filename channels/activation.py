@@ -1,4 +1,4 @@
-"""`activation`: one state of the sender, grafted into a layer of the receiver (Ramesh and Li, 2025)."""
+"""`activation`: one state of the sender, patched into a layer of the receiver (Ramesh and Li, 2025)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import torch
 from gymnasium.spaces import Box
 
 from parley.channels.base import (
+    ActivationPatch,
     Channel,
     ChannelConfig,
-    Ends,
-    Graft,
     Message,
-    Reading,
+    ModelInterface,
+    SenderFeatures,
     Utterance,
     check_range,
     last_state,
 )
 from parley.channels.latent import FLOAT_BITS
-from parley.channels.reception import GraftMode
+from parley.channels.receiver_input import PatchMode
 from parley.channels.registry import register
 
 LARGEST = 65504.0  # of 16-bit floats, which hold the states of every model there is
@@ -41,7 +41,7 @@ class ActivationConfig(ChannelConfig):
 
     sender_depth: float = 0.5
     receiver_depth: float = 0.5
-    mode: GraftMode = "replace"
+    mode: PatchMode = "replace"
     reads: Literal["prompt", "message"] = "message"
 
     def __post_init__(self) -> None:
@@ -56,37 +56,37 @@ class ActivationChannel(Channel):
     Config = ActivationConfig
     config: ActivationConfig
     modality: ClassVar[str] = "states"
-    price: ClassVar[str] = "32 D"
+    bits_formula: ClassVar[str] = "32 D"
     num_slots = 0
 
-    def __init__(self, config: ActivationConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
-        self.reading = Reading(config.sender_depth, config.reads)
-        self.message_space = Box(-LARGEST, LARGEST, (ends.state_width,), np.float32)
+    def __init__(self, config: ActivationConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
+        self.features = SenderFeatures(config.sender_depth, config.reads)
+        self.message_space = Box(-LARGEST, LARGEST, (interface.state_width,), np.float32)
 
     @classmethod
-    def obstacle(cls, ends: Ends) -> str | None:
+    def incompatibility(cls, interface: ModelInterface) -> str | None:
         """Two widths: nothing here is learned that could join them."""
-        if ends.state_width == ends.embedding_width:
+        if interface.state_width == interface.embedding_width:
             return None
-        return f"it needs models of one width, got {ends.state_width} and {ends.embedding_width}"
+        return f"it needs models of one width, got {interface.state_width} and {interface.embedding_width}"
 
     def send(self, utterance: Utterance) -> list[Message]:
         """B arrays (D,), float32."""
         states = last_state(utterance.states, utterance.mask).float().cpu().numpy()
         return list(np.clip(states, -LARGEST, LARGEST))
 
-    def receive(self, messages: Sequence[Message]) -> Graft:
-        """The states, and where they are grafted."""
+    def receive(self, messages: Sequence[Message]) -> ActivationPatch:
+        """The states, and where they are patched."""
         return self._graft(torch.from_numpy(np.stack(messages)))
 
-    def null_reception(self, batch: int) -> Graft:
+    def null_input(self, batch: int) -> ActivationPatch:
         """A state of zeros for each of `batch` receivers."""
-        return self._graft(torch.zeros(batch, self.ends.state_width))
+        return self._graft(torch.zeros(batch, self.interface.state_width))
 
-    def _graft(self, states: torch.Tensor) -> Graft:
-        return Graft(states, self.config.receiver_depth, self.config.mode)
+    def _graft(self, states: torch.Tensor) -> ActivationPatch:
+        return ActivationPatch(states, self.config.receiver_depth, self.config.mode)
 
     def message_bits(self, message: Message) -> float:
         """32 bits a number."""
-        return float(FLOAT_BITS * self.ends.state_width)
+        return float(FLOAT_BITS * self.interface.state_width)

@@ -1,7 +1,7 @@
 """What a channel is: the only thing that lies between the sender and the receiver.
 
 A channel turns what the sender hands over (an utterance) into a message, an element of
-`message_space`, and a message into what the receiver gets (a reception). What the space
+`message_space`, and a message into what the receiver gets (a receiver input). What the space
 cannot hold cannot cross. Channels know no language model and no game.
 
 Dimension names in every signature: B batch, T tokens of an utterance, D width of the sender's
@@ -22,11 +22,11 @@ from gymnasium import Space
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from parley.channels.reception import Graft as Graft
-from parley.channels.reception import Memory as Memory
-from parley.channels.reception import Prefix as Prefix
-from parley.channels.reception import Reception as Reception
-from parley.channels.reception import Words as Words
+from parley.channels.receiver_input import ActivationPatch as ActivationPatch
+from parley.channels.receiver_input import CacheEntries as CacheEntries
+from parley.channels.receiver_input import ReceiverInput as ReceiverInput
+from parley.channels.receiver_input import SoftPrompt as SoftPrompt
+from parley.channels.receiver_input import TextInput as TextInput
 
 # the recipe of a channel with nothing in the slot that could be tied to tokens: it learns from answers alone
 ANSWERS_ALONE: Mapping[str, Any] = MappingProxyType(
@@ -51,7 +51,7 @@ class Utterance(NamedTuple):
     scene: Scene | None = None  # only for channels that say `sees_scene`
 
 
-class Reading(NamedTuple):
+class SenderFeatures(NamedTuple):
     """Which of the sender's states a channel wants.
 
     `states` are hidden states at a depth; `cache` the keys (not yet rotated) and values of all layers, one
@@ -70,24 +70,24 @@ class Policy(NamedTuple):
     entropy: Float[Tensor, " B"]
 
 
-class Relay(NamedTuple):
+class ChannelOutput(NamedTuple):
     """A differentiable send and receive: what arrives, and what an objective may look at.
 
     Attributes:
-        reception: what the receiver gets.
+        receiver input: what the receiver gets.
         losses: the channel's own, in nats.
         latents: as the decoder sees them, so worth what the message is worth; None without a codec.
         policy: where codes were drawn by chance rather than computed.
     """
 
-    reception: Reception
+    receiver_input: ReceiverInput
     losses: dict[str, Float[Tensor, ""]]
     latents: Float[Tensor, "B k C"] | None = None
     policy: Policy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ends:
+class ModelInterface:
     """What a channel may know of the two models at its ends.
 
     Args:
@@ -112,7 +112,7 @@ class Ends:
         names = ("state_width", "num_positions", "embedding_width", "embedding_norm")
         return {name: getattr(self, name) for name in names}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Ends:
+    def __deepcopy__(self, memo: dict[int, Any]) -> ModelInterface:
         """Itself: a copied channel stands between the same models."""
         return self
 
@@ -132,7 +132,7 @@ class Channel(nn.Module, ABC):
 
     Args:
         config: an instance of the class's `Config`.
-        ends: what is known of the models at both ends.
+        interface: what is known of the models at both ends.
 
     Attributes:
         name: set by `parley.channels.register`.
@@ -141,7 +141,7 @@ class Channel(nn.Module, ABC):
         judged: whether Gate 1 puts it to the test; False for the mere absence of a message.
         modality: what crosses: "text", "codes", "vectors", "states" (of a layer), "cache" or "none".
         price: how a message's bits are reckoned, as a short formula; "" refers to `message_bits`.
-        reference: whether it is played to compare with and is no contestant, whatever it scores.
+        reference: whether it is played to compare with and is no entry, whatever it scores.
         sees_scene: whether it is told what the receiver sees, which only a reference may be.
         recipe: settings of the trainer that suit it, by name, where the usual ones do not.
         message_space: every message is an element of this gymnasium space.
@@ -159,22 +159,22 @@ class Channel(nn.Module, ABC):
     judged: ClassVar[bool] = True
     reference: ClassVar[bool] = False
     sees_scene: ClassVar[bool] = False
-    recipe: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    train_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     modality: ClassVar[str] = "vectors"
-    price: ClassVar[str] = ""
+    bits_formula: ClassVar[str] = ""
     message_space: Space[Any]
     num_slots: int = 4
     codes_per_slot: int = 1
     latent_width: int = 0
-    reading: Reading = Reading()
+    features: SenderFeatures = SenderFeatures()
     at_start: bool = False
 
-    def __init__(self, config: ChannelConfig, ends: Ends) -> None:
+    def __init__(self, config: ChannelConfig, interface: ModelInterface) -> None:
         super().__init__()
-        self.config, self.ends = config, ends
+        self.config, self.interface = config, interface
 
     @classmethod
-    def obstacle(cls, ends: Ends) -> str | None:
+    def incompatibility(cls, interface: ModelInterface) -> str | None:
         """Why it cannot stand between two models, in a clause; None if it can."""
         return None
 
@@ -183,30 +183,30 @@ class Channel(nn.Module, ABC):
         """B messages, each an element of `message_space`."""
 
     @abstractmethod
-    def receive(self, messages: Sequence[Message]) -> Reception:
+    def receive(self, messages: Sequence[Message]) -> ReceiverInput:
         """What B receivers get for B messages."""
 
     @abstractmethod
     def message_bits(self, message: Message) -> float:
         """Bits charged for one message: never fewer than the receiver's input depends on."""
 
-    def relay(self, utterance: Utterance) -> Relay:
+    def relay(self, utterance: Utterance) -> ChannelOutput:
         """Send and receive in one go; in eval mode exactly `receive(send(utterance))`."""
-        return Relay(self.receive(self.send(utterance)), {})
+        return ChannelOutput(self.receive(self.send(utterance)), {})
 
-    def forward(self, utterance: Utterance) -> Relay:
+    def forward(self, utterance: Utterance) -> ChannelOutput:
         """The same as `relay`, for wrappers that call modules."""
         return self.relay(utterance)
 
     @property
     def state_width(self) -> int:
         """Width of the states that it is handed."""
-        return self.ends.state_width
+        return self.interface.state_width
 
-    def null_reception(self, batch: int) -> Reception:
+    def null_input(self, batch: int) -> ReceiverInput:
         """K true-zero vectors for each of `batch` receivers: no content, bit for bit."""
-        zeros = torch.zeros(batch, self.num_slots, self.ends.embedding_width, device=self.device)
-        return Prefix(zeros, self.at_start)
+        zeros = torch.zeros(batch, self.num_slots, self.interface.embedding_width, device=self.device)
+        return SoftPrompt(zeros, self.at_start)
 
     def calibrate(self, utterance: Utterance, vocabulary: Float[Tensor, "V E"]) -> None:
         """Learn, once before training, what cannot be learned by gradient.

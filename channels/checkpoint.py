@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from parley.channels.base import Channel, Ends
+from parley.channels.base import Channel, ModelInterface
 from parley.channels.registry import channel_class
 
 FORMAT_VERSION = 1
@@ -29,14 +29,14 @@ class CheckpointHeader:
     Args:
         channel: registered name.
         config: the channel's settings.
-        ends: widths and norm at both ends.
+        interface: widths and norm at both ends.
         models: fingerprints of sender and receiver.
         training: free notes on the training, such as seed and step.
     """
 
     channel: str
     config: dict[str, Any]
-    ends: dict[str, Any]
+    interface: dict[str, Any]
     models: dict[str, str]
     training: dict[str, Any]
     format_version: int = FORMAT_VERSION
@@ -47,7 +47,7 @@ def save_channel(path: Path, channel: Channel, models: dict[str, str], training:
     header = CheckpointHeader(
         channel=channel.name,
         config=asdict(channel.config),
-        ends=channel.ends.sizes,
+        interface=channel.interface.sizes,
         models=models,
         training=training,
     )
@@ -81,14 +81,14 @@ def read_header(path: Path) -> CheckpointHeader:
     return CheckpointHeader(**{name: header[name] for name in kinds})
 
 
-def load_channel(path: Path, ends: Ends, models: dict[str, str]) -> Channel:
+def load_channel(path: Path, interface: ModelInterface, models: dict[str, str]) -> Channel:
     """Load a channel for these two models, in eval mode.
 
     Raises:
         CheckpointError: as `read_header`, or if the checkpoint was made for other models or widths.
     """
     header = read_header(path)
-    _check_ends(path, header.ends, ends)
+    _check_ends(path, header.interface, interface)
     for role, fingerprint in models.items():
         if (trained_for := header.models.get(role)) != fingerprint:
             raise CheckpointError(
@@ -97,14 +97,14 @@ def load_channel(path: Path, ends: Ends, models: dict[str, str]) -> Channel:
             )
     try:
         kind = channel_class(header.channel)
-        channel = kind(kind.Config.from_json(header.config), replace(ends, **header.ends))
+        channel = kind(kind.Config.from_json(header.config), replace(interface, **header.interface))
         channel.load_state_dict(load_file(path), strict=True)
     except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{path} does not fit channel {header.channel!r}: {error}") from error
     return channel.eval()
 
 
-def _check_ends(path: Path, trained: dict[str, Any], asked: Ends) -> None:
+def _check_ends(path: Path, trained: dict[str, Any], asked: ModelInterface) -> None:
     """Refuse other widths; the norm may differ by what another precision or device rounds it to.
 
     A codec that reads more positions than the sender of another world fills can read its states all the same.

@@ -10,7 +10,16 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from parley.channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Reading, Utterance, check_range
+from parley.channels.base import (
+    Channel,
+    ChannelConfig,
+    Message,
+    ModelInterface,
+    SenderFeatures,
+    SoftPrompt,
+    Utterance,
+    check_range,
+)
 from parley.channels.latent import FLOAT_BITS
 from parley.channels.registry import register
 
@@ -37,23 +46,23 @@ class CipherChannel(Channel):
 
     Config = CipherConfig
     modality: ClassVar[str] = "vectors"
-    price: ClassVar[str] = "32 k E"
+    bits_formula: ClassVar[str] = "32 k E"
 
-    def __init__(self, config: CipherConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
-        self.num_slots, self.reading = config.max_tokens, Reading(of="message", what="expected")
-        bound = BOUND * ends.embedding_norm
-        self.message_space = Box(-bound, bound, (config.max_tokens, ends.embedding_width), np.float32)
+    def __init__(self, config: CipherConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
+        self.num_slots, self.features = config.max_tokens, SenderFeatures(of="message", what="expected")
+        bound = BOUND * interface.embedding_norm
+        self.message_space = Box(-bound, bound, (config.max_tokens, interface.embedding_width), np.float32)
 
     @classmethod
-    def obstacle(cls, ends: Ends) -> str | None:
+    def incompatibility(cls, interface: ModelInterface) -> str | None:
         """Two vocabularies: an expectation over the one's tokens has no meaning in the other's."""
-        return None if ends.one_vocabulary else "it needs one vocabulary for sender and receiver"
+        return None if interface.one_vocabulary else "it needs one vocabulary for sender and receiver"
 
     @property
     def state_width(self) -> int:
         """That of the receiver's embeddings."""
-        return self.ends.embedding_width
+        return self.interface.embedding_width
 
     def send(self, utterance: Utterance) -> list[Message]:
         """B arrays (k, E), float32; rows of zeros where a shorter message has ended."""
@@ -62,10 +71,10 @@ class CipherChannel(Channel):
         messages[:, : said.shape[1]] = said
         return list(np.clip(messages.numpy(), self.message_space.low, self.message_space.high))  # type: ignore[attr-defined]
 
-    def receive(self, messages: Sequence[Message]) -> Prefix:
+    def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The vectors; rows of zeros take no position."""
         vectors = torch.from_numpy(np.stack(messages))
-        return Prefix(vectors, mask=vectors.any(-1))
+        return SoftPrompt(vectors, mask=vectors.any(-1))
 
     def message_bits(self, message: Message) -> float:
         """32 bits a number."""

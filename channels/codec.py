@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from parley.channels.base import ChannelConfig, Ends, Reading, check_range
+from parley.channels.base import ChannelConfig, ModelInterface, SenderFeatures, check_range
 from parley.channels.standardizer import Standardizer
 
 
@@ -62,24 +62,24 @@ class CodecConfig(ChannelConfig):
             )
 
     @property
-    def reading(self) -> Reading:
+    def features(self) -> SenderFeatures:
         """Which of the sender's states the codec wants."""
-        return Reading(self.depth, self.reads)
+        return SenderFeatures(self.depth, self.reads)
 
 
 class Encoder(nn.Module):
     """States to latents.
 
     Args:
-        ends: widths at both ends.
+        interface: widths at both ends.
         config: the codec's settings.
         latent_width: C.
     """
 
-    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
+    def __init__(self, interface: ModelInterface, config: CodecConfig, latent_width: int) -> None:
         super().__init__()
         self.num_slots, self.latent_width = config.k, latent_width
-        self.standardize = Standardizer(ends)
+        self.standardize = Standardizer(interface)
 
     def forward(self, states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B k C"]:
         """K latents an utterance."""
@@ -89,11 +89,11 @@ class Encoder(nn.Module):
 class PerceiverEncoder(Encoder):
     """k learned queries read token-level states by cross-attention (Jaegle et al., 2021)."""
 
-    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
-        super().__init__(ends, config, latent_width)
+    def __init__(self, interface: ModelInterface, config: CodecConfig, latent_width: int) -> None:
+        super().__init__(interface, config, latent_width)
         width = config.codec_width
-        self.project = nn.Linear(ends.state_width, width)
-        self.positions = nn.Parameter(torch.randn(ends.num_positions, width) * 0.5)
+        self.project = nn.Linear(interface.state_width, width)
+        self.positions = nn.Parameter(torch.randn(interface.num_positions, width) * 0.5)
         self.queries = nn.Parameter(torch.randn(config.k, width) * 0.5)
         self.attend = nn.MultiheadAttention(width, config.codec_heads, batch_first=True)
         self.mix = nn.Sequential(
@@ -137,10 +137,10 @@ def cross_attend(
 class PooledEncoder(Encoder):
     """The last token's state alone, through one hidden layer: the failed experiment's encoder."""
 
-    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
-        super().__init__(ends, config, latent_width)
+    def __init__(self, interface: ModelInterface, config: CodecConfig, latent_width: int) -> None:
+        super().__init__(interface, config, latent_width)
         self.mix = nn.Sequential(
-            nn.Linear(ends.state_width, config.codec_width),
+            nn.Linear(interface.state_width, config.codec_width),
             nn.GELU(),
             nn.Linear(config.codec_width, config.k * latent_width),
         )
@@ -157,9 +157,9 @@ class Decoder(nn.Module):
     At `scale_gate` 0 the prefix is exactly null.
     """
 
-    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
+    def __init__(self, interface: ModelInterface, config: CodecConfig, latent_width: int) -> None:
         super().__init__()
-        self.embedding_norm = ends.embedding_norm
+        self.embedding_norm = interface.embedding_norm
         self.scale_gate = nn.Parameter(torch.tensor(float(config.initial_gate)))
 
     def forward(self, latents: Float[Tensor, "B k C"]) -> Float[Tensor, "B k E"]:
@@ -174,13 +174,13 @@ class PrefixDecoder(Decoder):
     different slots.
     """
 
-    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
-        super().__init__(ends, config, latent_width)
+    def __init__(self, interface: ModelInterface, config: CodecConfig, latent_width: int) -> None:
+        super().__init__(interface, config, latent_width)
         width = config.codec_width
         self.slots = nn.Parameter(torch.randn(config.k, width) * 0.5)
         self.expand = nn.Linear(latent_width, width)
         self.mix = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU())
-        self.project = nn.Linear(2 * width, ends.embedding_width)
+        self.project = nn.Linear(2 * width, interface.embedding_width)
 
     def forward(self, latents: Float[Tensor, "B k C"]) -> Float[Tensor, "B k E"]:
         """The prefix."""
@@ -195,11 +195,11 @@ class IdentityDecoder(Decoder):
         ValueError: if the latents are not as wide as the receiver's embeddings.
     """
 
-    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
-        super().__init__(ends, config, latent_width)
-        if latent_width != ends.embedding_width:
+    def __init__(self, interface: ModelInterface, config: CodecConfig, latent_width: int) -> None:
+        super().__init__(interface, config, latent_width)
+        if latent_width != interface.embedding_width:
             raise ValueError(
-                f"decoder 'identity' needs latent_width {ends.embedding_width} (the receiver's embeddings; "
+                f"decoder 'identity' needs latent_width {interface.embedding_width} (the receiver's embeddings; "
                 f"0 takes it by itself), got {latent_width}"
             )
         self.norm = nn.LayerNorm(latent_width)

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from gymnasium.spaces import Box, Text
 
-from parley.channels.base import Channel, Message, Reception
+from parley.channels.base import Channel, Message, ReceiverInput
 
 Condition = Literal["normal", "null", "random", "shuffle", "swap"]
 CONDITIONS: tuple[Condition, ...] = get_args(Condition)
@@ -50,10 +50,10 @@ class Control:
             return [random_message(self.channel.message_space, message, self.rng) for message in sent.own]
         return list(sent.own)
 
-    def receive(self, messages: Sequence[Message]) -> Reception:
+    def receive(self, messages: Sequence[Message]) -> ReceiverInput:
         """What the receivers get for B delivered messages."""
         if self.condition == "null":
-            return self.channel.null_reception(len(messages))
+            return self.channel.null_input(len(messages))
         return self.channel.receive(messages)
 
 

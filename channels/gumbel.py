@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from parley.channels.base import Ends, check_range
+from parley.channels.base import ModelInterface, check_range
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import QuantizedChannel
 from parley.channels.quantizers import Quantized, Quantizer, k_means
@@ -106,11 +106,11 @@ class GumbelChannel(QuantizedChannel):
 
     Config = GumbelConfig
     modality: ClassVar[str] = "codes"
-    price: ClassVar[str] = "k log2 K"
+    bits_formula: ClassVar[str] = "k log2 K"
 
-    def __init__(self, config: GumbelConfig, ends: Ends) -> None:
-        width = config.latent_width or ends.embedding_width
+    def __init__(self, config: GumbelConfig, interface: ModelInterface) -> None:
+        width = config.latent_width or interface.embedding_width
         quantizer = GumbelQuantizer(
             width, config.codebook_size, config.k, config.sharpness, config.temperature
         )
-        super().__init__(config, ends, width, quantizer)
+        super().__init__(config, interface, width, quantizer)

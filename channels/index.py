@@ -18,10 +18,10 @@ from parley.channels.base import (
     ANSWERS_ALONE,
     Channel,
     ChannelConfig,
-    Ends,
+    ChannelOutput,
     Message,
-    Prefix,
-    Relay,
+    ModelInterface,
+    SoftPrompt,
     Utterance,
     check_range,
 )
@@ -49,7 +49,7 @@ class IndexConfig(ChannelConfig):
 class IndexChannel(Channel):
     """Reference: the sender sees the receiver's list and names a place in it, in log2 N bits.
 
-    It passes Gate 1 and means nothing: no word of it is about the target. That is why a contestant is told
+    It passes Gate 1 and means nothing: no word of it is about the target. That is why a entry is told
     of its target alone.
     """
 
@@ -58,20 +58,20 @@ class IndexChannel(Channel):
     trainable = True
     reference = True
     sees_scene = True
-    recipe = ANSWERS_ALONE
+    train_defaults = ANSWERS_ALONE
     modality: ClassVar[str] = "codes"
-    price: ClassVar[str] = "log2 N"
+    bits_formula: ClassVar[str] = "log2 N"
 
-    def __init__(self, config: IndexConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
+    def __init__(self, config: IndexConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
         self.num_slots, self.message_space = config.k, Discrete(config.places)
         # unit vectors, which the optimiser's small steps can still turn: only their direction counts
-        drawn = torch.randn(config.places, config.k, ends.embedding_width)
+        drawn = torch.randn(config.places, config.k, interface.embedding_width)
         self.table = nn.Parameter(functional.normalize(drawn, dim=-1))
 
-    def relay(self, utterance: Utterance) -> Relay:
+    def relay(self, utterance: Utterance) -> ChannelOutput:
         """The vectors of the targets' places, with gradient."""
-        return Relay(self._look_up(self._places(utterance)), {})
+        return ChannelOutput(self._look_up(self._places(utterance)), {})
 
     def _places(self, utterance: Utterance) -> Int[Tensor, " B"]:
         """Where the targets stand.
@@ -90,13 +90,13 @@ class IndexChannel(Channel):
         """B places, 0 to N - 1."""
         return [np.int64(place) for place in self._places(utterance).tolist()]
 
-    def receive(self, messages: Sequence[Message]) -> Prefix:
+    def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The vectors that stand for the places."""
         return self._look_up(torch.tensor([int(message) for message in messages], device=self.device))
 
-    def _look_up(self, places: Int[Tensor, " B"]) -> Prefix:
+    def _look_up(self, places: Int[Tensor, " B"]) -> SoftPrompt:
         vectors: Float[Tensor, "B k E"] = functional.normalize(self.table[places], dim=-1)
-        return Prefix(vectors * self.ends.embedding_norm)
+        return SoftPrompt(vectors * self.interface.embedding_norm)
 
     def message_bits(self, message: Message) -> float:
         """log2 N."""

@@ -14,7 +14,15 @@ from gymnasium.spaces import Box, MultiDiscrete
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from parley.channels.base import Channel, Ends, Message, Prefix, Relay, Utterance, check_range
+from parley.channels.base import (
+    Channel,
+    ChannelOutput,
+    Message,
+    ModelInterface,
+    SoftPrompt,
+    Utterance,
+    check_range,
+)
 from parley.channels.codec import DECODERS, ENCODERS, CodecConfig, Decoder, Encoder
 from parley.channels.quantizers import Quantizer, ScalarQuantizer, VectorQuantizer
 from parley.channels.registry import register
@@ -34,25 +42,27 @@ class LatentChannel(Channel):
 
     Args:
         config: the codec's settings.
-        ends: what is known of the models at both ends.
+        interface: what is known of the models at both ends.
         latent_width: C, by default the configured one.
     """
 
     trainable = True
     config: CodecConfig
 
-    def __init__(self, config: CodecConfig, ends: Ends, latent_width: int | None = None) -> None:
-        super().__init__(config, ends)
-        self.latent_width = latent_width or config.latent_width or ends.embedding_width
-        self.num_slots, self.reading, self.at_start = config.k, config.reading, config.at_start
-        self.encoder = self._make_encoder(config, ends)
-        self.decoder = self._make_decoder(config, ends)
+    def __init__(
+        self, config: CodecConfig, interface: ModelInterface, latent_width: int | None = None
+    ) -> None:
+        super().__init__(config, interface)
+        self.latent_width = latent_width or config.latent_width or interface.embedding_width
+        self.num_slots, self.features, self.at_start = config.k, config.features, config.at_start
+        self.encoder = self._make_encoder(config, interface)
+        self.decoder = self._make_decoder(config, interface)
 
-    def _make_encoder(self, config: CodecConfig, ends: Ends) -> Encoder:
-        return ENCODERS[config.encoder](ends, config, self.latent_width)
+    def _make_encoder(self, config: CodecConfig, interface: ModelInterface) -> Encoder:
+        return ENCODERS[config.encoder](interface, config, self.latent_width)
 
-    def _make_decoder(self, config: CodecConfig, ends: Ends) -> Decoder:
-        return DECODERS[config.decoder](ends, config, self.latent_width)
+    def _make_decoder(self, config: CodecConfig, interface: ModelInterface) -> Decoder:
+        return DECODERS[config.decoder](interface, config, self.latent_width)
 
     def calibrate(self, utterance: Utterance, vocabulary: Float[Tensor, "V E"]) -> None:
         """Learn the statistics of the sender's states over training referents."""
@@ -71,14 +81,14 @@ class LatentChannel(Channel):
     def encode(self, utterance: Utterance) -> Encoding:
         """Latents that are worth what the message is worth, with gradient."""
 
-    def relay(self, utterance: Utterance) -> Relay:
+    def relay(self, utterance: Utterance) -> ChannelOutput:
         """Encode and decode with gradient."""
         latents, losses = self.encode(utterance)
-        return Relay(self.decode(latents), losses, latents)
+        return ChannelOutput(self.decode(latents), losses, latents)
 
-    def decode(self, latents: Float[Tensor, "B k C"]) -> Prefix:
+    def decode(self, latents: Float[Tensor, "B k C"]) -> SoftPrompt:
         """The prefix that stands for latents."""
-        return Prefix(self.decoder(latents), self.at_start)
+        return SoftPrompt(self.decoder(latents), self.at_start)
 
 
 @register("latent")
@@ -86,11 +96,11 @@ class ContinuousChannel(LatentChannel):
     """k vectors of C numbers in [-1, 1], charged 32 bits a number."""
 
     modality: ClassVar[str] = "vectors"
-    price: ClassVar[str] = "32 k C"
+    bits_formula: ClassVar[str] = "32 k C"
     Config = CodecConfig
 
-    def __init__(self, config: CodecConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
+    def __init__(self, config: CodecConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
         self.message_space = Box(-1.0, 1.0, (config.k, self.latent_width), np.float32)
 
     def encode(self, utterance: Utterance) -> Encoding:
@@ -102,7 +112,7 @@ class ContinuousChannel(LatentChannel):
         """B arrays (k, C), float32."""
         return list(self.encode(utterance).latents.float().cpu().numpy())
 
-    def receive(self, messages: Sequence[Message]) -> Prefix:
+    def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The prefix that the decoder makes of the vectors."""
         return self.decode(torch.from_numpy(np.stack(messages)).to(self.device))
 
@@ -120,16 +130,18 @@ class QuantizedChannel(LatentChannel):
 
     Args:
         config: the codec's settings.
-        ends: what is known of the models at both ends.
+        interface: what is known of the models at both ends.
         latent_width: C.
         quantizer: latents to codes and back.
     """
 
     modality: ClassVar[str] = "codes"
-    price: ClassVar[str] = "k log2 K"
+    bits_formula: ClassVar[str] = "k log2 K"
 
-    def __init__(self, config: CodecConfig, ends: Ends, latent_width: int, quantizer: Quantizer) -> None:
-        super().__init__(config, ends, latent_width)
+    def __init__(
+        self, config: CodecConfig, interface: ModelInterface, latent_width: int, quantizer: Quantizer
+    ) -> None:
+        super().__init__(config, interface, latent_width)
         self.quantizer = quantizer
         self.codebook_size = quantizer.codebook_size
         self.codes_per_slot = quantizer.codes_per_slot
@@ -172,7 +184,7 @@ class QuantizedChannel(LatentChannel):
         """B arrays (m,), int64: a slot's codes stand side by side."""
         return list(self.codes(utterance).cpu().numpy())
 
-    def receive(self, messages: Sequence[Message]) -> Prefix:
+    def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The prefix that the decoder makes of the codes' vectors."""
         codes = torch.from_numpy(np.stack(messages)).to(self.device)
         return self.decode(self.quantizer.look_up(codes))
@@ -205,10 +217,12 @@ class VectorQuantizedChannel(QuantizedChannel):
 
     Config = VectorQuantizedConfig
 
-    def __init__(self, config: VectorQuantizedConfig, ends: Ends) -> None:
-        width = config.latent_width or ends.embedding_width
+    def __init__(self, config: VectorQuantizedConfig, interface: ModelInterface) -> None:
+        width = config.latent_width or interface.embedding_width
         num_codebooks = 1 if config.shared_codebook else config.k
-        super().__init__(config, ends, width, VectorQuantizer(width, config.codebook_size, num_codebooks))
+        super().__init__(
+            config, interface, width, VectorQuantizer(width, config.codebook_size, num_codebooks)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,5 +249,5 @@ class ScalarQuantizedChannel(QuantizedChannel):
 
     Config = ScalarQuantizedConfig
 
-    def __init__(self, config: ScalarQuantizedConfig, ends: Ends) -> None:
-        super().__init__(config, ends, len(config.levels), ScalarQuantizer(config.levels))
+    def __init__(self, config: ScalarQuantizedConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface, len(config.levels), ScalarQuantizer(config.levels))

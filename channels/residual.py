@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from vector_quantize_pytorch import GroupedResidualVQ
 
-from parley.channels.base import Ends, check_range
+from parley.channels.base import ModelInterface, check_range
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import QuantizedChannel
 from parley.channels.quantizers import Quantized, Quantizer, k_means
@@ -138,10 +138,10 @@ class ResidualQuantizedChannel(QuantizedChannel):
 
     Config = ResidualQuantizedConfig
     modality: ClassVar[str] = "codes"
-    price: ClassVar[str] = "k q log2 K"
+    bits_formula: ClassVar[str] = "k q log2 K"
 
-    def __init__(self, config: ResidualQuantizedConfig, ends: Ends) -> None:
-        width = config.latent_width or ends.embedding_width
+    def __init__(self, config: ResidualQuantizedConfig, interface: ModelInterface) -> None:
+        width = config.latent_width or interface.embedding_width
         num_codebooks = 1 if config.shared_codebook else config.k
         quantizer = ResidualQuantizer(width, config.codebook_size, config.stages, num_codebooks)
-        super().__init__(config, ends, width, quantizer)
+        super().__init__(config, interface, width, quantizer)

@@ -6,15 +6,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from parley.channels.base import Ends, last_place
+from parley.channels.base import ModelInterface, last_place
 
 
 class Standardizer(nn.Module):
     """Centres and scales states per position and dimension, by statistics the checkpoint keeps."""
 
-    def __init__(self, ends: Ends) -> None:
+    def __init__(self, interface: ModelInterface) -> None:
         super().__init__()
-        shape = (ends.num_positions, ends.state_width)
+        shape = (interface.num_positions, interface.state_width)
         self.mean: Tensor
         self.scale: Tensor
         self.register_buffer("mean", torch.zeros(shape))

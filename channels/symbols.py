@@ -19,7 +19,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from parley.channels.base import Ends, Message, Policy, Prefix, Relay, Utterance, check_range
+from parley.channels.base import (
+    ChannelOutput,
+    Message,
+    ModelInterface,
+    Policy,
+    SoftPrompt,
+    Utterance,
+    check_range,
+)
 from parley.channels.codec import CodecConfig, Decoder
 from parley.channels.latent import Encoding, LatentChannel
 from parley.channels.registry import register
@@ -43,10 +51,10 @@ class SymbolsConfig(CodecConfig):
 class TableDecoder(Decoder):
     """One vector a symbol, the same in every slot."""
 
-    def __init__(self, ends: Ends, config: CodecConfig, latent_width: int) -> None:
-        super().__init__(ends, config, latent_width)
-        rows = functional.normalize(torch.randn(latent_width, ends.embedding_width), dim=-1)
-        self.table = nn.Parameter(rows * ends.embedding_norm)
+    def __init__(self, interface: ModelInterface, config: CodecConfig, latent_width: int) -> None:
+        super().__init__(interface, config, latent_width)
+        rows = functional.normalize(torch.randn(latent_width, interface.embedding_width), dim=-1)
+        self.table = nn.Parameter(rows * interface.embedding_norm)
 
     def forward(self, latents: Float[Tensor, "B k C"]) -> Float[Tensor, "B k E"]:
         """The prefix of one-hot latents."""
@@ -59,17 +67,17 @@ class SymbolsChannel(LatentChannel):
     """k symbols of one alphabet, drawn from the encoder's policy while it learns."""
 
     modality: ClassVar[str] = "codes"
-    price: ClassVar[str] = "k log2 K"
+    bits_formula: ClassVar[str] = "k log2 K"
     Config = SymbolsConfig
 
-    def __init__(self, config: SymbolsConfig, ends: Ends) -> None:
-        super().__init__(config, ends, config.codebook_size)
+    def __init__(self, config: SymbolsConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface, config.codebook_size)
         self.codebook_size = config.codebook_size
         self.message_space = MultiDiscrete([config.codebook_size] * config.k)
         self.bits = config.k * log2(config.codebook_size)
 
-    def _make_decoder(self, config: CodecConfig, ends: Ends) -> Decoder:
-        return TableDecoder(ends, config, self.latent_width)
+    def _make_decoder(self, config: CodecConfig, interface: ModelInterface) -> Decoder:
+        return TableDecoder(interface, config, self.latent_width)
 
     @torch.no_grad()
     def calibrate(self, utterance: Utterance, vocabulary: Float[Tensor, "V E"]) -> None:
@@ -84,7 +92,7 @@ class SymbolsChannel(LatentChannel):
         codes = self._logits(utterance).argmax(-1)
         return Encoding(functional.one_hot(codes, self.codebook_size).float(), {})
 
-    def relay(self, utterance: Utterance) -> Relay:
+    def relay(self, utterance: Utterance) -> ChannelOutput:
         """Drawn symbols in training mode, with straight-through gradient (Bengio et al., 2013)."""
         if not self.training:
             return super().relay(utterance)
@@ -94,7 +102,7 @@ class SymbolsChannel(LatentChannel):
         drawn = functional.one_hot(codes, self.codebook_size).to(log_p)
         policy = Policy((drawn * log_p).sum((1, 2)), -(log_p.exp() * log_p).sum((1, 2)))
         latents = drawn + log_p.exp() - log_p.exp().detach()
-        return Relay(self.decode(latents), {}, latents, policy)
+        return ChannelOutput(self.decode(latents), {}, latents, policy)
 
     def _logits(self, utterance: Utterance) -> Float[Tensor, "B k K"]:
         logits: Tensor = self.encoder(utterance.states, utterance.mask)
@@ -109,7 +117,7 @@ class SymbolsChannel(LatentChannel):
         """B arrays (k,), int64."""
         return list(self.codes(utterance).cpu().numpy())
 
-    def receive(self, messages: Sequence[Message]) -> Prefix:
+    def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The symbols' vectors."""
         codes = torch.from_numpy(np.stack(messages)).to(self.device)
         return self.decode(functional.one_hot(codes, self.codebook_size).float())

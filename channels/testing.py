@@ -12,11 +12,22 @@ import torch
 from gymnasium.spaces import Discrete, MultiDiscrete
 from safetensors.torch import load, save
 
-from parley.channels.base import Channel, Ends, Graft, Memory, Message, Prefix, Reception, Scene, Utterance, Words
-from parley.channels.reception import num_positions, tensors_of
+from parley.channels.base import (
+    ActivationPatch,
+    CacheEntries,
+    Channel,
+    Message,
+    ModelInterface,
+    ReceiverInput,
+    Scene,
+    SoftPrompt,
+    TextInput,
+    Utterance,
+)
+from parley.channels.receiver_input import num_positions, tensors_of
 from parley.channels.registry import channel_class
 
-ENDS = Ends(state_width=24, num_positions=12, embedding_width=20, embedding_norm=1.5)
+ENDS = ModelInterface(state_width=24, num_positions=12, embedding_width=20, embedding_norm=1.5)
 ROUNDING = 1e-6  # bits
 NUM_UTTERANCES, NUM_SAMPLES, NUM_CANDIDATES = 32, 128, 5
 WORDS = ("red", "green", "tiny", "huge", "metal", "cube", "ball", "<|im_end|>")
@@ -26,7 +37,9 @@ class ContractError(AssertionError):
     """A promise that a channel breaks; the message says which, and what to do."""
 
 
-def check_channel(channel: str | type[Channel] | Channel, seed: int = 0, ends: Ends = ENDS) -> None:
+def check_channel(
+    channel: str | type[Channel] | Channel, seed: int = 0, interface: ModelInterface = ENDS
+) -> None:
     """Check all that a channel promises, on a copy of it.
 
     Messages lie in the space, eval mode is deterministic, bits are honest, `relay` is `receive`
@@ -36,35 +49,37 @@ def check_channel(channel: str | type[Channel] | Channel, seed: int = 0, ends: E
     Args:
         channel: what to check; a name or class is made with its default settings.
         seed: of initial weights and utterances; torch's own generator stays as it is.
-        ends: between which a name or class is made; a channel that runs the models needs a pair's own.
+        interface: between which a name or class is made; a channel that runs the models needs a pair's own.
 
     Raises:
         ContractError: at the first promise that is broken.
-        ValueError: if the name is unknown, or the channel needs the models and `ends` has none.
+        ValueError: if the name is unknown, or the channel needs the models and `interface` has none.
     """
     kind = channel_class(channel) if isinstance(channel, str) else channel
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made = kind(kind.Config(), ends) if isinstance(kind, type) else deepcopy(kind)
+        made = kind(kind.Config(), interface) if isinstance(kind, type) else deepcopy(kind)
         made.message_space.seed(seed)
-        utterance = synthetic_utterance(made.ends, width=made.state_width)
+        utterance = synthetic_utterance(made.interface, width=made.state_width)
         checks = (check_messages, check_eval_mode, check_bits, check_relay, check_null)
         for check in (*checks, check_sending_changes_nothing, check_gradients, check_saving):
             check(made.eval(), utterance)
 
 
-def synthetic_utterance(ends: Ends, batch: int = NUM_UTTERANCES, width: int | None = None) -> Utterance:
+def synthetic_utterance(
+    interface: ModelInterface, batch: int = NUM_UTTERANCES, width: int | None = None
+) -> Utterance:
     """Utterances of differing words, states, lengths and scenes, from torch's generator.
 
     Args:
-        ends: how many positions there are.
+        interface: how many positions there are.
         batch: B.
         width: of the states, by default the sender's own.
     """
-    positions = ends.num_positions
+    positions = interface.num_positions
     texts = _texts(batch)
     mask = torch.arange(positions) < torch.randint(1, positions + 1, (batch, 1))
-    states = torch.randn(batch, positions, width or ends.state_width) * mask[..., None]
+    states = torch.randn(batch, positions, width or interface.state_width) * mask[..., None]
     scene = Scene([_texts(NUM_CANDIDATES) for _ in texts], torch.randint(NUM_CANDIDATES, (batch,)))
     return Utterance(texts, states, mask, scene)
 
@@ -100,10 +115,10 @@ def check_bits(channel: Channel, utterance: Utterance) -> None:
         key = _content(received)
         cheapest[key] = min(bits, cheapest.get(key, bits))
         _demand(
-            not isinstance(received, Words) or min(8 * len(key), _space_bits(channel)) <= bits + ROUNDING,
+            not isinstance(received, TextInput) or min(8 * len(key), _space_bits(channel)) <= bits + ROUNDING,
             f"a receiver got {len(key)} bytes of text for {bits:g} bits; charge 8 bits a byte at least",
         )
-    # Kraft's inequality: no code tells these receptions apart at a lower price
+    # Kraft's inequality: no code tells these receiver inputs apart at a lower price
     _demand(
         sum(2.0**-bits for bits in cheapest.values()) <= 1,
         f"receivers got {len(cheapest)} different things, some for {min(cheapest.values()):g} bits; no code "
@@ -118,7 +133,7 @@ def check_bits(channel: Channel, utterance: Utterance) -> None:
 def check_relay(channel: Channel, utterance: Utterance) -> None:
     """In eval mode the differentiable path delivers what the wire delivers."""
     _demand(
-        _same(channel.relay(utterance).reception, channel.receive(channel.send(utterance))),
+        _same(channel.relay(utterance).receiver_input, channel.receive(channel.send(utterance))),
         "in eval mode relay differs from receive after send; training must have no private path, so let "
         "relay quantise, clip and cut as send does",
     )
@@ -129,21 +144,21 @@ def check_eval_mode(channel: Channel, utterance: Utterance) -> None:
     messages, advice = channel.send(utterance), "in eval mode; switch noise and dropout off"
     _demand(_equal(messages, channel.send(utterance)), f"send makes two messages of one utterance {advice}")
     stable = _same(channel.receive(messages), channel.receive(messages))
-    _demand(stable, f"receive makes two receptions of one message {advice}")
+    _demand(stable, f"receive makes two receiver inputs of one message {advice}")
 
 
 def check_null(channel: Channel, utterance: Utterance) -> None:
     """Null is true zeros of the shape that a message would have, bit for bit."""
-    null = channel.null_reception(3)
-    if isinstance(null, Words):
-        raise ContractError("null_reception is text; return zeros, as vectors, a state or cache entries")
-    if isinstance(null, Prefix):
-        shape, wanted = tuple(null.vectors.shape), (3, channel.num_slots, channel.ends.embedding_width)
-        _demand(shape == wanted, f"null_reception has shape {shape}; it must have {wanted}")
+    null = channel.null_input(3)
+    if isinstance(null, TextInput):
+        raise ContractError("null_input is text; return zeros, as vectors, a state or cache entries")
+    if isinstance(null, SoftPrompt):
+        shape, wanted = tuple(null.vectors.shape), (3, channel.num_slots, channel.interface.embedding_width)
+        _demand(shape == wanted, f"null_input has shape {shape}; it must have {wanted}")
     receivers = len(num_positions(null))
-    _demand(receivers == 3, f"null_reception is for {receivers} receivers; it must be for the 3 asked for")
+    _demand(receivers == 3, f"null_input is for {receivers} receivers; it must be for the 3 asked for")
     zero = not any(part.any() for part in tensors_of(null) if part.dtype != torch.bool)
-    _demand(zero, "null_reception is not zero; return zeros, never what a decoder makes of them")
+    _demand(zero, "null_input is not zero; return zeros, never what a decoder makes of them")
 
 
 def check_sending_changes_nothing(channel: Channel, utterance: Utterance) -> None:
@@ -172,10 +187,10 @@ def check_gradients(channel: Channel, utterance: Utterance) -> None:
     if not parameters:
         return
     relay = channel.train().relay(utterance)
-    reception, losses = relay.reception, relay.losses
-    if isinstance(reception, Words):
+    receiver_input, losses = relay.receiver_input, relay.losses
+    if isinstance(receiver_input, TextInput):
         raise ContractError("a trainable channel relays text, which has no gradient; relay a Prefix")
-    parts = [part for part in tensors_of(reception) if part.is_floating_point()]
+    parts = [part for part in tensors_of(receiver_input) if part.is_floating_point()]
     score = torch.stack([*((part * torch.randn_like(part)).sum() for part in parts), *losses.values()])
     _demand(score.requires_grad, "relay has no gradient in training mode; neither detach nor use no_grad")
     gradients = torch.autograd.grad(score.sum(), list(parameters.values()), allow_unused=True)
@@ -187,7 +202,7 @@ def check_gradients(channel: Channel, utterance: Utterance) -> None:
 def check_saving(channel: Channel, utterance: Utterance) -> None:
     """What is saved and loaded again is the same channel, to the last bit."""
     kind, config = type(channel), json.loads(json.dumps(asdict(channel.config)))
-    loaded = kind(kind.Config.from_json(config), channel.ends)
+    loaded = kind(kind.Config.from_json(config), channel.interface)
     loaded.load_state_dict(load(save({n: t.contiguous() for n, t in channel.state_dict().items()})))
     messages = channel.send(utterance)
     _demand(
@@ -206,31 +221,31 @@ def _equal(first: Sequence[Message], second: Sequence[Message]) -> bool:
     return all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def _content(reception: Reception) -> bytes:
-    if isinstance(reception, Words):
-        return "".join(reception.texts).encode()
-    parts = b"".join(part.detach().cpu().float().numpy().tobytes() for part in tensors_of(reception))
-    return parts + _placing(reception)
+def _content(receiver_input: ReceiverInput) -> bytes:
+    if isinstance(receiver_input, TextInput):
+        return "".join(receiver_input.texts).encode()
+    parts = b"".join(part.detach().cpu().float().numpy().tobytes() for part in tensors_of(receiver_input))
+    return parts + _placing(receiver_input)
 
 
-def _placing(reception: Prefix | Graft | Memory) -> bytes:
+def _placing(receiver_input: SoftPrompt | ActivationPatch | CacheEntries) -> bytes:
     """Where and how it is put: a message that decided this would tell the receiver so much more."""
-    if isinstance(reception, Graft):
-        return f"{reception.depth} {reception.mode}".encode()
-    return b"at the start" if isinstance(reception, Prefix) and reception.at_start else b""
+    if isinstance(receiver_input, ActivationPatch):
+        return f"{receiver_input.depth} {receiver_input.mode}".encode()
+    return b"at the start" if isinstance(receiver_input, SoftPrompt) and receiver_input.at_start else b""
 
 
-def _same(first: Reception, second: Reception) -> bool:
+def _same(first: ReceiverInput, second: ReceiverInput) -> bool:
     return type(first) is type(second) and _content(first) == _content(second)
 
 
-def _alike(alone: Sequence[Reception], together: Reception) -> bool:
-    """Whether receptions agree but for the rounding of differently shaped products."""
-    if isinstance(together, Words):
-        return [text for reception in alone for text in reception[0]] == list(together.texts)
-    vectors = [reception for reception in alone if not isinstance(reception, Words)]
-    rows = [tensors_of(reception) for reception in vectors]
-    return {_placing(reception) for reception in vectors} == {_placing(together)} and all(
+def _alike(alone: Sequence[ReceiverInput], together: ReceiverInput) -> bool:
+    """Whether receiver inputs agree but for the rounding of differently shaped products."""
+    if isinstance(together, TextInput):
+        return [text for receiver_input in alone for text in receiver_input[0]] == list(together.texts)
+    vectors = [receiver_input for receiver_input in alone if not isinstance(receiver_input, TextInput)]
+    rows = [tensors_of(receiver_input) for receiver_input in vectors]
+    return {_placing(receiver_input) for receiver_input in vectors} == {_placing(together)} and all(
         torch.allclose(torch.cat(parts).float(), whole.float(), rtol=1e-4, atol=1e-5)
         for parts, whole in zip(zip(*rows, strict=True), tensors_of(together), strict=True)
     )

@@ -13,12 +13,12 @@ from gymnasium.spaces import Discrete, Text
 from parley.channels.base import (
     Channel,
     ChannelConfig,
-    Ends,
     Message,
-    Prefix,
-    Reception,
+    ModelInterface,
+    ReceiverInput,
+    SoftPrompt,
+    TextInput,
     Utterance,
-    Words,
     check_range,
 )
 from parley.channels.registry import register
@@ -46,11 +46,11 @@ class TextChannel(Channel):
     """ASCII text, charged 8 bits a character and 8 for the end of the message."""
 
     modality: ClassVar[str] = "text"
-    price: ClassVar[str] = "8 a character + 8"
+    bits_formula: ClassVar[str] = "8 a character + 8"
     Config = TextConfig
 
-    def __init__(self, config: TextConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
+    def __init__(self, config: TextConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
         self.message_space = Text(max_length=config.max_length, min_length=0, charset=CHARSET)
         self._max_length = config.max_length
         self._charset = frozenset(CHARSET)
@@ -62,9 +62,9 @@ class TextChannel(Channel):
     def _fit(self, text: str) -> str:
         return "".join(c if c in self._charset else "?" for c in text)[: self._max_length]
 
-    def receive(self, messages: Sequence[str]) -> Reception:
+    def receive(self, messages: Sequence[str]) -> ReceiverInput:
         """The words, unchanged."""
-        return Words(list(messages))
+        return TextInput(list(messages))
 
     def message_bits(self, message: str) -> float:
         """8 bits a character and 8 for the end mark."""
@@ -76,21 +76,21 @@ class SilenceChannel(Channel):
     """An empty slot: the only message there is says nothing, at 0 bits. Its success is P0."""
 
     modality: ClassVar[str] = "none"
-    price: ClassVar[str] = "0"
+    bits_formula: ClassVar[str] = "0"
     judged = False
     num_slots = 0
 
-    def __init__(self, config: ChannelConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
+    def __init__(self, config: ChannelConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
         self.message_space = Discrete(1)
 
     def send(self, utterance: Utterance) -> list[Message]:
         """The one message of an alphabet of one."""
         return [0] * len(utterance.texts)
 
-    def receive(self, messages: Sequence[Message]) -> Reception:
+    def receive(self, messages: Sequence[Message]) -> ReceiverInput:
         """A slot of no positions."""
-        return Prefix(torch.zeros(len(messages), 0, self.ends.embedding_width))
+        return SoftPrompt(torch.zeros(len(messages), 0, self.interface.embedding_width))
 
     def message_bits(self, message: Message) -> float:
         """log2 of an alphabet of one."""

@@ -11,7 +11,16 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 from gymnasium.spaces import MultiDiscrete
 
-from parley.channels.base import Channel, ChannelConfig, Ends, Message, Reception, Utterance, Words, check_range
+from parley.channels.base import (
+    Channel,
+    ChannelConfig,
+    Message,
+    ModelInterface,
+    ReceiverInput,
+    TextInput,
+    Utterance,
+    check_range,
+)
 from parley.channels.registry import register
 from parley.channels.text import TextChannel, TextConfig
 
@@ -52,45 +61,47 @@ class TextBudgetConfig(ChannelConfig):
 class BytesChannel(TextChannel):
     """ASCII text of at most the budget's bytes, charged as `text` is."""
 
-    def __init__(self, config: TextBudgetConfig, ends: Ends) -> None:
-        super().__init__(TextConfig(max_length=config.budget), ends)
+    def __init__(self, config: TextBudgetConfig, interface: ModelInterface) -> None:
+        super().__init__(TextConfig(max_length=config.budget), interface)
 
 
 class TokensChannel(Channel):
     """As many token ids as the budget has, each of V tokens or none: charged log2(V + 1) bits a token."""
 
-    def __init__(self, config: TextBudgetConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
-        self._budget, self._none = config.budget, token_reader(ends).num_tokens
+    def __init__(self, config: TextBudgetConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
+        self._budget, self._none = config.budget, token_reader(interface).num_tokens
         self.message_space = MultiDiscrete([self._none + 1] * config.budget)
 
     def send(self, utterance: Utterance) -> list[Message]:
         """B arrays (budget,), int64: the first token ids, then V, which says that there are no more."""
         messages = np.full((len(utterance.texts), self._budget), self._none, dtype=np.int64)
-        said = token_reader(self.ends).message_tokens(utterance.texts)
+        said = token_reader(self.interface).message_tokens(utterance.texts)
         for message, ids in zip(messages, said, strict=True):
             message[: len(ids)] = ids[: self._budget]
         return list(messages)
 
-    def receive(self, messages: Sequence[Message]) -> Reception:
+    def receive(self, messages: Sequence[Message]) -> ReceiverInput:
         """The text of the tokens, up to the first that says that there are no more."""
         rows = [list(takewhile(lambda token: token != self._none, message.tolist())) for message in messages]
-        return Words(token_reader(self.ends).message_texts(rows))
+        return TextInput(token_reader(self.interface).message_texts(rows))
 
     def message_bits(self, message: Message) -> float:
         """The budget's bits, whatever the message."""
         return self._budget * log2(self._none + 1)
 
 
-def token_reader(ends: Ends) -> TokenReader:
+def token_reader(interface: ModelInterface) -> TokenReader:
     """The receiver, for its tokens.
 
     Raises:
-        ValueError: if `ends` has no models.
+        ValueError: if `interface` has no models.
     """
-    reader = getattr(ends.models, "receiver", None)
+    reader = getattr(interface.models, "receiver", None)
     if not isinstance(reader, TokenReader):
-        raise ValueError("unit tokens asks the receiver for its tokens: make it with the `ends` of a Pair")
+        raise ValueError(
+            "unit tokens asks the receiver for its tokens: make it with the `interface` of a Pair"
+        )
     return reader
 
 
@@ -103,18 +114,18 @@ class TextBudgetChannel(Channel):
 
     Config = TextBudgetConfig
     modality: ClassVar[str] = "text"
-    price: ClassVar[str] = "8 (n + 1), or b log2(V + 1)"
+    bits_formula: ClassVar[str] = "8 (n + 1), or b log2(V + 1)"
 
-    def __init__(self, config: TextBudgetConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
-        self._wire = UNITS[config.unit](config, ends)
+    def __init__(self, config: TextBudgetConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
+        self._wire = UNITS[config.unit](config, interface)
         self.message_space = self._wire.message_space
 
     def send(self, utterance: Utterance) -> list[Message]:
         """B messages of at most the budget: texts, or arrays of token ids (budget,)."""
         return self._wire.send(utterance)
 
-    def receive(self, messages: Sequence[Message]) -> Reception:
+    def receive(self, messages: Sequence[Message]) -> ReceiverInput:
         """The words that crossed."""
         return self._wire.receive(messages)
 

@@ -21,9 +21,17 @@ from rich.console import Console
 from rich.table import Table
 
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
-from parley.evaluation import cells
-from parley.evaluation.files import write_whole
+from parley.evaluation.aggregation.run_data import (
+    UNKNOWN,
+    ConditionOutcomes,
+    Pairs,
+    RunOutcomes,
+    gather,
+    shared,
+)
+from parley.evaluation.files import atomic_write
 from parley.evaluation.records import CONDITIONS, SILENCE, read_records
+from parley.evaluation.reporting import cells
 from parley.evaluation.statistics import (
     ClusteredProportion,
     Difference,
@@ -35,7 +43,6 @@ from parley.evaluation.statistics import (
     paired_difference,
     wilson,
 )
-from parley.evaluation.tally import UNKNOWN, Arm, Pairs, Tally, gather, shared
 
 EPISODES_FILE = "episodes.jsonl"
 
@@ -80,7 +87,7 @@ class Against:
     corrected_p: float | None
 
 
-def load_runs(paths: Sequence[Path]) -> list[Tally]:
+def load_runs(paths: Sequence[Path]) -> list[RunOutcomes]:
     """Read the episodes of every run.
 
     Raises:
@@ -90,7 +97,7 @@ def load_runs(paths: Sequence[Path]) -> list[Tally]:
     return [gather(read_records(path / EPISODES_FILE if path.is_dir() else path)) for path in paths]
 
 
-def compare_runs(tallies: Sequence[Tally]) -> list[Against]:
+def compare_runs(tallies: Sequence[RunOutcomes]) -> list[Against]:
     """Compare every channel's normal with that of the first run that played it.
 
     Args:
@@ -101,7 +108,7 @@ def compare_runs(tallies: Sequence[Tally]) -> list[Against]:
     """
     rows: list[tuple[str, int, int, Difference, int, float | None]] = []
     for channel in _names(tallies):
-        played = [index for index, tally in enumerate(tallies) if _normal(tally, channel)]
+        played = [index for index, outcomes in enumerate(tallies) if _normal(outcomes, channel)]
         for run in played[1:]:
             first, this = _normal(tallies[played[0]], channel), _normal(tallies[run], channel)
             assert first is not None, "it played the channel"
@@ -117,7 +124,7 @@ def compare_runs(tallies: Sequence[Tally]) -> list[Against]:
     ]  # fmt: skip
 
 
-def pool_runs(tallies: Sequence[Tally]) -> dict[str, dict[str, ClusteredProportion]]:
+def pool_runs(tallies: Sequence[RunOutcomes]) -> dict[str, dict[str, ClusteredProportion]]:
     """Success over all runs by channel and condition, with a run as the cluster of its episodes.
 
     Args:
@@ -129,27 +136,27 @@ def pool_runs(tallies: Sequence[Tally]) -> dict[str, dict[str, ClusteredProporti
     pooled: dict[str, dict[str, ClusteredProportion]] = {}
     for channel in _names(tallies):
         for condition in CONDITIONS:
-            arms = [
-                tally.judged[channel].arms[condition]
-                for tally in tallies
-                if channel in tally.judged and condition in tally.judged[channel].arms
+            conditions = [
+                outcomes.judged[channel].conditions[condition]
+                for outcomes in tallies
+                if channel in outcomes.judged and condition in outcomes.judged[channel].conditions
             ]
-            if len(arms) > 1:
-                success = np.concatenate([arm.success for arm in arms])
-                clusters = np.repeat(np.arange(len(arms)), [arm.n for arm in arms])
+            if len(conditions) > 1:
+                success = np.concatenate([outcomes.success for outcomes in conditions])
+                clusters = np.repeat(np.arange(len(conditions)), [outcomes.n for outcomes in conditions])
                 pooled.setdefault(channel, {})[condition] = clustered(success, clusters)
     return pooled
 
 
-def _names(tallies: Sequence[Tally]) -> list[str]:
-    return list(dict.fromkeys(name for tally in tallies for name in tally.channels))
+def _names(tallies: Sequence[RunOutcomes]) -> list[str]:
+    return list(dict.fromkeys(name for outcomes in tallies for name in outcomes.channels))
 
 
-def _normal(tally: Tally, channel: str) -> Arm | None:
-    return tally.channels[channel].arms.get("normal") if channel in tally.channels else None
+def _normal(outcomes: RunOutcomes, channel: str) -> ConditionOutcomes | None:
+    return outcomes.channels[channel].conditions.get("normal") if channel in outcomes.channels else None
 
 
-def _differ(this: Arm, first: Arm) -> tuple[Difference, int, float | None]:
+def _differ(this: ConditionOutcomes, first: ConditionOutcomes) -> tuple[Difference, int, float | None]:
     """Paired where the episodes are the same ones: the same numbers, and the same targets."""
     here, there = shared(this, first)
     same = len(here) > 0 and bool((this.target[here] == first.target[there]).all())
@@ -166,22 +173,22 @@ def _differ(this: Arm, first: Arm) -> tuple[Difference, int, float | None]:
     return apart, len(here), test.p_value
 
 
-def _rate(arm: Arm) -> Proportion:
-    return wilson(arm.successes, arm.n)
+def _rate(outcomes: ConditionOutcomes) -> Proportion:
+    return wilson(outcomes.successes, outcomes.n)
 
 
-def side_by_side(tallies: Sequence[Tally]) -> tuple[list[str], list[list[str]]]:
+def side_by_side(tallies: Sequence[RunOutcomes]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: success of every channel and condition, a column a run."""
     header = ["channel", "condition", *(f"run {index + 1}" for index in range(len(tallies)))]
     rows = []
     for channel in _names(tallies):
         for condition in CONDITIONS[:1] if channel == SILENCE else CONDITIONS:
-            arms = [
-                tally.channels[channel].arms.get(condition) if channel in tally.channels else None
-                for tally in tallies
+            conditions = [
+                outcomes.channels[channel].conditions.get(condition) if channel in outcomes.channels else None
+                for outcomes in tallies
             ]
-            if any(arms):
-                rows.append([channel, condition, *map(_cell, arms)])
+            if any(conditions):
+                rows.append([channel, condition, *map(_cell, conditions)])
     return header, rows
 
 
@@ -211,10 +218,10 @@ def pools(pooled: Mapping[str, Mapping[str, ClusteredProportion]]) -> tuple[list
     ]
 
 
-def _cell(arm: Arm | None) -> str:
-    if arm is None:
+def _cell(outcomes: ConditionOutcomes | None) -> str:
+    if outcomes is None:
         return cells.NOT_PLAYED
-    rate = _rate(arm)
+    rate = _rate(outcomes)
     return f"{cells.percent(rate.rate)} [{100 * rate.ci_low:.1f}, {100 * rate.ci_high:.1f}]"
 
 
@@ -246,7 +253,7 @@ def run(config: CompareConfig, console: Console) -> int:
             console.print(shown)
     if config.folder is not None:
         config.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(config.folder / "compare.md", _page(names, tables).encode())
+        atomic_write(config.folder / "compare.md", _page(names, tables).encode())
         console.print(f"page: {config.folder / 'compare.md'}", soft_wrap=True)
     return ExitCode.PASS
 

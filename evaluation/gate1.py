@@ -26,8 +26,13 @@ from parley.agents.command_line import RunError, exit_with, parse_arguments
 from parley.agents.pair import ModelConfig, Pair
 from parley.channels.registry import channel_names
 from parley.envs.worlds import find_world
-from parley.evaluation.atlas import atlas_file, draw_atlas, panels_of
-from parley.evaluation.contestants import (
+from parley.evaluation.aggregation.run_data import RunAggregator
+from parley.evaluation.diagnostics.atlas import atlas_file, draw_atlas, panels_of
+from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents, speak_of
+from parley.evaluation.diagnostics.flops import counted_episodes, receiver_flops
+from parley.evaluation.gates.verdict import GATES
+from parley.evaluation.judge import EXIT_CODES, judge, judge_file, write_run
+from parley.evaluation.playing.entries import (
     asked_by_name,
     can_play,
     chosen_channels,
@@ -35,16 +40,10 @@ from parley.evaluation.contestants import (
     find_checkpoint,
     given_checkpoints,
 )
-from parley.evaluation.diagnostics import diagnose, diagnosed_referents, speak_of
-from parley.evaluation.flops import counted_episodes, receiver_flops
-from parley.evaluation.judge import EXIT_CODES, judge, judge_file, write_run
-from parley.evaluation.play import Contestant, PlayConfig, num_plays, play, write_script
-from parley.evaluation.progress import playing_progress
-from parley.evaluation.provenance import describe
-from parley.evaluation.records import RecordWriter
-from parley.evaluation.report import print_table
-from parley.evaluation.results import Results
-from parley.evaluation.run_folder import (
+from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, num_plays, play
+from parley.evaluation.playing.progress import playing_progress
+from parley.evaluation.playing.provenance import describe
+from parley.evaluation.playing.run_folder import (
     EPISODES_FILE,
     check_folder,
     define,
@@ -52,9 +51,10 @@ from parley.evaluation.run_folder import (
     records_so_far,
     was_sequential,
 )
-from parley.evaluation.tally import OpenTally
-from parley.evaluation.until_decided import LOOK_EVERY, UntilDecided
-from parley.evaluation.verdict import GATES
+from parley.evaluation.playing.until_decided import LOOK_EVERY, UntilDecided
+from parley.evaluation.records import RecordWriter
+from parley.evaluation.reporting.markdown_report import print_table
+from parley.evaluation.results import Results
 
 
 def _there_are(default: str) -> str:
@@ -137,30 +137,30 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
         pair = Pair.load(config.models, find_world(config.play.world))
         files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
         named = asked_by_name(config.channels)
-        names = [name for name in names if can_play(name, pair.ends, name in named, console)]
-        contestants = {name: enter(name, pair, files[name], named=name in named) for name in names}
+        names = [name for name in names if can_play(name, pair.interface, name in named, console)]
+        entries = {name: enter(name, pair, files[name], named=name in named) for name in names}
     used = {name: file for name, file in files.items() if file}
     provenance = describe("evaluation.gate1", arguments, config.play, pair, used)
     look_every = None
     if config.until_decided:
         look_every = LOOK_EVERY
         provenance |= {"sequential": True, "look_every": look_every}
-    prepare_folder(folder, define(provenance, config.play, contestants, look_every), config.resume)
+    prepare_folder(folder, define(provenance, config.play, entries, look_every), config.resume)
     with console.status("the channels are diagnosed"):
-        diagnostics, pictures = examine(pair, contestants)
-        for name, flops in count_flops(pair, contestants, config.play).items():
+        diagnostics, pictures = examine(pair, entries)
+        for name, flops in count_flops(pair, entries, config.play).items():
             diagnostics.setdefault(name, {})["receiver_flops"] = flops
-    tally = OpenTally()
-    settled = UntilDecided(tally, provenance, config.gates) if config.until_decided else None
+    outcomes = RunAggregator()
+    settled = UntilDecided(outcomes, provenance, config.gates) if config.until_decided else None
     try:
-        play_all(pair, contestants, config.play, folder / EPISODES_FILE, tally, settled, console)
+        play_all(pair, entries, config.play, folder / EPISODES_FILE, outcomes, settled, console)
     except KeyboardInterrupt:
         raise RunError(
             f"interrupted; the episodes played so far are kept in {folder / EPISODES_FILE}: add --resume to "
             f"the same command to go on; as they are they can be judged with --from-episodes"
         ) from None
     results = judge(
-        tally.close(), provenance, diagnostics, gates=config.gates, sequential=config.until_decided
+        outcomes.close(), provenance, diagnostics, gates=config.gates, sequential=config.until_decided
     )
     write_run(results, folder, folder / EPISODES_FILE, pictures)
     return results
@@ -168,10 +168,10 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
 
 def play_all(
     pair: Pair,
-    contestants: dict[str, Contestant],
+    entries: dict[str, Entry],
     config: PlayConfig,
     path: Path,
-    tally: OpenTally,
+    outcomes: RunAggregator,
     settled: UntilDecided | None,
     console: Console,
 ) -> None:
@@ -179,10 +179,10 @@ def play_all(
 
     Args:
         pair: who plays.
-        contestants: the channels, by name.
+        entries: the channels, by name.
         config: which episodes.
         path: the episodes file; what it holds is read and checked, and written after.
-        tally: to which all records are added.
+        outcomes: to which all records are added.
         settled: asked every LOOK_EVERY episodes whether that is enough.
         console: where progress is shown.
 
@@ -190,41 +190,39 @@ def play_all(
         ValueError: if the file is not of this run.
     """
     look_every = None if settled is None else LOOK_EVERY
-    script, done = write_script(pair.world, config), 0
-    for record in records_so_far(path, contestants, config, script, look_every):
-        tally.add(record)
+    plan, done = make_plan(pair.world, config), 0
+    for record in records_so_far(path, entries, config, plan, look_every):
+        outcomes.add(record)
         done += 1
     with RecordWriter(path, append=True) as writer, playing_progress(console) as progress:
-        task = progress.add_task("", total=num_plays(contestants, config), completed=done)
-        batches = play(pair, contestants, config, done=done, look_every=look_every, settled=settled)
+        task = progress.add_task("", total=num_plays(entries, config), completed=done)
+        batches = play(pair, entries, config, done=done, look_every=look_every, settled=settled)
         for batch in batches:
             writer.write(batch)
             for record in batch:
-                tally.add(record)
+                outcomes.add(record)
             progress.advance(task, len(batch))
 
 
-def count_flops(pair: Pair, contestants: dict[str, Contestant], config: PlayConfig) -> dict[str, float]:
+def count_flops(pair: Pair, entries: dict[str, Entry], config: PlayConfig) -> dict[str, float]:
     """What an episode over each channel costs the receiver, by name."""
     episodes = counted_episodes(pair.world, config)
-    return {name: receiver_flops(pair, entry.channel, episodes) for name, entry in contestants.items()}
+    return {name: receiver_flops(pair, entry.channel, episodes) for name, entry in entries.items()}
 
 
-def examine(
-    pair: Pair, contestants: dict[str, Contestant]
-) -> tuple[dict[str, dict[str, Any]], dict[str, bytes]]:
+def examine(pair: Pair, entries: dict[str, Entry]) -> tuple[dict[str, dict[str, Any]], dict[str, bytes]]:
     """Diagnose the channels, and draw the atlas of each trained one that sends codes.
 
     Args:
         pair: who speaks and listens.
-        contestants: the channels, by name.
+        entries: the channels, by name.
 
     Returns:
         What was measured, by channel, and pictures by file name.
     """
     referents = diagnosed_referents(pair.world)
     diagnostics, pictures = {}, {}
-    for name, (channel, trained, *_) in contestants.items():
+    for name, (channel, trained, *_) in entries.items():
         if not channel.judged or channel.sees_scene:  # what speaks about episodes has no word for referents
             continue
         diagnostics[name] = diagnose(pair, channel, referents)

@@ -9,19 +9,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from parley.evaluation.files import write_whole
+from parley.evaluation.aggregation.run_data import RunOutcomes
+from parley.evaluation.files import atomic_write
+from parley.evaluation.gates.verdict import EXIT_CODES
 from parley.evaluation.records import EpisodeRecord, read_records
-from parley.evaluation.report import write_report
 from parley.evaluation.reporting.gallery import gather_gallery
+from parley.evaluation.reporting.markdown_report import write_report
 from parley.evaluation.results import Results, build_results
-from parley.evaluation.tally import Tally
-from parley.evaluation.verdict import EXIT_CODES
 
 __all__ = ["EXIT_CODES", "judge", "judge_file", "versions", "write_run"]
 
 
 def judge(
-    records: Iterable[EpisodeRecord] | Tally,
+    records: Iterable[EpisodeRecord] | RunOutcomes,
     provenance: Mapping[str, Any],
     diagnostics: Mapping[str, Mapping[str, Any]] | None = None,
     *,
@@ -104,9 +104,9 @@ def write_run(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results, indent=2, allow_nan=False) + "\n"
-    write_whole(folder / "results.json", text.encode())
+    atomic_write(folder / "results.json", text.encode())
     for name, picture in (pictures or {}).items():
-        write_whole(folder / name, picture)
+        atomic_write(folder / name, picture)
     gallery = gather_gallery(episodes, results) if episodes else []
     write_report(results, folder, gallery, pictures)
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
-from parley.evaluation import cells
+from parley.evaluation.reporting import cells
 from parley.evaluation.statistics import episodes_needed, fewest_episodes, gate_power, least_successes
 
 USUAL_POWER = 0.95

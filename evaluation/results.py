@@ -10,19 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from parley.evaluation.crossed import bits_crossed
+from parley.evaluation.aggregation.communication_matters import conditioned, cross_fitted
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, ConditionOutcomes, RunOutcomes, gather
+from parley.evaluation.aggregation.transmitted_bits import transmitted_bits
 from parley.evaluation.gates.comparisons import Comparison, compare_conditions, indistinguishable
 from parley.evaluation.gates.criterion import Rule, Thresholds
 from parley.evaluation.gates.further import gate2, gate3
+from parley.evaluation.gates.gate1 import version_2
 from parley.evaluation.gates.inference import Inference
 from parley.evaluation.gates.validity import channel_checks, run_checks
+from parley.evaluation.gates.verdict import GATES, Judged, notes, overall_verdict, plain_sentence
 from parley.evaluation.gates.version_1 import original_rule, version_1
-from parley.evaluation.gates.version_2 import version_2
 from parley.evaluation.records import CONDITIONS, EpisodeRecord
 from parley.evaluation.statistics import Proportion
-from parley.evaluation.subset import conditioned, cross_fitted
-from parley.evaluation.tally import Arm, ChannelTally, Tally, gather
-from parley.evaluation.verdict import GATES, Judged, notes, overall_verdict, plain_sentence
 
 SCHEMA_VERSION = 2
 NOT_SMALL = 0.05
@@ -30,7 +30,7 @@ Results = dict[str, Any]
 
 
 def build_results(
-    records: Iterable[EpisodeRecord] | Tally,
+    records: Iterable[EpisodeRecord] | RunOutcomes,
     provenance: Mapping[str, Any],
     thresholds: Thresholds | None = None,
     diagnostics: Mapping[str, Mapping[str, Any]] | None = None,
@@ -61,13 +61,13 @@ def build_results(
     if not gates or not set(gates) <= set(GATES):
         raise ValueError(f"gates must be some of {', '.join(map(str, GATES))}, got {list(gates)}")
     inference = Inference(thresholds=thresholds or Thresholds(), sequential=sequential)
-    tally = records if isinstance(records, Tally) else gather(records)
-    measured = _measured(diagnostics or {}, tally)
-    num_candidates = _num_candidates(tally, provenance)
-    checks = run_checks(tally, num_candidates, _asked(provenance, sequential), inference)
-    everyone = judge_channels(tally, num_candidates, inference)
-    judged = {name: everyone[name] for name in tally.judged}
-    same = {name: p for name in judged if (p := _alike(tally.channels[name], inference)) is not None}
+    outcomes = records if isinstance(records, RunOutcomes) else gather(records)
+    measured = _measured(diagnostics or {}, outcomes)
+    num_candidates = _num_candidates(outcomes, provenance)
+    checks = run_checks(outcomes, num_candidates, _asked(provenance, sequential), inference)
+    everyone = judge_channels(outcomes, num_candidates, inference)
+    judged = {name: everyone[name] for name in outcomes.judged}
+    same = {name: p for name in judged if (p := _alike(outcomes.channels[name], inference)) is not None}
     return {
         "schema_version": SCHEMA_VERSION,
         "verdict": overall_verdict(judged, checks, gates),
@@ -75,65 +75,69 @@ def build_results(
         "sequential": sequential,
         "settled": bool(judged)
         and all(Rule(criteria=entry.said(gates)).passed is not None for entry in judged.values()),
-        "sentence": plain_sentence(judged, checks, gates, tally.p0, same),
-        "notes": notes(tally),
+        "sentence": plain_sentence(judged, checks, gates, outcomes.p0, same),
+        "notes": notes(outcomes),
         "num_candidates": num_candidates,
         "chance": None if num_candidates is None else 1 / num_candidates,
-        "p0": _rate(tally.p0, inference),
+        "p0": _rate(outcomes.p0, inference),
         "validity": _rule(checks),
         "channels": {name: _channel(entry, num_candidates, inference) for name, entry in everyone.items()},
         "communication_matters": {
-            name: _subsets(tally, channel, inference) for name, channel in tally.channels.items()
+            name: _subsets(outcomes, channel, inference) for name, channel in outcomes.channels.items()
         },
         "diagnostics": {
-            name: {"nll": {condition: channel.arms[condition].mean_nll for condition in _played(channel)}}
+            name: {
+                "nll": {condition: channel.conditions[condition].mean_nll for condition in _played(channel)}
+            }
             | measured.get(name, {})
-            for name, channel in tally.channels.items()
+            for name, channel in outcomes.channels.items()
         },
         "thresholds": asdict(inference.thresholds),
         "provenance": _strict(provenance),
     }
 
 
-def judge_channels(tally: Tally, num_candidates: int | None, inference: Inference) -> dict[str, Judged]:
+def judge_channels(
+    outcomes: RunOutcomes, num_candidates: int | None, inference: Inference
+) -> dict[str, Judged]:
     """All that is said of every channel.
 
     Args:
-        tally: the run.
+        outcomes: the run.
         num_candidates: N, None if it is not known.
         inference: the arithmetic.
 
     Returns:
         By name, in the order of the tally.
     """
-    comparisons = compare_conditions(tally, inference)
+    comparisons = compare_conditions(outcomes, inference)
     thresholds = inference.thresholds
     return {
         name: Judged(
             channel=channel,
-            gate1=version_2(channel, tally, num_candidates, comparisons[name], inference),
-            gate2=gate2(channel, tally.text, inference),
+            gate1=version_2(channel, outcomes, num_candidates, comparisons[name], inference),
+            gate2=gate2(channel, outcomes.text, inference),
             gate3=gate3(channel),
-            version_1=version_1(channel, tally.p0, thresholds),
-            original_rule=original_rule(channel, tally.p0, thresholds),
+            version_1=version_1(channel, outcomes.p0, thresholds),
+            original_rule=original_rule(channel, outcomes.p0, thresholds),
             checks=channel_checks(channel, num_candidates, comparisons[name], inference),
             comparisons=comparisons[name],
         )
-        for name, channel in tally.channels.items()
+        for name, channel in outcomes.channels.items()
     }
 
 
 def _channel(judged: Judged, num_candidates: int | None, inference: Inference) -> Results:
     channel = judged.channel
-    normal = channel.arms.get("normal")
-    crossed = bits_crossed(normal, num_candidates, inference.thresholds.confidence)
+    normal = channel.conditions.get("normal")
+    crossed = transmitted_bits(normal, num_candidates, inference.thresholds.confidence)
     asked = channel.status != "untrained" and channel.name != "silence"
     return {
         "status": channel.status,
         "bits": normal.mean_bits if normal else None,
         "tokens": normal.mean_tokens if normal else None,
         "seconds": normal.mean_seconds if normal else None,
-        "conditions": {name: _rate(channel.arms[name], inference) for name in _played(channel)},
+        "conditions": {name: _rate(channel.conditions[name], inference) for name in _played(channel)},
         "validity": _rule(judged.checks, asked=asked),
         "gate1": {
             "version": 2,
@@ -143,7 +147,7 @@ def _channel(judged: Judged, num_candidates: int | None, inference: Inference) -
         },
         "gate2": _rule(judged.gate2, asked=asked),
         "gate3": _rule(judged.gate3, asked=asked),
-        "swap_consistency": _followed(channel.arms.get("swap"), inference),
+        "swap_consistency": _swap_consistency(channel.conditions.get("swap"), inference),
         "differences": {name: _difference(found) for name, found in judged.comparisons.items()},
         "information": None if crossed is None else _strict(asdict(crossed)),
     }
@@ -170,34 +174,34 @@ def _difference(comparison: Comparison) -> Results:
     }
 
 
-def _subsets(tally: Tally, channel: ChannelTally, inference: Inference) -> Results:
+def _subsets(outcomes: RunOutcomes, channel: ChannelOutcomes, inference: Inference) -> Results:
     confidence = inference.thresholds.confidence
-    fitted = cross_fitted(tally, channel, confidence)
+    fitted = cross_fitted(outcomes, channel, confidence)
     return {
-        "conditioned": _proportion(conditioned(tally, channel, confidence)),
+        "conditioned": _proportion(conditioned(outcomes, channel, confidence)),
         "cross_fitted": _proportion(fitted.normal if fitted else None),
         "cross_fitted_silence": _proportion(fitted.silence if fitted else None),
     }
 
 
-def _played(channel: ChannelTally) -> list[str]:
-    return [condition for condition in CONDITIONS if condition in channel.arms]
+def _played(channel: ChannelOutcomes) -> list[str]:
+    return [condition for condition in CONDITIONS if condition in channel.conditions]
 
 
-def _alike(channel: ChannelTally, inference: Inference) -> float | None:
+def _alike(channel: ChannelOutcomes, inference: Inference) -> float | None:
     """The smallest p between two conditions of a channel, if it is not small."""
     p = indistinguishable(channel, inference)
     return p if p is not None and p >= NOT_SMALL else None
 
 
-def _rate(arm: Arm | None, inference: Inference) -> Results | None:
-    return None if arm is None else _proportion(inference.interval(arm.successes, arm.n))
+def _rate(outcomes: ConditionOutcomes | None, inference: Inference) -> Results | None:
+    return None if outcomes is None else _proportion(inference.interval(outcomes.successes, outcomes.n))
 
 
-def _followed(swap: Arm | None, inference: Inference) -> Results | None:
+def _swap_consistency(swap: ConditionOutcomes | None, inference: Inference) -> Results | None:
     if swap is None or not swap.followable.any():
         return None
-    return _proportion(inference.interval(swap.followed, int(swap.followable.sum())))
+    return _proportion(inference.interval(swap.swap_consistent, int(swap.followable.sum())))
 
 
 def _proportion(proportion: Proportion | None) -> Results | None:
@@ -206,11 +210,11 @@ def _proportion(proportion: Proportion | None) -> Results | None:
     return {name: getattr(proportion, name) for name in ("n", "successes", "rate", "ci_low", "ci_high")}
 
 
-def _measured(diagnostics: Mapping[str, Mapping[str, Any]], tally: Tally) -> dict[str, Results]:
-    unknown = diagnostics.keys() - tally.channels.keys()
+def _measured(diagnostics: Mapping[str, Mapping[str, Any]], outcomes: RunOutcomes) -> dict[str, Results]:
+    unknown = diagnostics.keys() - outcomes.channels.keys()
     if unknown:
         raise ValueError(
-            f"diagnostics must be of channels that were played, {', '.join(tally.channels)}, "
+            f"diagnostics must be of channels that were played, {', '.join(outcomes.channels)}, "
             f"got {', '.join(sorted(unknown))}"
         )
     return {name: _strict(found) for name, found in diagnostics.items()}
@@ -223,15 +227,15 @@ def _asked(provenance: Mapping[str, Any], sequential: bool) -> int | None:
     return episodes if known and not sequential else None
 
 
-def _num_candidates(tally: Tally, provenance: Mapping[str, Any]) -> int | None:
+def _num_candidates(outcomes: RunOutcomes, provenance: Mapping[str, Any]) -> int | None:
     stated = provenance.get("num_candidates")
     if stated is None:
-        return tally.num_candidates
+        return outcomes.num_candidates
     if not isinstance(stated, int) or isinstance(stated, bool) or stated < 2:
         raise ValueError(f"num_candidates must be an integer of at least 2, got {stated!r}")
-    if tally.num_candidates not in (None, stated):
+    if outcomes.num_candidates not in (None, stated):
         raise ValueError(
-            f"num_candidates must be {tally.num_candidates}, the number of the records' probabilities, "
+            f"num_candidates must be {outcomes.num_candidates}, the number of the records' probabilities, "
             f"got {stated}"
         )
     return stated

@@ -22,7 +22,7 @@ from rich.progress import track
 
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.channels.base import check_range
-from parley.evaluation.files import write_whole
+from parley.evaluation.files import atomic_write
 from parley.evaluation.records import RecordWriter
 from parley.evaluation.reporting.markdown import templates_in
 from parley.evaluation.results import build_results
@@ -69,7 +69,7 @@ def run_cells(config: CalibrationConfig, console: Console) -> list[dict[str, Any
 
 def write_page(rows: Rows, folder: Path) -> None:
     """Write the page and its picture beside the file of record."""
-    write_whole(folder / PICTURE, draw_calibration(rows))
+    atomic_write(folder / PICTURE, draw_calibration(rows))
     with RecordWriter(folder / ORIGINAL) as writer:
         writer.write(original_records())
     environment = templates_in(Path(__file__).parent)
@@ -92,7 +92,7 @@ def write_page(rows: Rows, folder: Path) -> None:
         original=build_results(original_records(), {})["sentence"],
         held=[failure for failure in FAILURES if not failure.records],
     )
-    write_whole(folder / PAGE, page.encode())
+    atomic_write(folder / PAGE, page.encode())
 
 
 def _passes(row: Mapping[str, Any], version: str) -> float:
@@ -116,7 +116,7 @@ def main() -> int:
     config.docs.mkdir(parents=True, exist_ok=True)
     if not config.page_only:
         lines = ",\n".join(map(json.dumps, run_cells(config, console)))
-        write_whole(config.docs / RECORD, f"[\n{lines}\n]\n".encode())
+        atomic_write(config.docs / RECORD, f"[\n{lines}\n]\n".encode())
     write_page(json.loads((config.docs / RECORD).read_text()), config.docs)
     console.print(f"page: {config.docs / PAGE}")
     return ExitCode.PASS

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from parley.evaluation.aggregation.run_data import RunOutcomes
 from parley.evaluation.gates.criterion import Thresholds
 from parley.evaluation.gates.inference import Inference
 from parley.evaluation.gates.validity import run_checks
+from parley.evaluation.gates.verdict import overall_verdict
 from parley.evaluation.results import judge_channels
-from parley.evaluation.tally import Tally
-from parley.evaluation.verdict import overall_verdict
-from studies.simulated import CHANNEL, Experiment, Truth, simulate, tally_of
+from studies.simulated import CHANNEL, Experiment, Truth, outcomes_of, simulate
 
 EPISODES = (50, 100, 200, 400)
 LOOK_EVERY = 50
@@ -87,7 +87,7 @@ def cells(experiments: int, seed: int) -> list[Cell]:
 
 
 def _at_n(experiment: Experiment) -> tuple[str, str, int]:
-    verdict, version_1 = _judge(tally_of(experiment, CANDIDATES), Inference(thresholds=Thresholds()))
+    verdict, version_1 = _judge(outcomes_of(experiment, CANDIDATES), Inference(thresholds=Thresholds()))
     return verdict, version_1, len(experiment.target)
 
 
@@ -96,15 +96,15 @@ def _until_decided(experiment: Experiment) -> tuple[str, str, int]:
     inference = Inference(thresholds=Thresholds(), sequential=True)
     most = len(experiment.target)
     for n in range(LOOK_EVERY, most + 1, LOOK_EVERY):
-        verdict, version_1 = _judge(tally_of(experiment.first(n), CANDIDATES), inference)
+        verdict, version_1 = _judge(outcomes_of(experiment.first(n), CANDIDATES), inference)
         if verdict != "inconclusive":
             break
     return verdict, version_1, n
 
 
-def _judge(tally: Tally, inference: Inference) -> tuple[str, str]:
+def _judge(outcomes: RunOutcomes, inference: Inference) -> tuple[str, str]:
     """The verdict of version 2 with the checks of validity, and what version 1 says."""
-    judged = judge_channels(tally, CANDIDATES, inference)
-    checks = run_checks(tally, CANDIDATES, None, inference)
+    judged = judge_channels(outcomes, CANDIDATES, inference)
+    checks = run_checks(outcomes, CANDIDATES, None, inference)
     said = {True: "pass", False: "fail", None: "inconclusive"}[judged[CHANNEL].version_1.passed]
     return overall_verdict({CHANNEL: judged[CHANNEL]}, checks, (1,)), said

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from parley.evaluation.rate_points import RatePoint
 from studies.measure import Outcome
+from studies.rate_limit.points import RatePoint
 from studies.record import across_seeds, by_variant, rates
 
 # M. Okabe and K. Ito's palette: told apart by colour-blind readers
@@ -26,9 +26,9 @@ TICKS = [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 224]
 def draw_repair(outcomes: Sequence[Outcome]) -> bytes:
     """Success and swap of every change of the failed recipe, and of every omission of the repaired one."""
     groups = {
-        "attempt_02 with one change or two (2 of its 10 epochs)": by_variant(outcomes, "change")
+        "original with one change or two (2 of its 10 epochs)": by_variant(outcomes, "change")
         | by_variant(outcomes, "pair"),
-        "attempt_03 with one omission": by_variant(outcomes, "repaired") | by_variant(outcomes, "omission"),
+        "default with one omission": by_variant(outcomes, "repaired") | by_variant(outcomes, "omission"),
     }
     sizes = [max(1, len(variants)) for variants in groups.values()]
     figure = _figure(8.2, 1.6 + 0.3 * sum(sizes))
@@ -100,7 +100,7 @@ def draw_rate(outcomes: Sequence[Outcome], limit: Sequence[RatePoint]) -> bytes:
 def _of_kind(outcomes: Sequence[Outcome], prefix: str) -> dict[str, list[Outcome]]:
     found = {name: rows for name, rows in by_variant(outcomes, "rate").items() if name.startswith(prefix)}
     if prefix == "VQ":
-        found |= {"VQ 4 x 64": by_variant(outcomes, "repaired")["attempt_03"]}
+        found |= {"VQ 4 x 64": by_variant(outcomes, "repaired")["default"]}
     return by_variant(outcomes, "reinforce") if prefix == "symbols" else found
 
 
@@ -123,7 +123,7 @@ def draw_receiver(outcomes: Sequence[Outcome]) -> bytes:
     """Codec success against the receiver's own text success, along the pocket's pretraining."""
     figure = _figure(5.6, 4.6)
     axes = figure.add_subplot()
-    variants = by_variant(outcomes, "receiver") | {"shipped": by_variant(outcomes, "repaired")["attempt_03"]}
+    variants = by_variant(outcomes, "receiver") | {"shipped": by_variant(outcomes, "repaired")["default"]}
     axes.plot([0.1, 1], [0.1, 1], color=GREY, lw=1, ls="--", label="as good as text")
     for place, (name, rows) in enumerate(variants.items()):
         text = rows[0]["text"]["rate"]

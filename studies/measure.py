@@ -7,10 +7,10 @@ from typing import Any
 
 from parley.agents.pair import Pair
 from parley.channels.base import Channel
-from parley.evaluation.contestants import enter
-from parley.evaluation.diagnostics import diagnose
+from parley.evaluation.diagnostics.diagnose import diagnose
 from parley.evaluation.judge import judge
-from parley.evaluation.play import Contestant, PlayConfig, play
+from parley.evaluation.playing.entries import enter
+from parley.evaluation.playing.play import Entry, PlayConfig, play
 from parley.evaluation.records import SILENCE
 
 Outcome = dict[str, Any]
@@ -21,9 +21,9 @@ def measure(pair: Pair, channel: Channel, config: PlayConfig, *, with_text: bool
     """Play a channel under every condition; text beside it if asked for."""
     others = [name for name in (SILENCE, *([TEXT] if with_text else [])) if name != channel.name]
     trained = True if channel.trainable else None
-    contestants = {channel.name: Contestant(channel.to(pair.device).eval(), trained)}
-    contestants |= {name: enter(name, pair, None) for name in others}
-    records = (record for batch in play(pair, contestants, config) for record in batch)
+    entries = {channel.name: Entry(channel.to(pair.device).eval(), trained)}
+    entries |= {name: enter(name, pair, None) for name in others}
+    records = (record for batch in play(pair, entries, config) for record in batch)
     results = judge(records, {"num_candidates": config.num_candidates})
     found = results["channels"][channel.name]
     text = results["channels"].get(TEXT)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import t
 
-from parley.evaluation.files import write_whole
+from parley.evaluation.files import atomic_write
 from studies.measure import Outcome
 from studies.tasks import OUTCOME_FILE, Task
 
-RECORD = "attempt_03.json"
+RECORD = "repair.json"
 CONFIDENCE = 0.95
 
 
@@ -34,7 +34,7 @@ def restore_outcomes(path: Path, tasks: Iterable[Task], root: Path) -> int:
         outcome, file = recorded.get((task.part, task.variant, task.seed)), task.folder(root) / OUTCOME_FILE
         if outcome is not None and not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, (json.dumps(outcome, indent=1) + "\n").encode())
+            atomic_write(file, (json.dumps(outcome, indent=1) + "\n").encode())
             restored += 1
     return restored
 
@@ -46,7 +46,7 @@ def update_record(path: Path, outcomes: Iterable[Outcome]) -> None:
     for outcome in [*outcomes, *kept]:
         merged.setdefault((outcome["part"], outcome["variant"], outcome["seed"]), outcome)
     lines = ",\n".join(map(json.dumps, merged.values()))
-    write_whole(path, f"[\n{lines}\n]\n".encode())
+    atomic_write(path, f"[\n{lines}\n]\n".encode())
 
 
 def read_record(path: Path) -> list[Outcome]:

@@ -1,4 +1,4 @@
-"""docs/results/attempt_03.md and its pictures, made from the files of record alone."""
+"""docs/results/repair.md and its pictures, made from the files of record alone."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from jinja2 import Environment
 
-from parley.evaluation import cells
-from parley.evaluation.files import write_whole
-from parley.evaluation.rate_points import load_curve
+from parley.evaluation.files import atomic_write
+from parley.evaluation.reporting import cells
 from parley.evaluation.reporting.markdown import templates_in
+from parley.training.presets import ORIGINAL
 from studies.figures import draw_rate, draw_receiver, draw_repair
 from studies.measure import Outcome
+from studies.rate_limit.points import load_curve
 from studies.record import RECORD, Spread, across_seeds, by_variant, rates, read_record
-from parley.training.presets import ATTEMPT_02
 
-TEMPLATE = "attempt_03.md.jinja"
+TEMPLATE = "repair.md.jinja"
 LIMIT = "rate_limit.json"
 
 
@@ -34,25 +34,25 @@ def write_study(folder: Path) -> None:
         raise ValueError(f"{folder / RECORD} must hold the parts failure and repaired; run them first")
     curve = load_curve(folder / LIMIT) if (folder / LIMIT).exists() else []
     pictures = {
-        "attempt_03_repair.png": draw_repair(outcomes),
-        "attempt_03_rate.png": draw_rate(outcomes, curve),
-        "attempt_03_receiver.png": draw_receiver(outcomes),
+        "repair_repair.png": draw_repair(outcomes),
+        "repair_rate.png": draw_rate(outcomes, curve),
+        "repair_receiver.png": draw_receiver(outcomes),
     }
     for name, picture in pictures.items():
-        write_whole(folder / name, picture)
+        atomic_write(folder / name, picture)
     page = (
         _environment()
         .get_template(TEMPLATE)
         .render(
-            failed=failed["attempt_02"],
-            repaired=repaired["attempt_03"],
-            rated=_by_bits(by_variant(outcomes, "rate") | {"VQ 4 x 64 (attempt_03)": repaired["attempt_03"]}),
+            failed=failed["original"],
+            repaired=repaired["default"],
+            rated=_by_bits(by_variant(outcomes, "rate") | {"VQ 4 x 64 (default)": repaired["default"]}),
             part=partial(by_variant, outcomes),
             limit=curve,
-            differs=ATTEMPT_02.differs,
+            differs=ORIGINAL.differs,
         )
     )
-    write_whole(folder / "attempt_03.md", page.encode())
+    atomic_write(folder / "repair.md", page.encode())
 
 
 def _environment() -> Environment:

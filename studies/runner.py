@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from parley.agents.command_line import RunError
-from parley.evaluation import cells
+from parley.evaluation.reporting import cells
 from studies.measure import Outcome
 from studies.tasks import OUTCOME_FILE, Task
 

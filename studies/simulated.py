@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from parley.evaluation.aggregation.run_data import UNKNOWN, ChannelOutcomes, ConditionOutcomes, RunOutcomes
 from parley.evaluation.records import CONDITIONS, SILENCE, EpisodeRecord
-from parley.evaluation.tally import UNKNOWN, Arm, ChannelTally, Tally
 
 CHANNEL = "simulated"
 Picks = npt.NDArray[np.int64]
@@ -51,10 +51,10 @@ class Truth:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Experiment:
-    """Simulated episodes: (n,) targets, foils, and the picks by condition, with those of silence."""
+    """Simulated episodes: (n,) targets, swap targets, and the picks by condition, with those of silence."""
 
     target: Picks
-    foil: Picks
+    swap_target: Picks
     picks: dict[str, Picks]
     silence: Picks
 
@@ -62,7 +62,7 @@ class Experiment:
         """The same experiment after its first n episodes."""
         return Experiment(
             target=self.target[:n],
-            foil=self.foil[:n],
+            swap_target=self.swap_target[:n],
             picks={condition: picks[:n] for condition, picks in self.picks.items()},
             silence=self.silence[:n],
         )
@@ -74,11 +74,11 @@ def simulate(truth: Truth, n: int, rng: np.random.Generator) -> Experiment:
     Args:
         truth: of the channel.
         n: episodes.
-        rng: of the targets, foils and picks.
+        rng: of the targets, swap targets and picks.
     """
     count = truth.num_candidates
     target = rng.integers(count, size=n)
-    foil = (target + rng.integers(1, count, size=n)) % count
+    swap_target = (target + rng.integers(1, count, size=n)) % count
 
     def receive(named: Picks | None) -> Picks:
         picks = rng.integers(count, size=n)
@@ -86,10 +86,10 @@ def simulate(truth: Truth, n: int, rng: np.random.Generator) -> Experiment:
             picks = np.where(rng.random(n) < truth.understood, named, picks)
         return np.where(rng.random(n) < truth.leaked, target, picks)
 
-    named = {"normal": target, "swap": foil}
+    named = {"normal": target, "swap": swap_target}
     return Experiment(
         target=target,
-        foil=foil,
+        swap_target=swap_target,
         picks={condition: receive(named.get(condition)) for condition in CONDITIONS},
         silence=rng.integers(count, size=n),
     )
@@ -103,7 +103,7 @@ def _above_chance(rate: float, num_candidates: int) -> float:
     return (rate - chance) / (1 - chance)
 
 
-def tally_of(experiment: Experiment, count: int) -> Tally:
+def outcomes_of(experiment: Experiment, count: int) -> RunOutcomes:
     """The experiment as the evaluator gathers it, without going through records.
 
     Args:
@@ -112,21 +112,21 @@ def tally_of(experiment: Experiment, count: int) -> Tally:
     """
     own = {
         condition: _arm(
-            experiment, picks, {"normal": experiment.target, "swap": experiment.foil}.get(condition)
+            experiment, picks, {"normal": experiment.target, "swap": experiment.swap_target}.get(condition)
         )
         for condition, picks in experiment.picks.items()
     }
     silence = {"normal": _arm(experiment, experiment.silence, None)}
     channels = {
-        CHANNEL: ChannelTally(name=CHANNEL, trained=True, arms=own),
-        SILENCE: ChannelTally(name=SILENCE, trained=None, arms=silence),
+        CHANNEL: ChannelOutcomes(name=CHANNEL, trained=True, conditions=own),
+        SILENCE: ChannelOutcomes(name=SILENCE, trained=None, conditions=silence),
     }
-    return Tally(channels=channels, num_candidates=count)
+    return RunOutcomes(channels=channels, num_candidates=count)
 
 
-def _arm(experiment: Experiment, picks: Picks, intended: Picks | None) -> Arm:
+def _arm(experiment: Experiment, picks: Picks, intended: Picks | None) -> ConditionOutcomes:
     n = len(picks)
-    return Arm(
+    return ConditionOutcomes(
         episode_ids=np.arange(n),
         success=picks == experiment.target,
         choice=picks.astype(np.int32),
@@ -160,10 +160,10 @@ def records_of(experiment: Experiment, count: int) -> Iterator[EpisodeRecord]:
         "null": np.full(n, -1),
         "random": np.arange(n) % count,
         "shuffle": partners,
-        "swap": experiment.foil,
+        "swap": experiment.swap_target,
     }
     for condition, picks in experiment.picks.items():
-        named = {"normal": experiment.target, "swap": experiment.foil}.get(condition)
+        named = {"normal": experiment.target, "swap": experiment.swap_target}.get(condition)
         for episode in range(n):
             yield _record(
                 CHANNEL, condition, episode, int(picks[episode]), experiment, count,

@@ -20,12 +20,12 @@ from parley.channels.base import Channel
 from parley.channels.checkpoint import load_channel
 from parley.channels.text import TextChannel, TextConfig
 from parley.envs.world import objects_world
-from parley.evaluation.contestants import CHECKPOINT_FILE
-from parley.evaluation.files import write_whole
-from parley.evaluation.play import PlayConfig
-from studies.crossed import CrossedChannel
-from studies.measure import Outcome, measure
+from parley.evaluation.files import atomic_write
+from parley.evaluation.playing.entries import CHECKPOINT_FILE
+from parley.evaluation.playing.play import PlayConfig
 from parley.training.run import parse, train
+from studies.cross_play import CrossedChannel
+from studies.measure import Outcome, measure
 
 OUTCOME_FILE = "outcome.json"
 
@@ -65,7 +65,7 @@ class Task(ABC):
             outcome = self.perform(root)
         outcome |= {"part": self.part, "variant": self.variant, "seed": self.seed}
         outcome |= {"seconds": round(monotonic() - began, 1)}
-        write_whole(finished, (json.dumps(outcome, indent=1) + "\n").encode())
+        atomic_write(finished, (json.dumps(outcome, indent=1) + "\n").encode())
         return outcome
 
 
@@ -94,7 +94,7 @@ class Training(Task):
         )
         pair = load_pair(config.models)
         train(name, codec, config, pair)
-        channel = load_channel(folder / CHECKPOINT_FILE, pair.ends, pair.fingerprints)
+        channel = load_channel(folder / CHECKPOINT_FILE, pair.interface, pair.fingerprints)
         outcome = measure(pair, channel, PlayConfig(), with_text=self.with_text)
         return outcome | {"command": self.command, "steps": config.steps, "curve": validation_curve(folder)}
 
@@ -123,7 +123,7 @@ class Replay(Task):
 
     def _load(self, task: Training, root: Path, pair: Pair) -> Channel:
         path = task.folder(root) / CHECKPOINT_FILE
-        return load_channel(path, pair.ends, pair.fingerprints)
+        return load_channel(path, pair.interface, pair.fingerprints)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,9 @@ class TextBudget(Task):
     def perform(self, root: Path) -> Outcome:
         """Play."""
         pair = load_pair(ModelConfig())
-        return measure(pair, TextChannel(TextConfig(max_length=self.characters), pair.ends), PlayConfig())
+        return measure(
+            pair, TextChannel(TextConfig(max_length=self.characters), pair.interface), PlayConfig()
+        )
 
 
 @cache

@@ -20,12 +20,12 @@ from rich.console import Console
 
 from parley.agents.command_line import ExitCode, exit_with
 from parley.channels.registry import channel_class, channel_names
-from parley.evaluation.files import write_whole
+from parley.evaluation.files import atomic_write
 from parley.evaluation.gate1 import Gate1Config, play_and_judge
-from parley.evaluation.play import PlayConfig
+from parley.evaluation.playing.play import PlayConfig
 from parley.evaluation.reporting.markdown import templates_in
-from studies.zoo_plan import ORDER, expectation
 from parley.training.run import parse, train
+from studies.zoo_plan import ORDER, expectation
 
 RECORD, TEMPLATE, PAGE = "zoo.json", "zoo.md.jinja", "zoo.md"
 
@@ -54,9 +54,9 @@ def run(config: ZooConfig, console: Console) -> None:
     record = config.results / RECORD
     if not config.render_only:
         rows = [row for seed in config.seeds for row in play_seed(seed, config, console)]
-        write_whole(record, (json.dumps(rows, indent=1) + "\n").encode())
+        atomic_write(record, (json.dumps(rows, indent=1) + "\n").encode())
     rows = json.loads(record.read_text())
-    write_whole(config.results / PAGE, render(rows).encode())
+    atomic_write(config.results / PAGE, render(rows).encode())
     console.print(f"{record} and {config.results / PAGE}", soft_wrap=True)
 
 
@@ -93,7 +93,7 @@ def describe(name: str, seed: int, results: dict[str, Any], folder: Path | None)
         "about": (kind.__doc__ or "").strip().splitlines()[0],
         "seed": seed if kind.trainable else None,
         "reference": kind.reference or name in ("text", "silence"),
-        "price": kind.price,
+        "price": kind.bits_formula,
         "bits": found["bits"],
         "tokens": found["tokens"],
         "num_parameters": None,
@@ -102,7 +102,7 @@ def describe(name: str, seed: int, results: dict[str, Any], folder: Path | None)
         "followed": _brief(found["swap_consistency"]),
         "gate1": found["gate1"]["passed"],
         "failed": [item["reason"] for item in found["gate1"]["criteria"] if item["passed"] is False],
-        "bits_crossed": (found["information"] or {}).get("ci_low"),
+        "transmitted_bits": (found["information"] or {}).get("ci_low"),
         "receiver_flops": results["diagnostics"].get(name, {}).get("receiver_flops"),
     }
     if folder is not None:

@@ -42,7 +42,7 @@ EXPECTED: dict[str, Expected] = {
     "index": "pass",  # it knows the answer: a pass that means nothing
     "priming": "fail",  # it must: it never sees the message
 }
-"""Of the others nothing was expected: whether a grafted state, a projected cache or symbols trained by this
+"""Of the others nothing was expected: whether a patched state, a projected cache or symbols trained by this
 recipe say anything to this receiver is what the table is to tell."""
 
 

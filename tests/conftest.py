@@ -27,7 +27,7 @@ from parley.agents.pocket_model import PocketConfig, build_model, train_tokenize
 from parley.agents.prompts import LABELS, receiver_prompt, sender_prompt
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
-from parley.channels.base import Ends
+from parley.channels.base import ModelInterface
 from parley.envs.world import Attribute, World, objects_world
 
 settings.register_profile("parley", deadline=None)  # a busy machine is no failure
@@ -189,9 +189,9 @@ def receiver(lm: FrozenLM) -> Receiver:
 
 
 @pytest.fixture(scope="session")
-def model_ends(lm: FrozenLM, receiver: Receiver, small_world: World) -> Ends:
+def model_interface(lm: FrozenLM, receiver: Receiver, small_world: World) -> ModelInterface:
     """What a channel may know of two small models, and the models themselves."""
-    return Pair(Sender(lm, small_world), receiver, small_world).ends
+    return Pair(Sender(lm, small_world), receiver, small_world).interface
 
 
 @pytest.fixture

@@ -11,18 +11,18 @@ from parley.agents.command_line import ExitCode
 from parley.agents.language_model import FrozenLM
 from parley.agents.pair import ModelConfig, Pair
 from parley.agents.receiver import Receiver
-from parley.channels.base import Prefix
+from parley.channels.base import SoftPrompt
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from parley.envs.world import objects_world
 from parley.evaluation import gate1
-from parley.evaluation.play import PlayConfig
-from studies.shape_costs import Cell
+from parley.evaluation.playing.play import PlayConfig
 from parley.training.config import TrainConfig
 from parley.training.costs.estimate import memory
 from parley.training.costs.setting import read_setting
-from parley.training.pretrain_pocket import PretrainConfig, Pretraining
 from parley.training.run import train
 from parley.training.trainer import Trainer
+from studies.pretrain_pocket import PretrainConfig, Pretraining
+from studies.shape_costs import Cell
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_a_bfloat16_pair_trains_a_float32_codec_on_a_gpu(tmp_path):
     pair = Pair.load(ModelConfig(device="cuda"), objects_world())
     assert pair.receiver.lm.dtype == torch.bfloat16
     frozen = {name: value.clone() for name, value in pair.receiver.lm.model.state_dict().items()}
-    channel = VectorQuantizedChannel(VectorQuantizedConfig(), pair.ends)
+    channel = VectorQuantizedChannel(VectorQuantizedConfig(), pair.interface)
     config = TrainConfig(
         steps=4, alignment_steps=1, validate_every=2, validation_episodes=16, folder=tmp_path
     )
@@ -98,7 +98,7 @@ def test_a_device_map_plays_as_one_device_does_on_a_gpu():
         receiver = Receiver(lm)
         context = receiver.read(candidates).repeat(2)
         vectors = torch.ones(4, 4, lm.width, device=lm.device, requires_grad=True)
-        logits.append(receiver.choose(context, Prefix(vectors)))
+        logits.append(receiver.choose(context, SoftPrompt(vectors)))
         logits[-1].sum().backward()
         assert vectors.grad.isfinite().all()
     torch.testing.assert_close(*logits, rtol=0.05, atol=0.1)

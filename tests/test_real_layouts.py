@@ -43,7 +43,7 @@ def in_the_small_world(monkeypatch: pytest.MonkeyPatch, small_world: World) -> N
     """The commands load their models for the small world, and count flops on one episode."""
     load = Pair.load
     monkeypatch.setattr(Pair, "load", lambda config, world: load(config, small_world))
-    monkeypatch.setattr("parley.evaluation.flops.COUNTED_EPISODES", 1)
+    monkeypatch.setattr("parley.evaluation.diagnostics.flops.COUNTED_EPISODES", 1)
     monkeypatch.setattr("parley.agents.sender.MAX_DESCRIPTION_TOKENS", 6)
 
 
@@ -97,7 +97,7 @@ def assert_judged(code: int, results: dict[str, Any]) -> None:
     latent, text = results["channels"]["latent_vq"], results["channels"]["text"]
     assert (latent["status"], text["status"]) == ("trained", "reference")
     assert set(latent["conditions"]) == {"normal", "null", "random", "shuffle", "swap"}
-    assert {arm["n"] for arm in latent["conditions"].values()} == {10}
+    assert {outcomes["n"] for outcomes in latent["conditions"].values()} == {10}
     failed = [check for check in results["validity"]["criteria"] if check["passed"] is False]
     assert failed == []
 

@@ -14,16 +14,16 @@ from scipy.stats import binom
 
 from parley.agents.pocket_model import POCKET_FOLDER
 from parley.agents.shapes import SHAPES
-from parley.channels.base import Ends
+from parley.channels.base import ModelInterface
 from parley.channels.latent import VectorQuantizedConfig
 from parley.evaluation.gate1 import Gate1Config
 from parley.evaluation.statistics import wilson
-from studies.shapes import ShapesConfig
 from parley.training.config import TrainConfig
 from parley.training.costs.codec_cost import codec_cost
 from parley.training.costs.estimate import memory
 from parley.training.costs.setting import Setting, read_setting
 from parley.training.run import main, parse
+from studies.shapes import ShapesConfig
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/real_models.md").read_text()
@@ -81,8 +81,10 @@ def assumed() -> Setting:
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_estimates_are_those_of_the_formula(name: str, assumed: Setting) -> None:
     shape = SHAPES[name]
-    ends = Ends(state_width=shape.width, num_positions=60, embedding_width=shape.width, embedding_norm=1.0)
-    codec = codec_cost("latent_vq", VectorQuantizedConfig(), ends, assumed.lengths.prompt)
+    interface = ModelInterface(
+        state_width=shape.width, num_positions=60, embedding_width=shape.width, embedding_norm=1.0
+    )
+    codec = codec_cost("latent_vq", VectorQuantizedConfig(), interface, assumed.lengths.prompt)
     setting = replace(assumed, sender=shape, receiver=shape, codec=codec)
     held = [memory(replace(setting, config=TrainConfig(batch_size=size))) for size in (8, 16, 32, 64)]
     figures = [f"{sum(each.values()) / GIB:.1f}" for each in held]

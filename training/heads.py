@@ -31,7 +31,9 @@ class Heads(nn.Module):
         self._num_values = list(num_values)
         width = channel.num_slots * channel.latent_width
         self._attributes = nn.Linear(width, sum(num_values)) if "attributes" in wanted else None
-        self._state = nn.Linear(width, channel.ends.state_width) if "state_reconstruction" in wanted else None
+        self._state = (
+            nn.Linear(width, channel.interface.state_width) if "state_reconstruction" in wanted else None
+        )
 
     def attribute_logits(self, latents: Float[Tensor, "B k C"]) -> Sequence[Float[Tensor, "B V"]]:
         """Log-odds of every attribute's values."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from parley.plugins.registry import Registry
-from parley.training.step import Said
+from parley.training.step import MessageBatch
 
 OF = ("message", "play")
 Term = TypeVar("Term", bound=Callable[..., Tensor])
@@ -33,7 +33,7 @@ class Objective:
 
     Args:
         name: under which it is weighed and logged.
-        function: of a `Said`, or of a `Step` where it needs the game; returns a scalar.
+        function: of a `MessageBatch`, or of a `PlayedBatch` where it needs the game; returns a scalar.
         of: `message`, which needs no receiver and is trained while the codec is aligned too, or `play`.
     """
 
@@ -41,7 +41,7 @@ class Objective:
         self.name, self.of, self._function = name, of, function
         update_wrapper(self, function)  # errors name the function and its module
 
-    def __call__(self, said: Said) -> Tensor:
+    def __call__(self, said: MessageBatch) -> Tensor:
         """Its value on a batch.
 
         Raises:
@@ -62,7 +62,7 @@ def register_objective(name: str, of: str) -> Callable[[Term], Term]:
 
     Args:
         name: under which `--extra` weighs it and the metrics show it.
-        of: `message`: the function gets a `Said`, with all that needs no receiver; or `play`: a `Step`.
+        of: `message`: the function gets a `MessageBatch`, with all that needs no receiver; or `play`: a `PlayedBatch`.
 
     Raises:
         ValueError: if another has the name already, or `of` is neither.

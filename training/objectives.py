@@ -1,7 +1,7 @@
 """What a codec is asked for: small terms, each with a weight and a logged value of its own, in nats.
 
 Some need only what was said, so that a codec can be aligned without asking the receiver; the others
-need the game. To add one, write a function of `Said` or `Step` that returns a scalar, under
+need the game. To add one, write a function of `MessageBatch` or `PlayedBatch` that returns a scalar, under
 `@register_objective`, in any file of this folder or any installed package: nothing else is edited.
 """
 
@@ -20,7 +20,7 @@ from torch.nn import functional
 from parley.training.heads import Heads
 from parley.training.objective_plugins import OBJECTIVES, check_extra, extra_weights, there_are
 from parley.training.objective_plugins import register_objective as register_objective
-from parley.training.step import Among, Said, Step
+from parley.training.step import Among, MessageBatch, PlayedBatch
 
 COSINE_TEMPERATURE = 0.1
 HELP_MARGIN = 0.2
@@ -96,27 +96,27 @@ class ObjectiveWeights:
         return any(self.weights[name] for name in self.weights if name not in ("reinforce", "entropy"))
 
 
-def ce(step: Step) -> Float[Tensor, ""]:
+def ce(step: PlayedBatch) -> Float[Tensor, ""]:
     """Mean of -log p(target's label | context, right prefix), at the one position of the answer."""
-    return step.surprisal(step.heard).mean()
+    return step.nll(step.answer_states).mean()
 
 
-def help_(step: Step) -> Float[Tensor, ""]:
+def help_(step: PlayedBatch) -> Float[Tensor, ""]:
     """relu(CE - CE under the content-free prefix + 0.2): the failed experiment's help loss.
 
     It is met by 0.2 nats, which any prefix brings that looks less odd than zeros.
     """
-    margin = step.surprisal(step.heard).mean() - step.surprisal(step.heard_null).mean() + HELP_MARGIN
+    margin = step.nll(step.answer_states).mean() - step.nll(step.answer_states_null).mean() + HELP_MARGIN
     return functional.relu(margin)
 
 
-def contrast(step: Step) -> Float[Tensor, ""]:
+def contrast(step: PlayedBatch) -> Float[Tensor, ""]:
     """relu(1 - (CE under another context's message - CE)): the failed experiment's contrast."""
-    gap = step.surprisal(step.heard_shuffled).mean() - step.surprisal(step.heard).mean()
+    gap = step.nll(step.answer_states_shuffled).mean() - step.nll(step.answer_states).mean()
     return functional.relu(CONTRAST_MARGIN - gap)
 
 
-def swap_contrast(step: Step) -> Float[Tensor, ""]:
+def swap_contrast(step: PlayedBatch) -> Float[Tensor, ""]:
     """Mean of relu(1 - (-log p(target | message about another candidate) + log p(target | right message))).
 
     The hard negatives are the other messages that were played in the same context, so they cost nothing.
@@ -138,7 +138,7 @@ def swap_contrast(step: Step) -> Float[Tensor, ""]:
     return losses[:, others].mean()
 
 
-def reconstruction(said: Said, heads: Heads) -> Float[Tensor, ""]:
+def reconstruction(said: MessageBatch, heads: Heads) -> Float[Tensor, ""]:
     """Each slot's vector, classified by cosine / 0.1 as the message's tokens that it replaces.
 
     It ties the prefix to what was said. Cross-entropy alone leaves a good receiver at chance,
@@ -146,18 +146,18 @@ def reconstruction(said: Said, heads: Heads) -> Float[Tensor, ""]:
     """
     vectors = functional.normalize(said.prefix.vectors.float(), dim=-1)
     cosines = vectors @ functional.normalize(said.tokens.table.float(), dim=-1).T
-    surprisal = -(said.tokens.shares * functional.log_softmax(cosines / COSINE_TEMPERATURE, dim=-1)).sum(-1)
-    return surprisal.sum() / said.tokens.shares.sum()
+    nll = -(said.tokens.shares * functional.log_softmax(cosines / COSINE_TEMPERATURE, dim=-1)).sum(-1)
+    return nll.sum() / said.tokens.shares.sum()
 
 
-def attributes(said: Said, heads: Heads) -> Float[Tensor, ""]:
+def attributes(said: MessageBatch, heads: Heads) -> Float[Tensor, ""]:
     """Mean over attributes of -log p(value | latents), under a linear head of its own."""
     logits = heads.attribute_logits(said.latents)
     losses = [functional.cross_entropy(part, said.referents[:, a]) for a, part in enumerate(logits)]
     return torch.stack(losses).mean()
 
 
-def state_reconstruction(said: Said, heads: Heads) -> Float[Tensor, ""]:
+def state_reconstruction(said: MessageBatch, heads: Heads) -> Float[Tensor, ""]:
     """Squared error between unit vectors, the sender's last state and a head's guess of it (no unit).
 
     The failed experiment's reconstruction; mean over the D numbers of a state.
@@ -166,18 +166,18 @@ def state_reconstruction(said: Said, heads: Heads) -> Float[Tensor, ""]:
     return functional.mse_loss(guessed, functional.normalize(said.pooled, dim=-1))
 
 
-def info_nce(step: Step) -> Float[Tensor, ""]:
+def info_nce(step: PlayedBatch) -> Float[Tensor, ""]:
     """-log p(which of 8 messages belongs to a context), by the receiver's own log p(target).
 
     log 8 minus this is a lower bound on I(message; context and target) in nats (van den Oord et al., 2018).
     """
     rows = torch.arange(0, len(step.targets), step.per_context, device=step.targets.device)[:INFO_NCE_ROWS]
-    log_p = functional.log_softmax(step.crossed_logits(rows), dim=-1)  # context i, message j
+    log_p = functional.log_softmax(step.all_pairs_logits(rows), dim=-1)  # context i, message j
     scores = log_p.gather(-1, step.targets[rows][:, None, None].expand(-1, len(rows), 1))[..., 0]
     return functional.cross_entropy(scores, torch.arange(len(rows), device=scores.device))
 
 
-def info_preserve(said: Said, heads: Heads) -> Float[Tensor, ""]:
+def info_preserve(said: MessageBatch, heads: Heads) -> Float[Tensor, ""]:
     """Mean squared difference between pairwise cosines of latents and of the sender's last states (no unit).
 
     The failed experiment's information term.
@@ -187,14 +187,14 @@ def info_preserve(said: Said, heads: Heads) -> Float[Tensor, ""]:
     return functional.mse_loss(latents @ latents.T, states @ states.T)
 
 
-def teacher_kl(step: Step) -> Float[Tensor, ""]:
+def teacher_kl(step: PlayedBatch) -> Float[Tensor, ""]:
     """KL(receiver told the words || receiver given the prefix) over the candidates (Cheng et al., 2024)."""
     taught = functional.log_softmax(step.text_logits, dim=-1)
     given = functional.log_softmax(step.logits, dim=-1)
     return functional.kl_div(given, taught, log_target=True, reduction="batchmean")
 
 
-def reinforce(step: Step) -> Float[Tensor, ""]:
+def reinforce(step: PlayedBatch) -> Float[Tensor, ""]:
     """-(reward - baseline) * log pi(codes) (Williams, 1992): the only term that never sees the target.
 
     The reward is the environment's, 1 for a right pick; the baseline is the mean reward of the
@@ -209,25 +209,25 @@ def reinforce(step: Step) -> Float[Tensor, ""]:
     return -((rewards - baseline) * policy.log_probabilities).mean()
 
 
-def entropy(step: Step) -> Float[Tensor, ""]:
+def entropy(step: PlayedBatch) -> Float[Tensor, ""]:
     """Minus the policy's mean entropy: less is more undecided."""
     return -step.policy.entropy.mean()
 
 
-def quantizer(said: Said, heads: Heads) -> Float[Tensor, ""]:
+def quantizer(said: MessageBatch, heads: Heads) -> Float[Tensor, ""]:
     """The sum of the channel's own losses; 0 for a channel without any."""
     losses = list(said.relay.losses.values())
     return torch.stack(losses).sum() if losses else torch.zeros((), device=said.pooled.device)
 
 
-OF_MESSAGES: dict[str, Callable[[Said, Heads], Tensor]] = {
+OF_MESSAGES: dict[str, Callable[[MessageBatch, Heads], Tensor]] = {
     "reconstruction": reconstruction,
     "attributes": attributes,
     "state_reconstruction": state_reconstruction,
     "info_preserve": info_preserve,
     "quantizer": quantizer,
 }
-OF_PLAY: dict[str, Callable[[Step], Tensor]] = {
+OF_PLAY: dict[str, Callable[[PlayedBatch], Tensor]] = {
     "ce": ce,
     "help": help_,
     "contrast": contrast,
@@ -240,16 +240,16 @@ OF_PLAY: dict[str, Callable[[Step], Tensor]] = {
 
 
 def evaluate_objectives(
-    said: Said | Step, heads: Heads, objectives: ObjectiveWeights
+    said: MessageBatch | PlayedBatch, heads: Heads, objectives: ObjectiveWeights
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum, and every term that counts, unweighted; messages nobody heard have fewer terms."""
     asked = {name: weight for name, weight in objectives.weights.items() if weight}
     terms = {name: objective(said, heads) for name, objective in OF_MESSAGES.items() if name in asked}
-    if isinstance(said, Step):
+    if isinstance(said, PlayedBatch):
         terms |= {name: objective(said) for name, objective in OF_PLAY.items() if name in asked}
     for name in extra_weights(objectives.extra):
         plugged = OBJECTIVES.find(name)
-        if name in asked and (plugged.of == "message" or isinstance(said, Step)):
+        if name in asked and (plugged.of == "message" or isinstance(said, PlayedBatch)):
             terms[name] = plugged(said)
     total = torch.stack([asked[name] * value for name, value in terms.items()]).sum()
     return total, {name: value.detach() for name, value in terms.items()}

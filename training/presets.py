@@ -1,4 +1,4 @@
-"""Recipes under a name: `attempt_02` is the one that failed, `attempt_03` the repaired one, the default."""
+"""Recipes under a name: `original` is the one that failed, `default` the repaired one, the default."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from parley.plugins.names import unknown
 from parley.training.config import TrainConfig
 from parley.training.objectives import ObjectiveWeights
 
-DEFAULT_PRESET = "attempt_03"
+DEFAULT_PRESET = "default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +41,13 @@ class Preset:
         """
         own = {setting.name for setting in fields(TrainConfig)}
         weights = {setting.name for setting in fields(ObjectiveWeights)}
-        for name in kind.recipe:
+        for name in kind.train_defaults:
             if name not in own | weights:
                 raise unknown("setting of the trainer", name, sorted(own | weights))
         objectives = replace(
-            self.training.objectives, **{n: v for n, v in kind.recipe.items() if n in weights}
+            self.training.objectives, **{n: v for n, v in kind.train_defaults.items() if n in weights}
         )
-        asked = {name: value for name, value in kind.recipe.items() if name in own}
+        asked = {name: value for name, value in kind.train_defaults.items() if name in own}
         return replace(self.training, objectives=objectives, **asked)
 
     def codec_for(self, kind: type[Channel]) -> ChannelConfig:
@@ -56,7 +56,7 @@ class Preset:
         return kind.Config(**{name: value for name, value in self.codec.items() if name in known})
 
 
-ATTEMPT_02 = Preset(
+ORIGINAL = Preset(
     about="the failed experiment, constant for constant",
     channel="latent",
     codec={
@@ -103,7 +103,7 @@ ATTEMPT_02 = Preset(
     ),
 )
 
-ATTEMPT_03 = Preset(about="the repaired recipe", channel="latent_vq")
+DEFAULT = Preset(about="the repaired recipe", channel="latent_vq")
 
 REINFORCE = Preset(
     about="discrete codes from the environment's reward alone, without labels",
@@ -116,7 +116,7 @@ REINFORCE = Preset(
     ),
 )
 
-PRESETS: dict[str, Preset] = {"attempt_02": ATTEMPT_02, "attempt_03": ATTEMPT_03, "reinforce": REINFORCE}
+PRESETS: dict[str, Preset] = {"original": ORIGINAL, "default": DEFAULT, "reinforce": REINFORCE}
 
 
 def find_preset(name: str) -> Preset:

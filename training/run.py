@@ -1,7 +1,7 @@
 """Train a channel's codec between two frozen language models.
 
     python -m training.run --channel latent_vq --k 4 --codebook-size 64
-    python -m training.run --preset attempt_02
+    python -m training.run --preset original
     python -m training.run --model qwen2.5-3b --estimate
 
 Draws fresh episodes from the training split, optimises the codec only, and keeps the checkpoint
@@ -147,9 +147,9 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
     with console.status("the sender describes and reads every training referent"):
         pair = pair or Pair.load(config.models, world)
         torch.manual_seed(config.seed)
-        if (obstacle := channel_class(name).obstacle(pair.ends)) is not None:
-            raise ValueError(f"channel {name!r} cannot stand between these models: {obstacle}")
-        channel = channel_class(name)(codec, pair.ends)
+        if (incompatibility := channel_class(name).incompatibility(pair.interface)) is not None:
+            raise ValueError(f"channel {name!r} cannot stand between these models: {incompatibility}")
+        channel = channel_class(name)(codec, pair.interface)
         trainer = Trainer(channel, pair, config, folder)
         if resuming:
             trainer.resume()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from parley.agents.receiver import Context, Receiver
-from parley.channels.base import Policy, Prefix, Reception, Relay, Utterance, Words
+from parley.channels.base import ChannelOutput, Policy, ReceiverInput, SoftPrompt, TextInput, Utterance
 
 Among = Literal["labels", "vocabulary"]
 
@@ -25,7 +25,7 @@ class MessageTokens(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class MessageBatch:
     """B messages, before anybody has heard them: all that needs no receiver.
 
     Args:
@@ -37,24 +37,24 @@ class Said:
     """
 
     utterance: Utterance
-    relay: Relay
+    relay: ChannelOutput
     pooled: Float[Tensor, "B D"]
     referents: Int[Tensor, "B A"]
     tokens: MessageTokens
 
     @property
-    def prefix(self) -> Prefix:
+    def prefix(self) -> SoftPrompt:
         """What the receivers got, where it is vectors in the slot.
 
         Raises:
             ValueError: if it is not.
         """
-        if not isinstance(self.relay.reception, Prefix):
+        if not isinstance(self.relay.receiver_input, SoftPrompt):
             raise ValueError(
                 f"reconstruction compares the slot's vectors with tokens, and this channel delivers a "
-                f"{type(self.relay.reception).__name__}: set --reconstruction 0 and --alignment-steps 0"
+                f"{type(self.relay.receiver_input).__name__}: set --reconstruction 0 and --alignment-steps 0"
             )
-        return self.relay.reception
+        return self.relay.receiver_input
 
     @property
     def latents(self) -> Float[Tensor, "B k C"]:
@@ -71,7 +71,7 @@ class Said:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step(Said):
+class PlayedBatch(MessageBatch):
     """The same messages, played: G contexts with M targets in turn each, so B = G * M rows in this order.
 
     Args:
@@ -87,33 +87,35 @@ class Step(Said):
 
     receiver: Receiver
     context: Context
-    null: Reception
+    null: ReceiverInput
     targets: Int[Tensor, " B"]
     per_context: int
     among: Among = "labels"
     differentiable: bool = True
 
     @cached_property
-    def heard(self) -> Float[Tensor, "B D"]:
+    def answer_states(self) -> Float[Tensor, "B D"]:
         """The receivers' answering states under the right messages."""
         with torch.set_grad_enabled(self.differentiable):
-            return self.receiver.listen(self.context, self.relay.reception)
+            return self.receiver.answer_states(self.context, self.relay.receiver_input)
 
     @cached_property
     def logits(self) -> Float[Tensor, "B N"]:
         """Log-odds of the candidates under the right messages."""
-        return self.receiver.label_logits(self.heard, self.context.num_candidates)
+        return self.receiver.label_logits(self.answer_states, self.context.num_candidates)
 
-    def surprisal(self, heard: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
+    def nll(self, answer_states: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
         """-log p(the target's label), in nats: among the candidates' labels, or among all tokens."""
         if self.among == "labels":
-            logits = self.receiver.label_logits(heard, self.context.num_candidates)
+            logits = self.receiver.label_logits(answer_states, self.context.num_candidates)
             return functional.cross_entropy(logits, self.targets, reduction="none")
         labels = self.receiver.label_ids[self.targets]
-        return functional.cross_entropy(self.receiver.vocabulary_logits(heard), labels, reduction="none")
+        return functional.cross_entropy(
+            self.receiver.vocabulary_logits(answer_states), labels, reduction="none"
+        )
 
     @cached_property
-    def heard_shuffled(self) -> Float[Tensor, "B D"]:
+    def answer_states_shuffled(self) -> Float[Tensor, "B D"]:
         """The answering states when every context hears the message of another context.
 
         Raises:
@@ -124,29 +126,29 @@ class Step(Said):
                 "contrast needs a batch_size of at least 2: one context alone hears its own messages"
             )
         others = torch.arange(len(self.targets), device=self.targets.device).roll(self.per_context)
-        return self.receiver.listen(self.context, self.relay.reception.take(others))
+        return self.receiver.answer_states(self.context, self.relay.receiver_input.take(others))
 
     @cached_property
-    def heard_null(self) -> Float[Tensor, "B D"]:
+    def answer_states_null(self) -> Float[Tensor, "B D"]:
         """The answering states under the content-free prefix; nothing to learn from: without gradient.
 
         Nothing tells the messages of one context apart here, so each context hears it once.
         """
         with torch.no_grad():
-            heard = self.receiver.listen(self.context, self.null)
-        return heard.repeat_interleave(len(self.targets) // len(heard), dim=0)
+            answer_states = self.receiver.answer_states(self.context, self.null)
+        return answer_states.repeat_interleave(len(self.targets) // len(answer_states), dim=0)
 
     @cached_property
     def text_logits(self) -> Float[Tensor, "B N"]:
         """Log-odds of the candidates when the receiver is told the sender's own words; without gradient."""
         with torch.no_grad():
-            return self.receiver.choose(self.context, Words(self.utterance.texts))
+            return self.receiver.choose(self.context, TextInput(self.utterance.texts))
 
-    def crossed_logits(self, rows: Int[Tensor, " S"]) -> Float[Tensor, "S S N"]:
+    def all_pairs_logits(self, rows: Int[Tensor, " S"]) -> Float[Tensor, "S S N"]:
         """Log-odds in context i under message j, for S of the rows."""
         size = len(rows)
         contexts = self.context.take(rows // self.per_context)
-        messages = self.relay.reception.take(rows.repeat(size))
+        messages = self.relay.receiver_input.take(rows.repeat(size))
         return self.receiver.choose(contexts, messages).reshape(size, size, -1)
 
     @property

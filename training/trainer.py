@@ -15,9 +15,9 @@ from torch import nn
 from torch.optim import AdamW
 
 from parley.agents.command_line import RunError
-from parley.agents.pair import Pair, Seen
+from parley.agents.pair import Pair, ReceiverView
 from parley.agents.receiver import Context
-from parley.channels.base import Channel, Words
+from parley.channels.base import Channel, TextInput
 from parley.channels.checkpoint import save_channel
 from parley.envs.episode import EpisodeConfig, EpisodeSampler
 from parley.envs.world import Referents
@@ -27,14 +27,14 @@ from parley.training.heads import Heads
 from parley.training.objectives import evaluate_objectives
 from parley.training.progress import TrainingProgress
 from parley.training.state import load_state, save_state
-from parley.training.step import Said, Step
+from parley.training.step import MessageBatch, PlayedBatch
 from parley.training.token_targets import TokenTargets
 from parley.training.validation import Validation
 
 LOG_EVERY = 10
 
 
-class Dealt(NamedTuple):
+class ContextBatch(NamedTuple):
     """Episodes of one step, and what the receiver has read of them."""
 
     batch: Batch
@@ -75,9 +75,9 @@ class Trainer:
         self.channel = channel.to(pair.device).train()
         wanted = [name for name, weight in config.objectives.weights.items() if weight]
         self.heads = Heads(channel, pair.world.num_values.tolist(), wanted).to(pair.device)
-        self.learners = nn.ModuleDict({"channel": channel, "heads": self.heads})
+        self.trainable = nn.ModuleDict({"channel": channel, "heads": self.heads})
         self.optimizer = AdamW(
-            self.learners.parameters(),
+            self.trainable.parameters(),
             lr=config.learning_rate,
             betas=(0.9, config.beta2),
             weight_decay=config.weight_decay,
@@ -95,7 +95,7 @@ class Trainer:
 
     def _learn_the_sender(self) -> None:
         """Statistics of its states over training referents, and the tokens of what it says of them."""
-        self.everything = self.pair.calibrate(self.channel)
+        self.train_utterances = self.pair.calibrate(self.channel)
         receiver = self.pair.receiver
         referents = self.pair.world.referents("train")
         rows = receiver.message_tokens(self.pair.sender.describe(referents))
@@ -137,14 +137,14 @@ class Trainer:
     def step(self) -> dict[str, Any]:
         """One optimiser step on fresh episodes; returns what is logged, losses in nats."""
         if self._quantizing_begins():
-            assert self.everything is not None, "a channel that is quantised speaks about referents"
-            self.channel.start_quantizing(self.everything)
+            assert self.train_utterances is not None, "a channel that is quantised speaks about referents"
+            self.channel.start_quantizing(self.train_utterances)
         for group in self.prepared.param_groups:
             group["lr"] = self.learning_rate()
         aligning = self.step_number < self.config.alignment_steps
         return self.learn(self.say() if aligning else self.play())
 
-    def learn(self, batch: Said | Step) -> dict[str, Any]:
+    def learn(self, batch: MessageBatch | PlayedBatch) -> dict[str, Any]:
         """The rest of a step: losses, gradient, optimiser.
 
         Raises:
@@ -158,40 +158,40 @@ class Trainer:
             )
         self.prepared.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        norm = self.accelerator.clip_grad_norm_(self.learners.parameters(), self.config.max_grad_norm)
+        norm = self.accelerator.clip_grad_norm_(self.trainable.parameters(), self.config.max_grad_norm)
         self.prepared.step()
         self.step_number += 1
         return {
             "step": self.step_number,
             "loss": loss.item(),
             **{name: value.item() for name, value in terms.items()},
-            **({"success": batch.rewards.mean().item()} if isinstance(batch, Step) else {}),
+            **({"success": batch.rewards.mean().item()} if isinstance(batch, PlayedBatch) else {}),
             "grad_norm": float(norm),
             **self.channel.logged(),
             "learning_rate": self.learning_rate(),
         }
 
-    def say(self) -> Said:
+    def say(self) -> MessageBatch:
         """Messages about random training referents, for alignment."""
         everyone = self.pair.world.referents("train")
         rows = self.rng.choice(len(everyone), min(self.config.alignment_batch, len(everyone)), replace=False)
-        return Said(**self._say(everyone[rows]))
+        return MessageBatch(**self._say(everyone[rows]))
 
-    def deal(self) -> Dealt:
+    def sample_contexts(self) -> ContextBatch:
         """Draw episodes, and let the receiver read them."""
         batch = self.episodes.draw(
             self.config.batch_size, self.step_number - self.config.alignment_steps, self.rng
         )
-        return Dealt(batch, self.pair.read(list(batch.candidates), cached=not self.channel.at_start))
+        return ContextBatch(batch, self.pair.read(list(batch.candidates), cached=not self.channel.at_start))
 
-    def play(self, dealt: Dealt | None = None) -> Step:
+    def play(self, dealt: ContextBatch | None = None) -> PlayedBatch:
         """Each context, by default one freshly dealt, is played with several of its candidates as targets."""
-        config, (batch, context) = self.config, dealt or self.deal()
-        return Step(
+        config, (batch, context) = self.config, dealt or self.sample_contexts()
+        return PlayedBatch(
             **self._say(batch.referents, batch),
             receiver=self.pair.receiver,
             context=context,
-            null=self.channel.null_reception(len(batch.candidates)),
+            null=self.channel.null_input(len(batch.candidates)),
             targets=torch.from_numpy(batch.targets.ravel()).to(self.pair.device),
             per_context=config.messages_per_context,
             among=config.objectives.among,
@@ -200,10 +200,10 @@ class Trainer:
 
     def _say(self, referents: Referents, batch: Batch | None = None) -> dict[str, Any]:
         """The messages about referents (B, A), as they come through the channel."""
-        seen = Seen(list(batch.scenes), batch.targets.ravel()) if batch is not None else None
+        seen = ReceiverView(list(batch.scenes), batch.targets.ravel()) if batch is not None else None
         utterance = self.pair.speak(self.channel, referents, seen)
         relay = self.codec(utterance)
-        assert not isinstance(relay.reception, Words), "a channel that is trained delivers no text"
+        assert not isinstance(relay.receiver_input, TextInput), "a channel that is trained delivers no text"
         numbers = torch.from_numpy(self.number_of[self.pair.world.index(referents)])
         return {
             "utterance": utterance,
@@ -253,7 +253,7 @@ class Trainer:
             "seconds": self.seconds,
             "rng": self.rng.bit_generator.state,
         }
-        save_state(self.folder / "state.safetensors", self.learners, self.optimizer, notes)
+        save_state(self.folder / "state.safetensors", self.trainable, self.optimizer, notes)
 
     def resume(self) -> None:
         """Continue from the run folder's state.
@@ -261,6 +261,6 @@ class Trainer:
         Raises:
             StateError: if it cannot be used.
         """
-        notes = load_state(self.folder / "state.safetensors", self.learners, self.optimizer)
+        notes = load_state(self.folder / "state.safetensors", self.trainable, self.optimizer)
         self.step_number, self.best, self.seconds = notes["step"], notes["best"], notes["seconds"]
         self.rng.bit_generator.state = notes["rng"]

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from parley.agents.pair import Pair, Seen
-from parley.channels.base import Channel, Message, Prefix
+from parley.agents.pair import Pair, ReceiverView
+from parley.channels.base import Channel, Message, SoftPrompt
 from parley.channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
 from parley.envs.episode import EpisodeConfig, EpisodeSampler
 
@@ -37,11 +37,11 @@ class Validation:
         self.context = pair.read([episode.candidates for episode in episodes])
         self.targets = torch.tensor([episode.target for episode in episodes], device=pair.device)
         self.referents = np.stack([episode.referent for episode in episodes])
-        self.foils = np.stack([e.candidates[(e.target + 1) % num_candidates] for e in episodes])
+        self.swap_targets = np.stack([e.candidates[(e.target + 1) % num_candidates] for e in episodes])
         places = np.array([episode.target for episode in episodes])
         candidates = [episode.candidates for episode in episodes]
-        self.seen = Seen(candidates, places)
-        self.seen_by_foil = Seen(candidates, (places + 1) % num_candidates)
+        self.seen = ReceiverView(candidates, places)
+        self.view_of_swap = ReceiverView(candidates, (places + 1) % num_candidates)
 
         self._nll_null: dict[Channel, float] = {}
 
@@ -52,13 +52,13 @@ class Validation:
         Returns:
             `validation_success`, 0 to 1; `nll_normal`, `nll_shuffle` (the next episode's message),
             `nll_swap` (about the next candidate) and `nll_null`: mean -log p(target's label) in nats; and
-            what `observe` sees in the messages about targets and foils.
+            what `observe` sees in the messages about targets and swap targets.
         """
         own = channel.send(self.pair.speak(channel, self.referents, self.seen))
-        foils = channel.send(self.pair.speak(channel, self.foils, self.seen_by_foil))
+        swap_targets = channel.send(self.pair.speak(channel, self.swap_targets, self.view_of_swap))
         others = [own[-1], *own[:-1]]
         # side by side, so that every context is gone through once
-        delivered = [message for three in zip(own, others, foils, strict=True) for message in three]
+        delivered = [message for three in zip(own, others, swap_targets, strict=True) for message in three]
         logits = self.pair.receiver.choose(self.context, channel.receive(delivered))
         normal, shuffle, swap = logits.reshape(len(own), 3, -1).unbind(1)
         right = normal.argmax(-1) == self.targets
@@ -68,13 +68,13 @@ class Validation:
             "nll_shuffle": self._nll(shuffle),
             "nll_swap": self._nll(swap),
             "nll_null": self._null(channel),
-            **observe(channel, [*own, *foils]),
+            **observe(channel, [*own, *swap_targets]),
         }
 
     def _null(self, channel: Channel) -> float:
         """The content-free prefix stays what it is, whatever was learned."""
         if channel not in self._nll_null:
-            null = channel.null_reception(len(self.targets))
+            null = channel.null_input(len(self.targets))
             self._nll_null[channel] = self._nll(self.pair.receiver.choose(self.context, null))
         return self._nll_null[channel]
 
@@ -85,13 +85,13 @@ class Validation:
 @torch.no_grad()
 def observe(channel: Channel, messages: Sequence[Message]) -> dict[str, float]:
     """How messages' codes and what is received of them are spread, in eval mode."""
-    reception = channel.receive(messages)
+    receiver_input = channel.receive(messages)
     seen = {}
-    if isinstance(reception, Prefix):
+    if isinstance(receiver_input, SoftPrompt):
         seen = {
-            "prefix_cosine": prefix_cosine(reception.vectors),
-            "prefix_rank": effective_rank(reception.vectors),
-            "norm_ratio": norm_ratio(reception.vectors, channel.ends.embedding_norm),
+            "prefix_cosine": prefix_cosine(receiver_input.vectors),
+            "prefix_rank": effective_rank(receiver_input.vectors),
+            "norm_ratio": norm_ratio(receiver_input.vectors, channel.interface.embedding_norm),
         }
     if isinstance(channel.message_space, MultiDiscrete):
         codes = torch.from_numpy(np.stack(messages))

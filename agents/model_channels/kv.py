@@ -17,13 +17,13 @@ from parley.agents.language_model import FrozenLM
 from parley.agents.model_channels.models import models_of
 from parley.channels.base import (
     ANSWERS_ALONE,
+    CacheEntries,
     Channel,
     ChannelConfig,
-    Ends,
-    Memory,
+    ChannelOutput,
     Message,
-    Reading,
-    Relay,
+    ModelInterface,
+    SenderFeatures,
     Utterance,
     check_range,
 )
@@ -103,21 +103,21 @@ class KvChannel(Channel):
     Config = KvConfig
     config: KvConfig
     trainable = True
-    recipe = ANSWERS_ALONE
+    train_defaults = ANSWERS_ALONE
     modality: ClassVar[str] = "cache"
-    price: ClassVar[str] = "32 k F"
+    bits_formula: ClassVar[str] = "32 k F"
 
-    def __init__(self, config: KvConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
-        models = models_of(ends)
+    def __init__(self, config: KvConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
+        models = models_of(interface)
         self.sent, self.got = CacheShape.of(models.sender.lm), CacheShape.of(models.receiver.lm)
-        self.num_slots, self.reading = config.max_tokens, Reading(of="message", what="cache")
+        self.num_slots, self.features = config.max_tokens, SenderFeatures(of="message", what="cache")
         self.message_space = Box(-BOUND, BOUND, (config.max_tokens, self.sent.width), np.float32)
-        if config.max_tokens > ends.num_positions:
+        if config.max_tokens > interface.num_positions:
             raise ValueError(
-                f"max_tokens must be at most the sender's {ends.num_positions}, got {config.max_tokens}"
+                f"max_tokens must be at most the sender's {interface.num_positions}, got {config.max_tokens}"
             )
-        self.standardize = Standardizer(replace(ends, state_width=self.sent.width))
+        self.standardize = Standardizer(replace(interface, state_width=self.sent.width))
         incoming, outgoing = self.sent.width // self.sent.layers, self.got.width // self.got.layers
         self.projections = nn.ModuleList(
             LayerProjection(incoming, outgoing, config.hidden_width) for _ in range(self.got.layers)
@@ -132,9 +132,9 @@ class KvChannel(Channel):
         """Learn the statistics of the sender's cache over training referents."""
         self.standardize.calibrate(utterance.states, utterance.mask)
 
-    def relay(self, utterance: Utterance) -> Relay:
+    def relay(self, utterance: Utterance) -> ChannelOutput:
         """Project with gradient."""
-        return Relay(self._remember(self._entries(utterance)), {})
+        return ChannelOutput(self._remember(self._entries(utterance)), {})
 
     def send(self, utterance: Utterance) -> list[Message]:
         """B arrays (k, F), float32, in standard deviations; rows of zeros after a shorter message."""
@@ -148,11 +148,11 @@ class KvChannel(Channel):
         entries[:, : states.shape[1]] = states * utterance.mask[:, : self.num_slots, None]
         return entries
 
-    def receive(self, messages: Sequence[Message]) -> Memory:
+    def receive(self, messages: Sequence[Message]) -> CacheEntries:
         """The entries of the receiver's cache; rows of zeros take no position."""
         return self._remember(torch.from_numpy(np.stack(messages)).to(self.device))
 
-    def _remember(self, entries: Float[Tensor, "B k F"]) -> Memory:
+    def _remember(self, entries: Float[Tensor, "B k F"]) -> CacheEntries:
         kept: Bool[Tensor, "B k"] = entries.any(-1)
         batch, tokens, _ = entries.shape
         raw = entries * self.standardize.scale[:tokens] + self.standardize.mean[:tokens]
@@ -163,13 +163,13 @@ class KvChannel(Channel):
         ]
         both = torch.stack(made, dim=1).reshape(batch, len(made), tokens, 2, self.got.heads, -1)
         keys, values = both.transpose(2, 4).unbind(3)
-        return Memory(keys, values, kept)
+        return CacheEntries(keys, values, kept)
 
-    def null_reception(self, batch: int) -> Memory:
+    def null_input(self, batch: int) -> CacheEntries:
         """K entries of true zeros in every layer, for each of `batch` receivers."""
         layers, heads, width = self.got
         zeros = torch.zeros(batch, layers, heads, self.num_slots, width, device=self.device)
-        return Memory(zeros, zeros)
+        return CacheEntries(zeros, zeros)
 
     def message_bits(self, message: Message) -> float:
         """32 bits a number."""

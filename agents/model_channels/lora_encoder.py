@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
+from parley.agents.features import positions_of
 from parley.agents.model_channels.models import models_of
-from parley.agents.reading import positions_of
-from parley.channels.base import Ends, check_range
+from parley.channels.base import ModelInterface, check_range
 from parley.channels.codec import CodecConfig, Encoder
 from parley.channels.latent import ContinuousChannel
 from parley.channels.registry import register
@@ -55,15 +55,15 @@ class LoraEncoder(Encoder):
     never meets the adapters.
     """
 
-    def __init__(self, ends: Ends, config: LoraEncoderConfig, latent_width: int) -> None:
-        super().__init__(ends, config, latent_width)
-        sender = models_of(ends).sender.lm
+    def __init__(self, interface: ModelInterface, config: LoraEncoderConfig, latent_width: int) -> None:
+        super().__init__(interface, config, latent_width)
+        sender = models_of(interface).sender.lm
         self._borrowed = _Borrowed(_adapted(sender.model.model, config))  # no module: no part of this one
         self.adapters = nn.ParameterDict({name.replace(".", "/"): p for name, p in self._lora_parameters()})
         table = sender.embedding_table
         self.slots = nn.Parameter(table[torch.randint(len(table), (config.k,))].float().clone())
         self.project = nn.Sequential(
-            nn.LayerNorm(ends.state_width), nn.Linear(ends.state_width, latent_width)
+            nn.LayerNorm(interface.state_width), nn.Linear(interface.state_width, latent_width)
         )
 
     def _lora_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -122,8 +122,8 @@ class LoraEncoderChannel(ContinuousChannel):
 
     Config = LoraEncoderConfig
     modality: ClassVar[str] = "vectors"
-    price: ClassVar[str] = "32 k C"
+    bits_formula: ClassVar[str] = "32 k C"
 
-    def _make_encoder(self, config: CodecConfig, ends: Ends) -> Encoder:
+    def _make_encoder(self, config: CodecConfig, interface: ModelInterface) -> Encoder:
         assert isinstance(config, LoraEncoderConfig), "the channel's own settings"
-        return LoraEncoder(ends, config, self.latent_width)
+        return LoraEncoder(interface, config, self.latent_width)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from parley.agents.pair import Pair
-from parley.channels.base import Ends
+from parley.channels.base import ModelInterface
 
 
-def models_of(ends: Ends) -> Pair:
+def models_of(interface: ModelInterface) -> Pair:
     """The frozen sender and receiver.
 
     Raises:
-        ValueError: if `ends` has none: it must be that of a pair, `pair.ends`.
+        ValueError: if `interface` has none: it must be that of a pair, `pair.interface`.
     """
-    if not isinstance(ends.models, Pair):
-        raise ValueError("this channel runs the models themselves: make it with the `ends` of a Pair")
-    return ends.models
+    if not isinstance(interface.models, Pair):
+        raise ValueError("this channel runs the models themselves: make it with the `interface` of a Pair")
+    return interface.models

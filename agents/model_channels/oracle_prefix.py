@@ -15,7 +15,15 @@ from torch.nn import functional
 
 from parley.agents.model_channels.models import models_of
 from parley.agents.receiver import Receiver
-from parley.channels.base import Channel, ChannelConfig, Ends, Message, Prefix, Utterance, check_range
+from parley.channels.base import (
+    Channel,
+    ChannelConfig,
+    Message,
+    ModelInterface,
+    SoftPrompt,
+    Utterance,
+    check_range,
+)
 from parley.channels.latent import FLOAT_BITS
 from parley.channels.registry import register
 
@@ -52,18 +60,18 @@ class OraclePrefixChannel(Channel):
     reference = True
     sees_scene = True
     modality: ClassVar[str] = "vectors"
-    price: ClassVar[str] = "32 k E"
+    bits_formula: ClassVar[str] = "32 k E"
 
-    def __init__(self, config: OraclePrefixConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
-        self.num_slots, norm = config.k, ends.embedding_norm
-        models_of(ends)  # refused here, not at the first message
-        self.message_space = Box(-norm, norm, (config.k, ends.embedding_width), np.float32)
+    def __init__(self, config: OraclePrefixConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
+        self.num_slots, norm = config.k, interface.embedding_norm
+        models_of(interface)  # refused here, not at the first message
+        self.message_space = Box(-norm, norm, (config.k, interface.embedding_width), np.float32)
 
     @property
     def receiver(self) -> Receiver:
         """To whom the prefixes are fitted; kept with the ends, so that a copied channel copies no model."""
-        return models_of(self.ends).receiver
+        return models_of(self.interface).receiver
 
     @torch.enable_grad()
     def send(self, utterance: Utterance) -> list[Message]:
@@ -81,7 +89,7 @@ class OraclePrefixChannel(Channel):
         optimizer = torch.optim.Adam([directions], lr=self.config.learning_rate)
         for _ in range(self.config.steps):
             optimizer.zero_grad()
-            logits = self.receiver.choose(context, Prefix(self._vectors(directions)))
+            logits = self.receiver.choose(context, SoftPrompt(self._vectors(directions)))
             loss = functional.cross_entropy(logits, scene.targets.to(logits.device), reduction="sum")
             directions.grad = torch.autograd.grad(loss, directions)[0]
             optimizer.step()
@@ -91,16 +99,16 @@ class OraclePrefixChannel(Channel):
         """The same directions, drawn once by chance, for every episode."""
         device = self.receiver.lm.device
         drawn = torch.randn(
-            self.num_slots, self.ends.embedding_width, generator=torch.Generator().manual_seed(0)
+            self.num_slots, self.interface.embedding_width, generator=torch.Generator().manual_seed(0)
         )
         return functional.normalize(drawn, dim=-1).to(device).repeat(batch, 1, 1)
 
     def _vectors(self, directions: Float[Tensor, "B k E"]) -> Float[Tensor, "B k E"]:
-        return functional.normalize(directions, dim=-1) * self.ends.embedding_norm
+        return functional.normalize(directions, dim=-1) * self.interface.embedding_norm
 
-    def receive(self, messages: Sequence[Message]) -> Prefix:
+    def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The vectors, as they were sent."""
-        return Prefix(torch.from_numpy(np.stack(messages)))
+        return SoftPrompt(torch.from_numpy(np.stack(messages)))
 
     def message_bits(self, message: Message) -> float:
         """32 bits a number."""

@@ -15,10 +15,10 @@ from parley.channels.base import (
     ANSWERS_ALONE,
     Channel,
     ChannelConfig,
-    Ends,
+    ChannelOutput,
     Message,
-    Prefix,
-    Relay,
+    ModelInterface,
+    SoftPrompt,
     Utterance,
     check_range,
 )
@@ -46,39 +46,39 @@ class PrimingChannel(Channel):
     Config = PrimingConfig
     trainable = True
     reference = True
-    recipe = ANSWERS_ALONE
+    train_defaults = ANSWERS_ALONE
     modality: ClassVar[str] = "none"
-    price: ClassVar[str] = "0"
+    bits_formula: ClassVar[str] = "0"
 
-    def __init__(self, config: PrimingConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
+    def __init__(self, config: PrimingConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
         self.num_slots, self.message_space = config.k, Discrete(1)
         tuning = PromptTuningConfig(
             task_type=TaskType.CAUSAL_LM,
             num_virtual_tokens=config.k,
-            token_dim=ends.embedding_width,
+            token_dim=interface.embedding_width,
             num_transformer_submodules=1,
         )
         self.prompt = PromptEmbedding(tuning, None)
         with torch.no_grad():  # only the direction counts, and small steps turn short vectors best
             self.prompt.embedding.weight.copy_(functional.normalize(self.prompt.embedding.weight, dim=-1))
 
-    def relay(self, utterance: Utterance) -> Relay:
+    def relay(self, utterance: Utterance) -> ChannelOutput:
         """The prefix, with gradient; the utterance is not looked at."""
-        return Relay(self._prefix(len(utterance.texts)), {})
+        return ChannelOutput(self._prefix(len(utterance.texts)), {})
 
     def send(self, utterance: Utterance) -> list[Message]:
         """The one message of an alphabet of one."""
         return [0] * len(utterance.texts)
 
-    def receive(self, messages: Sequence[Message]) -> Prefix:
+    def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The same prefix for everybody."""
         return self._prefix(len(messages))
 
-    def _prefix(self, batch: int) -> Prefix:
+    def _prefix(self, batch: int) -> SoftPrompt:
         vectors = self.prompt(torch.arange(self.num_slots, device=self.device))
-        vectors = functional.normalize(vectors, dim=-1) * self.ends.embedding_norm
-        return Prefix(vectors.expand(batch, -1, -1))
+        vectors = functional.normalize(vectors, dim=-1) * self.interface.embedding_norm
+        return SoftPrompt(vectors.expand(batch, -1, -1))
 
     def message_bits(self, message: Message) -> float:
         """log2 of an alphabet of one."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, Pairs, RunOutcomes, pair
 from parley.evaluation.gates.inference import Inference
 from parley.evaluation.statistics import Difference, holm, paired_difference
-from parley.evaluation.tally import ChannelTally, Pairs, Tally, pair
 
 CONTROLS = ("null", "random", "shuffle", "swap")
 CORRECTED = CONTROLS[:3]
@@ -46,25 +46,25 @@ class Comparison:
 Comparisons = Mapping[str, Mapping[str, Comparison]]
 
 
-def compare_conditions(tally: Tally, inference: Inference) -> Comparisons:
+def compare_conditions(outcomes: RunOutcomes, inference: Inference) -> Comparisons:
     """Compare every channel's normal with each of its controls.
 
     Args:
-        tally: the run.
+        outcomes: the run.
         inference: the arithmetic.
 
     Returns:
         By channel and control; what was not played or shares no episode is absent.
     """
     pairs = {
-        (name, control): pair(channel.arms["normal"], channel.arms[control])
-        for name, channel in tally.channels.items()
+        (name, control): pair(channel.conditions["normal"], channel.conditions[control])
+        for name, channel in outcomes.channels.items()
         for control in CONTROLS
-        if "normal" in channel.arms and control in channel.arms
+        if "normal" in channel.conditions and control in channel.conditions
     }
     pairs = {key: found for key, found in pairs.items() if len(found.first)}
     p_values = {key: _p_of(found, inference) for key, found in pairs.items()}
-    family = {key: p for key, p in p_values.items() if key[0] in tally.judged and key[1] in CORRECTED}
+    family = {key: p for key, p in p_values.items() if key[0] in outcomes.judged and key[1] in CORRECTED}
     corrected = holm(family)
     return {
         name: {
@@ -72,11 +72,11 @@ def compare_conditions(tally: Tally, inference: Inference) -> Comparisons:
             for (channel, control), found in pairs.items()
             if channel == name
         }
-        for name in tally.channels
+        for name in outcomes.channels
     }
 
 
-def indistinguishable(channel: ChannelTally, inference: Inference) -> float | None:
+def indistinguishable(channel: ChannelOutcomes, inference: Inference) -> float | None:
     """The smallest p, corrected by Holm, over all pairs of conditions but swap.
 
     Args:
@@ -86,7 +86,7 @@ def indistinguishable(channel: ChannelTally, inference: Inference) -> float | No
     Returns:
         The p-value: if it is not small, the conditions cannot be told apart. None with fewer than two.
     """
-    played = [channel.arms[name] for name in ("normal", *CORRECTED) if name in channel.arms]
+    played = [channel.conditions[name] for name in ("normal", *CORRECTED) if name in channel.conditions]
     pairs = {
         (first, second): pair(played[first], played[second])
         for first in range(len(played))

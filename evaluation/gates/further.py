@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, ConditionOutcomes
 from parley.evaluation.gates.criterion import Criterion, Rule, not_played
 from parley.evaluation.gates.inference import Inference
-from parley.evaluation.tally import Arm, ChannelTally
 
 REPORTED = ("success", "bits", "tokens", "seconds")
 
 
-def gate2(channel: ChannelTally, text: Arm | None, inference: Inference) -> Rule:
+def gate2(channel: ChannelOutcomes, text: ConditionOutcomes | None, inference: Inference) -> Rule:
     """Gate 2: CI_low(normal) is at least half of the text channel's measured success.
 
     Args:
@@ -20,7 +20,7 @@ def gate2(channel: ChannelTally, text: Arm | None, inference: Inference) -> Rule
     Returns:
         One criterion.
     """
-    name, normal = "retains_text", channel.arms.get("normal")
+    name, normal = "retains_text", channel.conditions.get("normal")
     if normal is None or text is None:
         missing = "normal" if normal is None else "text"
         reason = not_played(name, None, missing).reason.replace("Condition text", "The text channel")
@@ -41,7 +41,7 @@ def gate2(channel: ChannelTally, text: Arm | None, inference: Inference) -> Rule
     )
 
 
-def gate3(channel: ChannelTally) -> Rule:
+def gate3(channel: ChannelOutcomes) -> Rule:
     """Gate 3: every record of the normal condition says bits, tokens and seconds beside success.
 
     Args:
@@ -50,7 +50,7 @@ def gate3(channel: ChannelTally) -> Rule:
     Returns:
         One criterion a figure; its statistic is the mean that is reported.
     """
-    normal = channel.arms.get("normal")
+    normal = channel.conditions.get("normal")
     if normal is None:
         return Rule(criteria=tuple(not_played(f"reports_{what}", None, "normal") for what in REPORTED))
     reported = {

@@ -12,13 +12,19 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.stats import chisquare
 
+from parley.evaluation.aggregation.run_data import (
+    UNKNOWN,
+    ChannelOutcomes,
+    ConditionOutcomes,
+    RunOutcomes,
+    shared,
+)
 from parley.evaluation.gates.comparisons import Comparison
 from parley.evaluation.gates.criterion import Criterion, Rule, not_played, unknown
+from parley.evaluation.gates.gate1 import above_floor, at_chance
 from parley.evaluation.gates.inference import Inference
-from parley.evaluation.gates.version_2 import above_floor, at_chance
 from parley.evaluation.records import CONDITIONS
-from parley.evaluation.statistics import crossed_at_least
-from parley.evaluation.tally import UNKNOWN, Arm, ChannelTally, Tally, shared
+from parley.evaluation.statistics import min_transmitted_bits
 
 LEAST_VARIATION = 0.01
 LEAST_DELIVERED = 0.9
@@ -27,11 +33,13 @@ ROUNDING = 2e-6
 """Probabilities are recorded with 6 digits, so the pick may look this much less probable than another."""
 
 
-def run_checks(tally: Tally, num_candidates: int | None, asked: int | None, inference: Inference) -> Rule:
+def run_checks(
+    outcomes: RunOutcomes, num_candidates: int | None, asked: int | None, inference: Inference
+) -> Rule:
     """The checks of the whole run.
 
     Args:
-        tally: the run.
+        outcomes: the run.
         num_candidates: N, None if it is not known.
         asked: how many episodes a condition was to play, None if it is not known.
         inference: the arithmetic.
@@ -41,14 +49,14 @@ def run_checks(tally: Tally, num_candidates: int | None, asked: int | None, infe
     """
     return Rule(
         criteria=(
-            _environment_loaded(tally, num_candidates, asked),
-            _no_text_leak(tally, num_candidates, inference),
+            _environment_loaded(outcomes, num_candidates, asked),
+            _no_text_leak(outcomes, num_candidates, inference),
         )
     )
 
 
 def channel_checks(
-    channel: ChannelTally,
+    channel: ChannelOutcomes,
     num_candidates: int | None,
     comparisons: Mapping[str, Comparison],
     inference: Inference,
@@ -75,21 +83,21 @@ def channel_checks(
     )
 
 
-def _environment_loaded(tally: Tally, num_candidates: int | None, asked: int | None) -> Criterion:
+def _environment_loaded(outcomes: RunOutcomes, num_candidates: int | None, asked: int | None) -> Criterion:
     """Same episodes, same targets, as many as asked, picks that are the most probable, targets spread out."""
     name = "environment_loaded"
-    arms = {
-        f"{channel.name}, {condition}": arm
-        for channel in tally.channels.values()
-        for condition, arm in channel.arms.items()
+    conditions = {
+        f"{channel.name}, {condition}": outcomes
+        for channel in outcomes.channels.values()
+        for condition, outcomes in channel.conditions.items()
         if condition in CONDITIONS
     }
-    longest = max(arms, key=lambda key: arms[key].n)
-    for key, arm in arms.items():
-        fault = _fault(arm, arms[longest], longest, asked)
+    longest = max(conditions, key=lambda key: conditions[key].n)
+    for key, outcomes in conditions.items():
+        fault = _fault(outcomes, conditions[longest], longest, asked)
         if fault:
             return _answer(name, False, f"{key}: {fault}.")
-    target = arms[longest].target
+    target = conditions[longest].target
     if (target == UNKNOWN).any():
         return unknown(name, None, f"The records of {longest} do not say which candidate was the target.")
     if num_candidates is not None:
@@ -98,36 +106,38 @@ def _environment_loaded(tally: Tally, num_candidates: int | None, asked: int | N
         if p < LEAST_TARGET_P:
             reason = f"Targets are not spread over the positions: {counts.tolist()} (p = {p:.2g})."
             return _answer(name, False, reason)
-    if any(arm.probabilities is None for arm in arms.values()):
+    if any(outcomes.probabilities is None for outcomes in conditions.values()):
         return unknown(
             name, None, "The records do not hold the receiver's probabilities: its picks cannot be checked."
         )
-    reason = (
-        f"Every condition played the same {arms[longest].n} episodes, and every pick is the most probable."
-    )
+    reason = f"Every condition played the same {conditions[longest].n} episodes, and every pick is the most probable."
     return _answer(name, True, reason)
 
 
-def _fault(arm: Arm, longest: Arm, its_name: str, asked: int | None) -> str | None:
-    if asked is not None and arm.n != asked:
-        return f"{arm.n} episodes were played and {asked} were asked for"
-    if not np.array_equal(arm.episode_ids, longest.episode_ids):
+def _fault(
+    outcomes: ConditionOutcomes, longest: ConditionOutcomes, its_name: str, asked: int | None
+) -> str | None:
+    if asked is not None and outcomes.n != asked:
+        return f"{outcomes.n} episodes were played and {asked} were asked for"
+    if not np.array_equal(outcomes.episode_ids, longest.episode_ids):
         return f"not the episodes of {its_name}"
-    left, right = shared(arm, longest)
-    first, second = arm.target[left], longest.target[right]
+    left, right = shared(outcomes, longest)
+    first, second = outcomes.target[left], longest.target[right]
     known = (first != UNKNOWN) & (second != UNKNOWN)
     if (first != second)[known].any():
         return f"targets differ from those of {its_name} in {int((first != second)[known].sum())} episodes"
-    if arm.probabilities is None or (arm.choice == UNKNOWN).any():
+    if outcomes.probabilities is None or (outcomes.choice == UNKNOWN).any():
         return None
-    picked = np.take_along_axis(arm.probabilities, arm.choice[:, None].astype(np.int64), axis=1)[:, 0]
-    missed = int((picked < arm.probabilities.max(axis=1) - ROUNDING).sum())
+    picked = np.take_along_axis(outcomes.probabilities, outcomes.choice[:, None].astype(np.int64), axis=1)[
+        :, 0
+    ]
+    missed = int((picked < outcomes.probabilities.max(axis=1) - ROUNDING).sum())
     return f"{missed} picks are not the most probable candidate" if missed else None
 
 
-def _no_text_leak(tally: Tally, num_candidates: int | None, inference: Inference) -> Criterion:
+def _no_text_leak(outcomes: RunOutcomes, num_candidates: int | None, inference: Inference) -> Criterion:
     """Without a message the target cannot be known."""
-    silence = at_chance("silence", tally.p0, num_candidates, inference)
+    silence = at_chance("silence", outcomes.p0, num_candidates, inference)
     name = "no_text_leak"
     if silence.statistic is None or silence.threshold is None:
         return unknown(name, silence.threshold, silence.reason)
@@ -139,13 +149,13 @@ def _no_text_leak(tally: Tally, num_candidates: int | None, inference: Inference
     )
 
 
-def _injection_active(channel: ChannelTally) -> Criterion:
+def _injection_active(channel: ChannelOutcomes) -> Criterion:
     """What is delivered changes what the receiver thinks."""
     name = "injection_active"
     for condition in ("normal", "null"):
-        if condition not in channel.arms:
+        if condition not in channel.conditions:
             return not_played(name, LEAST_VARIATION, condition)
-    normal, null = channel.arms["normal"], channel.arms["null"]
+    normal, null = channel.conditions["normal"], channel.conditions["null"]
     left, right = shared(normal, null)
     if normal.probabilities is None or null.probabilities is None or not len(left):
         reason = "The records hold no probabilities of the same episodes under normal and under null."
@@ -160,11 +170,13 @@ def _injection_active(channel: ChannelTally) -> Criterion:
     return Criterion(name=name, statistic=variation, threshold=LEAST_VARIATION, passed=passed, reason=reason)
 
 
-def _controls_with_p0(channel: ChannelTally, num_candidates: int | None, inference: Inference) -> Criterion:
+def _controls_with_p0(
+    channel: ChannelOutcomes, num_candidates: int | None, inference: Inference
+) -> Criterion:
     """Null and random have not left chance."""
     name = "controls_with_p0"
     found = [
-        at_chance(condition, channel.arms.get(condition), num_candidates, inference)
+        at_chance(condition, channel.conditions.get(condition), num_candidates, inference)
         for condition in ("null", "random")
     ]
     for criterion in found:
@@ -175,13 +187,13 @@ def _controls_with_p0(channel: ChannelTally, num_candidates: int | None, inferen
     return _answer(name, not left, reason)
 
 
-def _shuffle_deranges(channel: ChannelTally, inference: Inference) -> Criterion:
+def _shuffle_deranges(channel: ChannelOutcomes, inference: Inference) -> Criterion:
     """Under shuffle the messages of normal are delivered, each in another episode."""
     name = "shuffle_deranges"
     for condition in ("normal", "shuffle"):
-        if condition not in channel.arms:
+        if condition not in channel.conditions:
             return not_played(name, LEAST_DELIVERED, condition)
-    normal, shuffle = (channel.arms[condition].messages for condition in ("normal", "shuffle"))
+    normal, shuffle = (channel.conditions[condition].messages for condition in ("normal", "shuffle"))
     if normal is None or shuffle is None:
         return unknown(
             name, LEAST_DELIVERED, "The records do not hold messages that can be compared (text or codes)."
@@ -201,9 +213,11 @@ def _shuffle_deranges(channel: ChannelTally, inference: Inference) -> Criterion:
     return Criterion(name=name, statistic=share, threshold=LEAST_DELIVERED, passed=passed, reason=reason)
 
 
-def _charged_honestly(channel: ChannelTally, num_candidates: int | None, inference: Inference) -> Criterion:
+def _charged_honestly(
+    channel: ChannelOutcomes, num_candidates: int | None, inference: Inference
+) -> Criterion:
     """No message is longer, and none demonstrably says more, than it is charged."""
-    name, normal = "charged_honestly", channel.arms.get("normal")
+    name, normal = "charged_honestly", channel.conditions.get("normal")
     if normal is None:
         return not_played(name, None, "normal")
     charged = normal.mean_bits
@@ -211,23 +225,23 @@ def _charged_honestly(channel: ChannelTally, num_candidates: int | None, inferen
         return unknown(
             name, charged, "The records do not say the bits charged, or among how many candidates."
         )
-    overdrawn = sum(arm.overdrawn for arm in channel.arms.values())
+    overdrawn = sum(outcomes.overdrawn for outcomes in channel.conditions.values())
     if overdrawn:
         return _answer(name, False, f"{overdrawn} text messages are longer than the bits they are charged.")
     confidence = inference.thresholds.confidence
-    least = crossed_at_least(normal.successes, normal.n, num_candidates, confidence=confidence)
+    least = min_transmitted_bits(normal.successes, normal.n, num_candidates, confidence=confidence)
     passed = least <= charged
     reason = f"At least {least:.2f} bits a message crossed and {charged:.4g} were charged."
     return Criterion(name=name, statistic=least, threshold=charged, passed=passed, reason=reason)
 
 
 def _swap_craters(
-    channel: ChannelTally, num_candidates: int | None, comparison: Comparison | None, inference: Inference
+    channel: ChannelOutcomes, num_candidates: int | None, comparison: Comparison | None, inference: Inference
 ) -> Criterion:
     """What helps is what the message says: a normal above the floor does not help under swap."""
-    name, swap = "swap_craters", channel.arms.get("swap")
+    name, swap = "swap_craters", channel.conditions.get("swap")
     chance = None if num_candidates is None else 1 / num_candidates
-    above = above_floor(channel.arms.get("normal"), inference)
+    above = above_floor(channel.conditions.get("normal"), inference)
     if above.passed is False:
         return _answer(name, True, "Normal does not stand above the floor: there is nothing to crater.")
     if swap is None:

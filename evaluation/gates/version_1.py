@@ -6,14 +6,14 @@ even the most favourable outcome could not pass. In words: GATE1.md.
 
 from __future__ import annotations
 
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, ConditionOutcomes, Pairs, pair
 from parley.evaluation.gates.criterion import Criterion, Rule, Thresholds, apart, not_played, unknown
 from parley.evaluation.statistics import PairedTest, Proportion, mcnemar_exact, wilson
-from parley.evaluation.tally import Arm, ChannelTally, Pairs, pair
 
 CONTROLS_AT_P0 = ("null", "random", "shuffle")
 
 
-def version_1(channel: ChannelTally, p0: Arm | None, thresholds: Thresholds) -> Rule:
+def version_1(channel: ChannelOutcomes, p0: ConditionOutcomes | None, thresholds: Thresholds) -> Rule:
     """Version 1 of Gate 1 for one channel.
 
     Args:
@@ -25,21 +25,21 @@ def version_1(channel: ChannelTally, p0: Arm | None, thresholds: Thresholds) -> 
         Six criteria: normal above the floor, three controls at P0, normal above shuffle, swap below P0.
     """
     silence = _interval(p0, thresholds)
-    arms = channel.arms
+    conditions = channel.conditions
     return Rule(
         criteria=(
-            _normal_above_floor(arms.get("normal"), thresholds),
+            _normal_above_floor(conditions.get("normal"), thresholds),
             *(
-                _control_at_p0(name, _interval(arms.get(name), thresholds), silence)
+                _control_at_p0(name, _interval(conditions.get(name), thresholds), silence)
                 for name in CONTROLS_AT_P0
             ),
-            _normal_beats_shuffle(arms.get("normal"), arms.get("shuffle"), thresholds),
-            _below_p0("swap", arms.get("swap"), silence, thresholds),
+            _normal_beats_shuffle(conditions.get("normal"), conditions.get("shuffle"), thresholds),
+            _below_p0("swap", conditions.get("swap"), silence, thresholds),
         )
     )
 
 
-def original_rule(channel: ChannelTally, p0: Arm | None, thresholds: Thresholds) -> Rule:
+def original_rule(channel: ChannelOutcomes, p0: ConditionOutcomes | None, thresholds: Thresholds) -> Rule:
     """The rule of the failed experiment, word for word, for information: it decides nothing here.
 
     CI_low(normal) >= .30; CI_high(shuffle) < CI_low(P0). A plain shuffle goes to exactly 1/N and never below,
@@ -56,13 +56,13 @@ def original_rule(channel: ChannelTally, p0: Arm | None, thresholds: Thresholds)
     silence = _interval(p0, thresholds)
     return Rule(
         criteria=(
-            _normal_above_floor(channel.arms.get("normal"), thresholds),
-            _below_p0("shuffle", channel.arms.get("shuffle"), silence, thresholds),
+            _normal_above_floor(channel.conditions.get("normal"), thresholds),
+            _below_p0("shuffle", channel.conditions.get("shuffle"), silence, thresholds),
         )
     )
 
 
-def _normal_above_floor(normal: Arm | None, thresholds: Thresholds) -> Criterion:
+def _normal_above_floor(normal: ConditionOutcomes | None, thresholds: Thresholds) -> Criterion:
     name, floor = "normal_above_floor", thresholds.min_ci_low
     if normal is None:
         return not_played(name, floor, "normal")
@@ -94,7 +94,9 @@ def _control_at_p0(condition: str, control: Proportion | None, silence: Proporti
     return Criterion(name=name, statistic=gap, threshold=0.0, passed=gap <= 0, reason=reason)
 
 
-def _normal_beats_shuffle(normal: Arm | None, shuffle: Arm | None, thresholds: Thresholds) -> Criterion:
+def _normal_beats_shuffle(
+    normal: ConditionOutcomes | None, shuffle: ConditionOutcomes | None, thresholds: Thresholds
+) -> Criterion:
     name, alpha = "normal_beats_shuffle", thresholds.mcnemar_alpha
     if normal is None or shuffle is None:
         return not_played(name, alpha, "normal" if normal is None else "shuffle")
@@ -122,20 +124,20 @@ def _normal_beats_shuffle(normal: Arm | None, shuffle: Arm | None, thresholds: T
 
 
 def _below_p0(
-    condition: str, arm: Arm | None, silence: Proportion | None, thresholds: Thresholds
+    condition: str, outcomes: ConditionOutcomes | None, silence: Proportion | None, thresholds: Thresholds
 ) -> Criterion:
     name = f"{condition}_below_p0"
-    if arm is None or silence is None:
+    if outcomes is None or silence is None:
         return not_played(
-            name, None if silence is None else silence.ci_low, condition if arm is None else "silence"
+            name, None if silence is None else silence.ci_low, condition if outcomes is None else "silence"
         )
-    measured = _wilson(arm, thresholds)
+    measured = _wilson(outcomes, thresholds)
     high, low = apart(measured.ci_high, silence.ci_low)
-    best = wilson(0, arm.n, confidence=thresholds.confidence).ci_high
+    best = wilson(0, outcomes.n, confidence=thresholds.confidence).ci_high
     if best >= silence.ci_low:
         passed = None
         reason = (
-            f"Too few episodes: even after 0 successes of {arm.n} the true rate under {condition} may be "
+            f"Too few episodes: even after 0 successes of {outcomes.n} the true rate under {condition} may be "
             f"as high as {best:.1%}, not below {low}, the least it may be in silence."
         )
     else:
@@ -149,12 +151,12 @@ def _below_p0(
     )
 
 
-def _wilson(arm: Arm, thresholds: Thresholds) -> Proportion:
-    return wilson(arm.successes, arm.n, confidence=thresholds.confidence)
+def _wilson(outcomes: ConditionOutcomes, thresholds: Thresholds) -> Proportion:
+    return wilson(outcomes.successes, outcomes.n, confidence=thresholds.confidence)
 
 
-def _interval(arm: Arm | None, thresholds: Thresholds) -> Proportion | None:
-    return None if arm is None else _wilson(arm, thresholds)
+def _interval(outcomes: ConditionOutcomes | None, thresholds: Thresholds) -> Proportion | None:
+    return None if outcomes is None else _wilson(outcomes, thresholds)
 
 
 def _mcnemar(pairs: Pairs) -> PairedTest:

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from parley.evaluation import cells
 from parley.evaluation.records import CONDITIONS, SILENCE
+from parley.evaluation.reporting import cells
 from parley.evaluation.reporting.svg import (
     BAND,
     CEILING,
@@ -67,7 +67,7 @@ class Row(NamedTuple):
 
     condition: str
     estimate: Mapping[str, Any] | None
-    followed: Mapping[str, Any] | None = None
+    swap_consistent: Mapping[str, Any] | None = None
 
 
 class Group(NamedTuple):
@@ -158,8 +158,8 @@ def _inline(figure: Figure, prefix: str, label: str) -> Markup:
 
 def _success_rows(name: str, channel: Mapping[str, Any]) -> Iterator[Row]:
     for condition in CONDITIONS[:1] if name == SILENCE else CONDITIONS:
-        followed = channel["swap_consistency"] if condition == "swap" else None
-        yield Row(condition, channel["conditions"].get(condition), followed)
+        swap_consistent = channel["swap_consistency"] if condition == "swap" else None
+        yield Row(condition, channel["conditions"].get(condition), swap_consistent)
 
 
 def _difference_rows(channel: Mapping[str, Any]) -> Iterator[Row]:
@@ -243,8 +243,8 @@ def _draw_row(axes: Axes, row: Row, y: float, spelled: Callable[[float], str]) -
     if found is None:
         return
     _draw_interval(axes, found, y, *_LOOKS[row.condition])
-    if row.followed:
-        _draw_interval(axes, row.followed, y, *_DIAMOND, hollow=True)
+    if row.swap_consistent:
+        _draw_interval(axes, row.swap_consistent, y, *_DIAMOND, hollow=True)
 
 
 def _write(

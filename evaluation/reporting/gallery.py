@@ -60,7 +60,7 @@ class Scene:
     plays: Mapping[str, Play]
 
     @property
-    def followed(self) -> bool | None:
+    def swap_consistent(self) -> bool | None:
         """Whether the receiver went where the swapped message points; None if that is not known."""
         swap = self.plays.get("swap")
         if swap is None or swap.choice is None or swap.intended is None:

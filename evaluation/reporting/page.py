@@ -14,15 +14,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from parley.evaluation import cells
-from parley.evaluation.files import write_whole
+from parley.evaluation.aggregation.communication_matters import CONDITIONED, CROSS_FITTED
+from parley.evaluation.files import atomic_write
 from parley.evaluation.records import CONDITIONS, SILENCE
-from parley.evaluation.reporting import words
+from parley.evaluation.reporting import cells, words
 from parley.evaluation.reporting.figures import differences_plot, success_plot
 from parley.evaluation.reporting.gallery import SHOWN, Scene
 from parley.evaluation.reporting.spelling import visible
 from parley.evaluation.results import Results
-from parley.evaluation.subset import CONDITIONED, CROSS_FITTED
 
 _HERE = Path(__file__).parent
 _SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "!"}
@@ -51,7 +50,7 @@ def write_html(
         ValueError: if a picture that is shown is no PNG.
         OSError: if the folder cannot be written.
     """
-    write_whole(Path(folder) / "report.html", render_html(results, gallery, pictures).encode())
+    atomic_write(Path(folder) / "report.html", render_html(results, gallery, pictures).encode())
 
 
 def render_html(
@@ -71,7 +70,7 @@ def render_html(
     Raises:
         ValueError: if a picture that is shown is no PNG.
     """
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    plan = (_HERE / "page.js").read_text(encoding="utf-8")
     diagnostics = results["diagnostics"]
     return _environment().get_template("page.html.jinja").render(
         results=results,
@@ -80,8 +79,8 @@ def render_html(
         measured={name: found for name, found in diagnostics.items() if "num_referents" in found},
         flops={name: found.get("receiver_flops") for name, found in diagnostics.items()},
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ships with the package
-        script=Markup(script),  # noqa: S704 - ships with the package
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        plan=Markup(plan),  # noqa: S704 - ships with the package
+        script_hash=base64.b64encode(hashlib.sha256(plan.encode()).digest()).decode(),
         success=success_plot(results),
         differences=differences_plot(results),
         trained=_of_status(results, "trained"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from parley.evaluation import cells
+from parley.evaluation.reporting import cells
 
 Unit = Literal["share", "points", "p", "number", "seconds"]
 
@@ -26,7 +26,7 @@ TITLES = {
     "normal_beats_null": Title("Normal beats null", "p"),
     "normal_beats_random": Title("Normal beats random", "p"),
     "normal_beats_shuffle": Title("Normal beats shuffle", "p"),
-    "swap_followed": Title("The swapped message is followed", "share"),
+    "swap_consistency": Title("The swapped message is followed", "share"),
     "null_at_p0": Title("Null stays at P0", "points"),
     "random_at_p0": Title("Random stays at P0", "points"),
     "shuffle_at_p0": Title("Shuffle stays at P0", "points"),

@@ -5,13 +5,24 @@ from parley.evaluation.statistics.equivalence import Equivalence, acceptance, eq
 from parley.evaluation.statistics.information import (
     Information,
     confusion_information,
-    crossed_at_least,
     fano_bound,
+    min_transmitted_bits,
 )
 from parley.evaluation.statistics.multiple import holm
-from parley.evaluation.statistics.paired import Difference, PairedTest, difference, mcnemar_exact, paired_difference
+from parley.evaluation.statistics.paired import (
+    Difference,
+    PairedTest,
+    difference,
+    mcnemar_exact,
+    paired_difference,
+)
 from parley.evaluation.statistics.proportions import Proportion, clopper_pearson, wilson
-from parley.evaluation.statistics.sample_size import episodes_needed, fewest_episodes, gate_power, least_successes
+from parley.evaluation.statistics.sample_size import (
+    episodes_needed,
+    fewest_episodes,
+    gate_power,
+    least_successes,
+)
 from parley.evaluation.statistics.sequence import confidence_sequence, sequential_p
 
 __all__ = [
@@ -26,7 +37,6 @@ __all__ = [
     "clustered",
     "confidence_sequence",
     "confusion_information",
-    "crossed_at_least",
     "difference",
     "episodes_needed",
     "equivalence",
@@ -36,6 +46,7 @@ __all__ = [
     "holm",
     "least_successes",
     "mcnemar_exact",
+    "min_transmitted_bits",
     "paired_difference",
     "sequential_p",
     "wilson",

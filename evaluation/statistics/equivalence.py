@@ -7,7 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from parley.evaluation.statistics.proportions import REMEMBERED, check_between_0_and_1, check_counts, two_sided_p
+from parley.evaluation.statistics.proportions import (
+    REMEMBERED,
+    check_between_0_and_1,
+    check_counts,
+    two_sided_p,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,7 @@ def fano_bound(rate: float, num_candidates: int) -> float:
     return max(math.log2(num_candidates) - doubt, 0.0)
 
 
-def crossed_at_least(successes: int, n: int, num_candidates: int, *, confidence: float = 0.95) -> float:
+def min_transmitted_bits(successes: int, n: int, num_candidates: int, *, confidence: float = 0.95) -> float:
     """Lower confidence bound on the bits that crossed: Fano's bound at Wilson's lower end.
 
     Fano's bound rises with the rate, so that it is below the truth at least as often as the lower end is:

@@ -6,7 +6,12 @@ from functools import lru_cache
 from scipy.optimize import brentq
 from scipy.special import betaln
 
-from parley.evaluation.statistics.proportions import REMEMBERED, Proportion, check_between_0_and_1, check_counts
+from parley.evaluation.statistics.proportions import (
+    REMEMBERED,
+    Proportion,
+    check_between_0_and_1,
+    check_counts,
+)
 
 _PRIOR = 0.5  # a = b of the beta mixture: Jeffreys' prior, which favours no rate
 

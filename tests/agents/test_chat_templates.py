@@ -19,7 +19,7 @@ from parley.agents.language_model import FrozenLM, ModelError
 from parley.agents.pocket_model import CHATML_TEMPLATE, POCKET_FOLDER
 from parley.agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt
 from parley.agents.receiver import Receiver
-from parley.channels.base import Prefix, Words
+from parley.channels.base import SoftPrompt, TextInput
 
 QWEN25 = (
     "{% if messages[0].role != 'system' %}"
@@ -60,8 +60,8 @@ def test_the_slot_is_found_in_the_models_own_template(
     assert ("created by Alibaba Cloud" in before) == (name == "qwen2.5")
     receiver = Receiver(lm)
     context = receiver.read(ROWS)
-    for heard in (Words(["tiny red cube", "disc"]), Prefix(torch.zeros(2, 0, lm.width))):
-        cached, full = receiver.choose(context, heard), receiver.choose_uncached(ROWS, heard)
+    for answer_states in (TextInput(["tiny red cube", "disc"]), SoftPrompt(torch.zeros(2, 0, lm.width))):
+        cached, full = receiver.choose(context, answer_states), receiver.choose_uncached(ROWS, answer_states)
         torch.testing.assert_close(cached, full, rtol=1e-4, atol=1e-5)
 
 

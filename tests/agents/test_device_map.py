@@ -16,7 +16,7 @@ from parley.agents.language_model import FrozenLM, ModelError
 from parley.agents.pair import ModelConfig, Pair
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
-from parley.channels.base import Prefix, Reading, Words
+from parley.channels.base import SenderFeatures, SoftPrompt, TextInput
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from parley.envs.world import World
 from parley.training.config import TrainConfig
@@ -44,20 +44,20 @@ def played(lm: FrozenLM, world: World) -> dict[str, Tensor]:
     torch.manual_seed(0)
     vectors = torch.randn(4, 4, lm.width, requires_grad=True)
     context = receiver.read(ROWS).repeat(2)
-    heard = receiver.listen(context, Prefix(vectors))
-    logits = receiver.label_logits(heard, 2)
-    words = receiver.vocabulary_logits(heard)
+    answer_states = receiver.answer_states(context, SoftPrompt(vectors))
+    logits = receiver.label_logits(answer_states, 2)
+    words = receiver.vocabulary_logits(answer_states)
     (logits.logsumexp(-1).sum() + words.logsumexp(-1).sum()).backward()
     assert vectors.grad is not None
     referents = world.referents("train")[:1]
-    states = Sender(lm, world).speak(referents, Reading(depth=1.0)).states
+    states = Sender(lm, world).speak(referents, SenderFeatures(depth=1.0)).states
     return {
         "logits": logits.detach(),
         "words": words.detach(),
         "gradient": vectors.grad,
-        "text": receiver.choose(receiver.read(ROWS), Words(["tiny red cube", "disc"])),
-        "full": receiver.choose_uncached(ROWS, Words(["tiny red cube", "disc"])),
-        "start": receiver.choose(context, Prefix(vectors.detach(), at_start=True)),
+        "text": receiver.choose(receiver.read(ROWS), TextInput(["tiny red cube", "disc"])),
+        "full": receiver.choose_uncached(ROWS, TextInput(["tiny red cube", "disc"])),
+        "start": receiver.choose(context, SoftPrompt(vectors.detach(), at_start=True)),
         "states": states,
         "norm": torch.tensor(lm.embedding_norm()),
     }
@@ -115,7 +115,9 @@ def test_a_codec_trains_between_models_on_disk(
         lm = FrozenLM(str(qwen3_folder), device_map=device_map)
         pair = Pair(Sender(lm, small_world), Receiver(lm), small_world)
         torch.manual_seed(0)
-        channel = VectorQuantizedChannel(VectorQuantizedConfig(codec_width=16, codebook_size=4), pair.ends)
+        channel = VectorQuantizedChannel(
+            VectorQuantizedConfig(codec_width=16, codebook_size=4), pair.interface
+        )
         config = TrainConfig(
             steps=3, alignment_steps=1, batch_size=2, num_candidates=3, messages_per_context=2,
             validation_episodes=2, folder=tmp_path,

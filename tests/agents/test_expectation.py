@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from parley.agents import reading
+from parley.agents import features
+from parley.agents.features import expectation
 from parley.agents.language_model import FrozenLM
 from parley.agents.pair import Pair
 from parley.agents.pocket_model import PocketConfig, build_model
 from parley.agents.prompts import sender_prompt
-from parley.agents.reading import expectation
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
-from parley.channels.base import Reading
+from parley.channels.base import SenderFeatures
 from parley.channels.cipher import CipherChannel
 from parley.envs.world import World
 
@@ -49,7 +49,7 @@ class Speaker:
 
 
 class Reciter(Speaker):
-    """Says these tokens, row by row, whatever it is asked; one of `ends` ends its turn."""
+    """Says these tokens, row by row, whatever it is asked; one of `interface` ends its turn."""
 
     def __init__(self, model: Any, tokens: list[list[int]], ends: int | list[int]) -> None:
         super().__init__(model, 1)
@@ -82,7 +82,7 @@ def greedy(lm: FrozenLM, prompt: list[int], number: int) -> list[int]:
 @pytest.fixture
 def few_tokens(monkeypatch: pytest.MonkeyPatch) -> int:
     """A message has at most this many."""
-    monkeypatch.setattr(reading, "MAX_DESCRIPTION_TOKENS", 4)
+    monkeypatch.setattr(features, "MAX_DESCRIPTION_TOKENS", 4)
     return 4
 
 
@@ -182,7 +182,7 @@ def test_expectations_are_asked_of_the_pair(lm: FrozenLM, small_world: World) ->
     sender, referents = Sender(lm, small_world), small_world.referents("train")[:2]
     for ask in (sender.read, sender.speak):
         with pytest.raises(ValueError, match="expected embeddings are the receiver's too: ask the pair, not"):
-            ask(referents, Reading(what="expected"))
+            ask(referents, SenderFeatures(what="expected"))
 
 
 @pytest.mark.usefixtures("few_tokens")
@@ -212,7 +212,7 @@ def test_two_vocabularies_have_no_expectation_in_common(
     assert not pair.one_vocabulary
     assert not pair.ends.one_vocabulary
     channel = CipherChannel(CipherChannel.Config(), pair.ends)
-    assert channel.obstacle(pair.ends) == "it needs one vocabulary for sender and receiver"
+    assert channel.incompatibility(pair.ends) == "it needs one vocabulary for sender and receiver"
     with pytest.raises(
         ValueError, match=r"expected embeddings need one vocabulary: those of '.*' and '.*' d"
     ):
@@ -233,7 +233,7 @@ def test_a_padded_model_speaks_to_one_that_is_padded_more(
     for speaking, listening in ((lm, more), (more, lm)):
         pair = Pair(Sender(speaking, small_world), Receiver(listening), small_world)
         channel = CipherChannel(CipherChannel.Config(), pair.ends)
-        assert channel.obstacle(pair.ends) is None
+        assert channel.incompatibility(pair.ends) is None
         utterance = pair.speak(channel, small_world.referents("train")[:2])
         assert utterance.states.shape[2] == listening.width
         assert utterance.states.isfinite().all()

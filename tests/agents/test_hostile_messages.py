@@ -20,12 +20,12 @@ from parley.agents.language_model import FrozenLM
 from parley.agents.pocket_model import CHATML_TEMPLATE, PocketConfig, train_tokenizer
 from parley.agents.prompts import LABELS, cut_at_slot, receiver_prompt
 from parley.agents.receiver import Receiver
-from parley.channels.base import Ends, Utterance, Words
+from parley.channels.base import ModelInterface, TextInput, Utterance
 from parley.channels.text import TextChannel
 from parley.envs.episode import Episode
 from parley.envs.world import World
-from parley.evaluation.script import PlayConfig
-from parley.evaluation.table import Table
+from parley.evaluation.playing.plan import PlayConfig
+from parley.evaluation.playing.table import Table
 
 CANDIDATES = ["tiny red cube", "blue ball"]
 MESSAGES = hostile_messages()
@@ -112,14 +112,14 @@ def test_no_message_moves_what_stands_around_it(receiver: Receiver, control: set
     ]  # fmt: skip
     context = receiver.read([CANDIDATES])
     with overheard(lm) as rows:
-        receiver.choose_uncached([CANDIDATES], Words([""]))
+        receiver.choose_uncached([CANDIDATES], TextInput([""]))
         assert rows == [before + after]
         for texts in batches():
             said = receiver.message_tokens(texts)
-            full = receiver.choose_uncached([CANDIDATES] * len(texts), Words(texts))
+            full = receiver.choose_uncached([CANDIDATES] * len(texts), TextInput(texts))
             assert rows == [before + own + after for own in said]
             assert all([token for token in row if token in control] == turns for row in rows)
-            cached = receiver.choose(context.repeat(len(texts)), Words(texts))
+            cached = receiver.choose(context.repeat(len(texts)), TextInput(texts))
             assert rows == [own + after for own in said]
             torch.testing.assert_close(cached, full, rtol=1e-4, atol=1e-5)
 
@@ -128,8 +128,8 @@ def test_no_message_leaves_the_slot_through_the_text_channel(
     receiver: Receiver, control: set[int], small_world: World
 ) -> None:
     """From what a sender says, over the environment, to the tokens in the slot."""
-    ends = Ends(state_width=16, num_positions=1, embedding_width=16, embedding_norm=1.0)
-    channel = TextChannel(TextChannel.Config(), ends)
+    interface = ModelInterface(state_width=16, num_positions=1, embedding_width=16, embedding_norm=1.0)
+    channel = TextChannel(TextChannel.Config(), interface)
     states, mask = torch.zeros(NUM_MESSAGES, 1, 16), torch.ones(NUM_MESSAGES, 1, dtype=torch.bool)
     sent = channel.send(Utterance(MESSAGES, states, mask))
     assert all(message in channel.message_space for message in sent)
@@ -137,13 +137,13 @@ def test_no_message_leaves_the_slot_through_the_text_channel(
     referents = small_world.referents("test")[:3]
     for start in range(0, NUM_MESSAGES, AT_ONCE):
         messages = sent[start : start + AT_ONCE]
-        seen = table.deal([Episode(referents, 0)] * AT_ONCE)
+        seen = table.sample_contexts([Episode(referents, 0)] * AT_ONCE)
         observed = table.speak(messages)
         assert observed == messages
         assert all(np.array_equal(candidates, referents) for candidates in seen), "they stay as they were"
-        heard = channel.receive(observed)
-        assert isinstance(heard, Words)
-        assert not any(control & set(ids) for ids in receiver.message_tokens(heard.texts))
+        answer_states = channel.receive(observed)
+        assert isinstance(answer_states, TextInput)
+        assert not any(control & set(ids) for ids in receiver.message_tokens(answer_states.texts))
 
 
 def test_added_tokens_are_part_of_the_test(receiver: Receiver) -> None:

@@ -16,7 +16,7 @@ from parley.agents.language_model import FrozenLM, ModelError
 from parley.agents.model_files import Source, find_source
 from parley.agents.pocket_model import POCKET_FOLDER
 from parley.agents.receiver import Receiver
-from parley.channels.base import Prefix, Words
+from parley.channels.base import SoftPrompt, TextInput
 
 ROWS = [["tiny red cube", "very large blue ball"], ["very large dark sea blue round cone", "tiny blue disc"]]
 TEXTS = ["tiny red cube", "very large dark sea blue round cone"]
@@ -64,13 +64,13 @@ def cached_less_full(lm: FrozenLM) -> float:
     """By how much choosing from the cache and in one full pass differ, at most."""
     receiver = Receiver(lm)
     torch.manual_seed(0)
-    prefix = Prefix(torch.randn(2, 4, lm.width))
+    prefix = SoftPrompt(torch.randn(2, 4, lm.width))
     return max(
-        (receiver.choose(receiver.read(ROWS), heard) - receiver.choose_uncached(ROWS, heard))
+        (receiver.choose(receiver.read(ROWS), answer_states) - receiver.choose_uncached(ROWS, answer_states))
         .abs()
         .max()
         .item()
-        for heard in (Words(TEXTS), prefix)
+        for answer_states in (TextInput(TEXTS), prefix)
     )
 
 

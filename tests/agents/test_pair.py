@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parley.agents.language_model import FrozenLM
-from parley.agents.pair import ModelConfig, Pair, Seen
+from parley.agents.pair import ModelConfig, Pair, ReceiverView
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
-from parley.channels.base import Channel, Prefix, Utterance, Words
+from parley.channels.base import Channel, SoftPrompt, TextInput, Utterance
 from parley.channels.controls import CONDITIONS, Control, Sent
 from parley.channels.registry import channel_class, channel_names
 from parley.channels.text import CHARSET, TextChannel
@@ -32,7 +32,7 @@ FEW_CODES: dict[str, Any] = {  # fewer than there are training referents
 def channel_for(pair: Pair, name: str) -> Channel:
     torch.manual_seed(0)
     kind = channel_class(name)
-    channel = kind(kind.Config(**FEW_CODES.get(name, {})), pair.ends)
+    channel = kind(kind.Config(**FEW_CODES.get(name, {})), pair.interface)
     pair.prepare(channel)
     return channel.eval()
 
@@ -60,17 +60,17 @@ def test_two_different_models_play(qwen2_folder: Path, other_folder: Path, small
     ):
         config = ModelConfig(model="pocket", sender=str(ours), receiver=str(theirs), device="cpu")
         pair = Pair.load(config, small_world)
-        assert (pair.ends.state_width, pair.ends.embedding_width) == widths
-        assert pair.ends.embedding_norm == pytest.approx(pair.receiver.lm.embedding_norm(), abs=1e-6)
-        assert pair.ends.num_positions == pair.sender.num_positions
+        assert (pair.interface.state_width, pair.interface.embedding_width) == widths
+        assert pair.interface.embedding_norm == pytest.approx(pair.receiver.lm.embedding_norm(), abs=1e-6)
+        assert pair.interface.num_positions == pair.sender.num_positions
         assert pair.fingerprints["sender"] != pair.fingerprints["receiver"]
         context = pair.read(list(candidates(pair)))
         for name in channel_names():
-            if (obstacle := channel_class(name).obstacle(pair.ends)) is not None:
-                assert name in ("activation", "cipher"), obstacle
+            if (incompatibility := channel_class(name).incompatibility(pair.interface)) is not None:
+                assert name in ("activation", "cipher"), incompatibility
                 continue
             channel = channel_for(pair, name)
-            seen = Seen(list(candidates(pair)), [0] * 4)
+            seen = ReceiverView(list(candidates(pair)), [0] * 4)
             utterance = pair.speak(channel, candidates(pair)[:, 0], seen)
             logits = pair.receiver.choose(context, channel.receive(channel.send(utterance)))
             assert logits.shape == (4, 3)
@@ -104,7 +104,7 @@ def test_training_moves_the_codec_and_nothing_else(pair: Pair, name: str) -> Non
     context = pair.read(list(candidates(pair)))
     for _ in range(2):
         relay = channel.relay(pair.sender.speak(candidates(pair)[:, 0]))
-        logits = pair.receiver.choose(context, relay.reception)
+        logits = pair.receiver.choose(context, relay.receiver_input)
         loss = torch.nn.functional.cross_entropy(logits, torch.zeros(4, dtype=torch.long))
         optimizer.zero_grad()
         (loss + sum(relay.losses.values())).backward()
@@ -116,7 +116,7 @@ def test_training_moves_the_codec_and_nothing_else(pair: Pair, name: str) -> Non
     assert all(torch.equal(tensor, after[n]) for n, tensor in before.items()), "bit for bit"
     assert all(parameter.grad is None for parameter in pair.receiver.lm.model.parameters())
     assert all(not torch.equal(p, codec[n]) for n, p in channel.named_parameters())
-    null = channel.null_reception(4).vectors
+    null = channel.null_input(4).vectors
     assert not null.any(), "after training too"
 
 
@@ -127,7 +127,7 @@ def test_an_fp32_codec_learns_between_bf16_models(qwen2_folder: Path, small_worl
     pair = Pair(Sender(lm, small_world), Receiver(lm), small_world)
     channel = channel_for(pair, name).train()
     relay = channel.relay(pair.sender.speak(candidates(pair)[:, 0]))
-    logits = pair.receiver.choose(pair.read(list(candidates(pair))), relay.reception)
+    logits = pair.receiver.choose(pair.read(list(candidates(pair))), relay.receiver_input)
     assert logits.dtype == torch.float32
     logits.logsumexp(-1).sum().backward()
     for parameter in channel.parameters():
@@ -141,10 +141,10 @@ def test_gate_0_is_null_for_the_receiver_too(pair: Pair, name: str) -> None:
     channel = channel_for(pair, name)
     torch.nn.init.zeros_(channel.decoder.scale_gate)
     context = pair.read(list(candidates(pair)))
-    heard = channel.receive(channel.send(pair.sender.speak(candidates(pair)[:, 0])))
+    answer_states = channel.receive(channel.send(pair.sender.speak(candidates(pair)[:, 0])))
     ours, null = (
-        pair.receiver.choose(context, heard),
-        pair.receiver.choose(context, channel.null_reception(4)),
+        pair.receiver.choose(context, answer_states),
+        pair.receiver.choose(context, channel.null_input(4)),
     )
     assert torch.equal(ours, null)
 
@@ -171,9 +171,9 @@ def test_the_words_never_reach_the_receiver_through_a_latent_channel(
     marked = utterance._replace(texts=[f"{sentinel} {text}" for text in utterance.texts])
     message, unmarked = channel.send(marked), channel.send(utterance)
     assert all(np.array_equal(a, b) for a, b in zip(message, unmarked, strict=True))
-    reception = channel.receive(message)
-    assert isinstance(reception, Prefix)
-    pair.receiver.choose(pair.read(list(candidates(pair))), reception)
+    receiver_input = channel.receive(message)
+    assert isinstance(receiver_input, SoftPrompt)
+    pair.receiver.choose(pair.read(list(candidates(pair))), receiver_input)
     assert seen, "the candidates were read"
     assert not any(sentinel in text or "SENTINEL" in text for text in seen)
     words = channel_for(pair, "text")
@@ -189,12 +189,12 @@ def test_whatever_a_sender_says_a_text_receiver_can_hear(
     width = receiver.lm.width
     states, mask = torch.zeros(len(texts), 1, width), torch.ones(len(texts), 1, dtype=torch.bool)
     pair = Pair(Sender(receiver.lm, small_world), receiver, small_world)
-    channel = TextChannel(TextChannel.Config(), pair.ends)
-    heard = channel.receive(channel.send(Utterance(texts, states, mask)))
-    assert isinstance(heard, Words)
-    assert all(set(text) <= set(CHARSET) for text in heard.texts)
+    channel = TextChannel(TextChannel.Config(), pair.interface)
+    answer_states = channel.receive(channel.send(Utterance(texts, states, mask)))
+    assert isinstance(answer_states, TextInput)
+    assert all(set(text) <= set(CHARSET) for text in answer_states.texts)
     context = pair.read(list(candidates(pair, len(texts))))
-    assert receiver.choose(context, heard).isfinite().all()
+    assert receiver.choose(context, answer_states).isfinite().all()
 
 
 def test_swap_delivers_what_is_said_of_the_foil(pair: Pair) -> None:
@@ -206,7 +206,7 @@ def test_swap_delivers_what_is_said_of_the_foil(pair: Pair) -> None:
 
     sent = Sent(said(shown[:, 0]), said(shown[[1, 2, 3, 0], 0]), said(shown[:, 2]))
     control = Control(channel, "swap", np.random.default_rng(0))
-    assert control.receive(control.deliver(sent)) == Words(list(pair.sender.speak(shown[:, 2]).texts))
+    assert control.receive(control.deliver(sent)) == TextInput(list(pair.sender.speak(shown[:, 2]).texts))
 
 
 @pytest.mark.parametrize("name", channel_names())
@@ -214,7 +214,7 @@ def test_all_conditions_play_from_one_context(pair: Pair, name: str) -> None:
     channel = channel_for(pair, name)
     context = pair.read(list(candidates(pair)))
     shown = candidates(pair)
-    spoken = (pair.speak(channel, shown[:, i], Seen(list(shown), [i] * len(shown))) for i in range(3))
+    spoken = (pair.speak(channel, shown[:, i], ReceiverView(list(shown), [i] * len(shown))) for i in range(3))
     sent = Sent(*(channel.send(utterance) for utterance in spoken))
     logits = {}
     for condition in CONDITIONS:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from parley.agents.language_model import FrozenLM
 from parley.agents.pair import ModelConfig, Pair
-from parley.channels.base import Reading, Utterance
+from parley.channels.base import SenderFeatures, Utterance
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import ContinuousChannel
 from parley.channels.symbols import SymbolsChannel, SymbolsConfig
@@ -59,18 +59,18 @@ def test_the_vocabulary_is_the_receivers_of_two_models(
 
 @pytest.mark.parametrize("reads", ["prompt", "message"])
 def test_a_channel_learns_all_training_referents_by_its_own_reading(pair: Pair, reads: str) -> None:
-    channel = Pupil(CodecConfig(depth=1, reads=reads), pair.ends)  # type: ignore[arg-type]
-    everything = pair.calibrate(channel)
+    channel = Pupil(CodecConfig(depth=1, reads=reads), pair.interface)  # type: ignore[arg-type]
+    train_utterances = pair.calibrate(channel)
     [(utterance, vocabulary)] = channel.lessons
-    assert utterance is everything
-    wanted = pair.sender.speak(pair.world.referents("train"), Reading(1, reads))  # type: ignore[arg-type]
+    assert utterance is train_utterances
+    wanted = pair.sender.speak(pair.world.referents("train"), SenderFeatures(1, reads))  # type: ignore[arg-type]
     assert list(utterance.texts) == list(wanted.texts)
     assert torch.equal(utterance.states, wanted.states)
     assert torch.equal(vocabulary, pair.vocabulary())
 
 
 def test_symbols_begin_as_the_receivers_most_frequent_words(pair: Pair) -> None:
-    channel = SymbolsChannel(SymbolsConfig(codebook_size=4), pair.ends)
+    channel = SymbolsChannel(SymbolsConfig(codebook_size=4), pair.interface)
     pair.calibrate(channel)
     assert torch.equal(channel.decoder.table, pair.vocabulary()[:4])
     assert channel.encoder.standardize.mean.any()

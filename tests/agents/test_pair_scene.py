@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from parley.agents.language_model import FrozenLM
-from parley.agents.pair import Pair, Seen
+from parley.agents.pair import Pair, ReceiverView
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import Channel
@@ -35,7 +35,7 @@ def shown(world: World) -> list[np.ndarray]:
 def make(name: str, pair: Pair) -> Channel:
     torch.manual_seed(0)
     kind = channel_class(name)
-    return kind(kind.Config(), pair.ends)
+    return kind(kind.Config(), pair.interface)
 
 
 @pytest.mark.parametrize("places", [PLACES, np.array(PLACES), np.array(PLACES, dtype=np.int64)])
@@ -43,7 +43,7 @@ def test_a_channel_that_sees_the_scene_is_told_candidates_and_targets(
     pair: Pair, places: list[int] | np.ndarray
 ) -> None:
     candidates, world = shown(pair.world), pair.world
-    utterance = pair.speak(make("index", pair), candidates[0], Seen(candidates, places))
+    utterance = pair.speak(make("index", pair), candidates[0], ReceiverView(candidates, places))
     assert utterance.scene is not None
     assert utterance.scene.candidates == [[world.describe(c) for c in row] for row in candidates]
     assert utterance.scene.targets.tolist() == PLACES
@@ -54,7 +54,7 @@ def test_a_channel_that_sees_the_scene_is_told_candidates_and_targets(
 def test_no_other_channel_is_told(pair: Pair, name: str) -> None:
     channel, candidates = make(name, pair), shown(pair.world)
     assert not channel.sees_scene
-    told = pair.speak(channel, candidates[0], Seen(candidates, PLACES))
+    told = pair.speak(channel, candidates[0], ReceiverView(candidates, PLACES))
     untold = pair.speak(channel, candidates[0])
     assert told.scene is None
     assert untold.scene is None
@@ -80,29 +80,29 @@ def test_such_a_channel_is_neither_calibrated_nor_quantised(
 
 
 def test_a_prepared_channel_is_calibrated_and_has_codes(pair: Pair) -> None:
-    channel = VectorQuantizedChannel(VectorQuantizedConfig(codebook_size=8), pair.ends)
+    channel = VectorQuantizedChannel(VectorQuantizedConfig(codebook_size=8), pair.interface)
     assert not channel.ready
     pair.prepare(channel)
     assert channel.ready
     states = channel.encoder.standardize.mean
     assert states.any()
-    calibrated = VectorQuantizedChannel(VectorQuantizedConfig(codebook_size=8), pair.ends)
-    everything = pair.calibrate(calibrated)
-    assert everything is not None
-    assert len(everything.texts) == len(pair.world.referents("train"))
+    calibrated = VectorQuantizedChannel(VectorQuantizedConfig(codebook_size=8), pair.interface)
+    train_utterances = pair.calibrate(calibrated)
+    assert train_utterances is not None
+    assert len(train_utterances.texts) == len(pair.world.referents("train"))
     assert torch.equal(calibrated.encoder.standardize.mean, states)
     assert not calibrated.ready
 
 
 def test_ends_hold_the_models_and_are_the_same_ends_without_them(pair: Pair) -> None:
-    ends = pair.ends
-    assert ends.models is pair
-    assert "models" not in repr(ends)
-    assert ends == pair.ends
-    assert deepcopy(ends) is ends
+    interface = pair.interface
+    assert interface.models is pair
+    assert "models" not in repr(interface)
+    assert interface == pair.interface
+    assert deepcopy(interface) is interface
     channel = make("kv", pair)
-    assert deepcopy(channel).ends.models is pair
-    assert ends.sizes == {
+    assert deepcopy(channel).interface.models is pair
+    assert interface.sizes == {
         "state_width": 32,
         "num_positions": pair.sender.num_positions,
         "embedding_width": 32,
@@ -115,4 +115,4 @@ def test_one_vocabulary_is_that_of_the_tokenizers(
 ) -> None:
     for folder, one in ((qwen2_gqa_folder, True), (other_folder, False)):
         pair = Pair(Sender(lm, small_world), Receiver(FrozenLM(str(folder))), small_world)
-        assert pair.one_vocabulary is pair.ends.one_vocabulary is one
+        assert pair.one_vocabulary is pair.interface.one_vocabulary is one

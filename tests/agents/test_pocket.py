@@ -6,10 +6,10 @@ from safetensors import safe_open
 
 from parley.agents.pair import ModelConfig, Pair
 from parley.agents.pocket_model import POCKET_FOLDER, PocketConfig, train_tokenizer
-from parley.channels.base import Words
+from parley.channels.base import TextInput
 from parley.envs.episode import EpisodeConfig, EpisodeSampler
 from parley.envs.world import objects_world
-from parley.training.pocket_lessons import corpus
+from studies.pocket_lessons import corpus
 
 WORLD = objects_world()
 
@@ -31,7 +31,7 @@ def test_the_receiver_understands_the_sender_about_unseen_referents(pocket):
     episodes = [sampler.draw(rng) for _ in range(300)]
     texts = pocket.sender.speak(np.stack([episode.referent for episode in episodes])).texts
     context = pocket.read([episode.candidates for episode in episodes])
-    choices = pocket.receiver.choose(context, Words(list(texts))).argmax(-1).tolist()
+    choices = pocket.receiver.choose(context, TextInput(list(texts))).argmax(-1).tolist()
     assert np.mean([c == e.target for c, e in zip(choices, episodes, strict=True)]) >= 0.93
 
 
@@ -59,5 +59,5 @@ def test_two_pockets_of_different_width_and_vocabulary_understand_each_other(spe
     episodes = [sampler.draw(rng) for _ in range(100)]
     texts = pair.sender.describe(np.stack([episode.referent for episode in episodes]))
     context = pair.read([episode.candidates for episode in episodes])
-    choices = pair.receiver.choose(context, Words(texts)).argmax(-1).tolist()
+    choices = pair.receiver.choose(context, TextInput(texts)).argmax(-1).tolist()
     assert np.mean([c == e.target for c, e in zip(choices, episodes, strict=True)]) >= 0.93

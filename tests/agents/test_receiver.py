@@ -14,7 +14,7 @@ from parley.agents.language_model import FrozenLM
 from parley.agents.pocket_model import CONTROL_TOKENS
 from parley.agents.prompts import LABELS, receiver_prompt, slot_text
 from parley.agents.receiver import Context, Receiver
-from parley.channels.base import Prefix, Reception, Words
+from parley.channels.base import ReceiverInput, SoftPrompt, TextInput
 
 # prompts of different length, so that a batch is padded on the left
 ROWS = [
@@ -26,20 +26,20 @@ TEXTS = ["tiny red cube", "very large dark sea blue round cone, indeed", ""]
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 
 
-def receptions(lm: FrozenLM) -> dict[str, Reception]:
+def receiver_inputs(lm: FrozenLM) -> dict[str, ReceiverInput]:
     torch.manual_seed(7)
     return {
-        "text": Words(TEXTS),
-        "prefix": Prefix(torch.randn(3, 4, lm.width) * lm.embedding_norm() / lm.width**0.5),
-        "silence": Prefix(torch.zeros(3, 0, lm.width)),
-        "null": Prefix(torch.zeros(3, 4, lm.width)),
+        "text": TextInput(TEXTS),
+        "prefix": SoftPrompt(torch.randn(3, 4, lm.width) * lm.embedding_norm() / lm.width**0.5),
+        "silence": SoftPrompt(torch.zeros(3, 0, lm.width)),
+        "null": SoftPrompt(torch.zeros(3, 4, lm.width)),
     }
 
 
-def row_of(reception: Reception, row: int) -> Reception:
-    if isinstance(reception, Words):
-        return Words([reception.texts[row]])
-    return Prefix(reception.vectors[row : row + 1])
+def row_of(receiver_input: ReceiverInput, row: int) -> ReceiverInput:
+    if isinstance(receiver_input, TextInput):
+        return TextInput([receiver_input.texts[row]])
+    return SoftPrompt(receiver_input.vectors[row : row + 1])
 
 
 def logits_of_full_text(lm: FrozenLM, candidates: list[str], message: str) -> torch.Tensor:
@@ -55,16 +55,19 @@ def test_choosing_from_the_cache_is_one_full_pass(any_lm: FrozenLM) -> None:
     """Failure 4: context was dropped behind a cache."""
     receiver = Receiver(any_lm)
     context = receiver.read(ROWS)
-    for name, reception in receptions(any_lm).items():
-        cached, full = receiver.choose(context, reception), receiver.choose_uncached(ROWS, reception)
+    for name, receiver_input in receiver_inputs(any_lm).items():
+        cached, full = (
+            receiver.choose(context, receiver_input),
+            receiver.choose_uncached(ROWS, receiver_input),
+        )
         assert cached.shape == (3, 3)
         torch.testing.assert_close(cached, full, **CLOSE, msg=name)
 
 
 def test_choosing_is_running_the_rendered_chat(any_lm: FrozenLM) -> None:
     receiver = Receiver(any_lm)
-    text = receiver.choose(receiver.read(ROWS), Words(TEXTS))
-    silence = receiver.choose(receiver.read(ROWS), Prefix(torch.zeros(3, 0, any_lm.width)))
+    text = receiver.choose(receiver.read(ROWS), TextInput(TEXTS))
+    silence = receiver.choose(receiver.read(ROWS), SoftPrompt(torch.zeros(3, 0, any_lm.width)))
     for row, (candidates, message) in enumerate(zip(ROWS, TEXTS, strict=True)):
         torch.testing.assert_close(text[row], logits_of_full_text(any_lm, candidates, message), **CLOSE)
         torch.testing.assert_close(silence[row], logits_of_full_text(any_lm, candidates, ""), **CLOSE)
@@ -74,10 +77,10 @@ def test_a_batch_is_its_rows(any_lm: FrozenLM) -> None:
     receiver = Receiver(any_lm)
     lengths = receiver.read(ROWS).mask.sum(1)
     assert len(lengths.unique()) > 1, "the rows differ in length"
-    for name, reception in receptions(any_lm).items():
-        together = receiver.choose(receiver.read(ROWS), reception)
+    for name, receiver_input in receiver_inputs(any_lm).items():
+        together = receiver.choose(receiver.read(ROWS), receiver_input)
         for row, candidates in enumerate(ROWS):
-            alone = receiver.choose(receiver.read([candidates]), row_of(reception, row))
+            alone = receiver.choose(receiver.read([candidates]), row_of(receiver_input, row))
             torch.testing.assert_close(together[row : row + 1], alone, **CLOSE, msg=name)
 
 
@@ -86,17 +89,17 @@ def test_the_messages_own_embeddings_through_the_slot_are_the_text_channel(any_l
     for candidates, text in zip(ROWS, TEXTS, strict=True):
         ids = torch.tensor(receiver.message_tokens([text]), dtype=torch.long)
         context = receiver.read([candidates])
-        ours = receiver.choose(context, Prefix(receiver.embed_ids(ids)))
-        assert torch.equal(ours, receiver.choose(context, Words([text])))
+        ours = receiver.choose(context, SoftPrompt(receiver.embed_ids(ids)))
+        assert torch.equal(ours, receiver.choose(context, TextInput([text])))
 
 
 def test_contexts_are_not_changed_by_choosing(receiver: Receiver) -> None:
     context = receiver.read(ROWS)
     before = [tensor.clone() for layer in context.layers for tensor in layer]
-    kinds = receptions(receiver.lm)
-    first = {name: receiver.choose(context, reception) for name, reception in kinds.items()}
-    for name, reception in reversed(kinds.items()):
-        assert torch.equal(receiver.choose(context, reception), first[name]), "bit for bit"
+    kinds = receiver_inputs(receiver.lm)
+    first = {name: receiver.choose(context, receiver_input) for name, receiver_input in kinds.items()}
+    for name, receiver_input in reversed(kinds.items()):
+        assert torch.equal(receiver.choose(context, receiver_input), first[name]), "bit for bit"
     after = [tensor for layer in context.layers for tensor in layer]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
@@ -106,10 +109,10 @@ def test_a_repeated_context_plays_each_row_again(receiver: Receiver) -> None:
     vectors = torch.randn(6, 4, receiver.lm.width)
     repeated = context.repeat(2)
     assert isinstance(repeated, Context)
-    logits = receiver.choose(repeated, Prefix(vectors))
+    logits = receiver.choose(repeated, SoftPrompt(vectors))
     assert logits.shape == (6, 3)
     for turn in range(2):
-        once = receiver.choose(context, Prefix(vectors[turn::2]))
+        once = receiver.choose(context, SoftPrompt(vectors[turn::2]))
         torch.testing.assert_close(logits[turn::2], once, **CLOSE)
 
 
@@ -117,7 +120,7 @@ def test_a_context_holds_no_gradient_and_a_reception_does(receiver: Receiver) ->
     context = receiver.read(ROWS)
     assert not any(tensor.requires_grad for layer in context.layers for tensor in layer)
     vectors = torch.randn(3, 4, receiver.lm.width, requires_grad=True)
-    receiver.choose(context, Prefix(vectors)).logsumexp(-1).sum().backward()
+    receiver.choose(context, SoftPrompt(vectors)).logsumexp(-1).sum().backward()
     assert vectors.grad is not None
     assert (vectors.grad.abs().sum(-1) > 0).all(), "to every slot of every row"
     assert all(parameter.grad is None for parameter in receiver.lm.model.parameters())
@@ -129,9 +132,9 @@ def test_gradient_through_the_cache_is_gradient_through_the_full_pass(receiver: 
         torch.manual_seed(0)
         vectors = torch.randn(3, 4, receiver.lm.width, requires_grad=True)
         if cached:
-            logits = receiver.choose(receiver.read(ROWS), Prefix(vectors))
+            logits = receiver.choose(receiver.read(ROWS), SoftPrompt(vectors))
         else:
-            logits = receiver.choose_uncached(ROWS, Prefix(vectors))
+            logits = receiver.choose_uncached(ROWS, SoftPrompt(vectors))
         logits[:, 0].sum().backward()
         gradients.append(vectors.grad)
     torch.testing.assert_close(gradients[0], gradients[1], **CLOSE)
@@ -141,17 +144,17 @@ def test_every_slot_of_the_prefix_changes_the_logits(any_lm: FrozenLM) -> None:
     """Failure 3: the prefix was computed and never injected."""
     receiver = Receiver(any_lm)
     context = receiver.read(ROWS[:1])
-    vectors = receptions(any_lm)["prefix"].vectors[:1]
-    before = receiver.choose(context, Prefix(vectors))
+    vectors = receiver_inputs(any_lm)["prefix"].vectors[:1]
+    before = receiver.choose(context, SoftPrompt(vectors))
     for slot in range(4):
         other = vectors.clone()
         other[:, slot] = -other[:, slot]
-        assert (receiver.choose(context, Prefix(other)) - before).abs().max() > 1e-4
+        assert (receiver.choose(context, SoftPrompt(other)) - before).abs().max() > 1e-4
 
 
 def test_logits_are_float32_over_the_candidates(qwen2_folder: Path) -> None:
     receiver = Receiver(FrozenLM(str(qwen2_folder), dtype=torch.bfloat16))
-    logits = receiver.choose(receiver.read(ROWS), Prefix(torch.randn(3, 2, receiver.lm.width)))
+    logits = receiver.choose(receiver.read(ROWS), SoftPrompt(torch.randn(3, 2, receiver.lm.width)))
     assert logits.dtype == torch.float32
     assert logits.shape == (3, 3)
 
@@ -193,18 +196,18 @@ def test_all_receivers_see_equally_many_candidates(receiver: Receiver) -> None:
 
 def test_a_prefix_of_another_width_is_refused(receiver: Receiver) -> None:
     with pytest.raises(ValueError, match="prefix width must be 32, got 31"):
-        receiver.choose(receiver.read(ROWS[:1]), Prefix(torch.zeros(1, 4, 31)))
+        receiver.choose(receiver.read(ROWS[:1]), SoftPrompt(torch.zeros(1, 4, 31)))
 
 
 def test_too_long_a_context_is_refused(receiver: Receiver) -> None:
     with pytest.raises(ValueError, match=r"prompt of \d+ tokens exceeds the 256 of model"):
         receiver.read([["very large dark sea blue round cone " * 60]])
     with pytest.raises(ValueError, match=r"prompt of \d+ tokens exceeds the 256 of model"):
-        receiver.choose(receiver.read(ROWS[:1]), Words(["z" * 300]))
+        receiver.choose(receiver.read(ROWS[:1]), TextInput(["z" * 300]))
     with pytest.raises(
         ValueError, match=r"candidates, message and answer take \d+ tokens, more than the 256"
     ):
-        receiver.choose(receiver.read(ROWS[:1]), Prefix(torch.zeros(1, 250, 32)))
+        receiver.choose(receiver.read(ROWS[:1]), SoftPrompt(torch.zeros(1, 250, 32)))
 
 
 def test_labels_must_be_single_tokens(lm: FrozenLM, monkeypatch: pytest.MonkeyPatch) -> None:

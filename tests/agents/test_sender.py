@@ -12,7 +12,7 @@ from parley.agents import sender as sender_module
 from parley.agents.language_model import FrozenLM
 from parley.agents.prompts import sender_prompt
 from parley.agents.sender import Sender
-from parley.channels.base import Reading
+from parley.channels.base import SenderFeatures
 from parley.envs.world import World
 
 
@@ -23,9 +23,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     for name in ("_describe", "_read"):
         original = getattr(Sender, name)
 
-        def noted(self: Sender, referents: list[np.ndarray], name=name, original=original, **reading):  # type: ignore[no-untyped-def]
+        def noted(self: Sender, referents: list[np.ndarray], name=name, original=original, **features):  # type: ignore[no-untyped-def]
             passes.append((name, len(referents)))
-            return original(self, referents, **reading)
+            return original(self, referents, **features)
 
         monkeypatch.setattr(Sender, name, noted)
     return passes
@@ -34,7 +34,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 def test_states_are_the_models_own_over_the_prompt(any_lm: FrozenLM, small_world: World) -> None:
     referents, sender = small_world.referents("train")[:6], Sender(any_lm, small_world)
     for depth, layer in ((0, 0), (0.5, 1), (1, 3)):
-        states, mask = sender.read(referents, Reading(depth))
+        states, mask = sender.read(referents, SenderFeatures(depth))
         for row, referent in enumerate(referents):
             ids = any_lm.encode(any_lm.render(sender_prompt(small_world.facts(referent))))
             with torch.no_grad():

@@ -12,7 +12,7 @@ from parley.agents import sender as sender_module
 from parley.agents.language_model import FrozenLM
 from parley.agents.prompts import sender_prompt
 from parley.agents.sender import Sender
-from parley.channels.base import Reading
+from parley.channels.base import SenderFeatures
 from parley.envs.world import Referents, World
 
 SAID = ["tiny", "very large dark sea blue round cone", "", "very large red"]
@@ -46,7 +46,7 @@ def test_states_over_the_message_are_the_models_own_at_these_positions(
     any_lm: FrozenLM, small_world: World, depth: float
 ) -> None:
     sender, referents = Sender(any_lm, small_world), small_world.referents("train")[:4]
-    utterance = sender.speak(referents, Reading(depth, "message"))
+    utterance = sender.speak(referents, SenderFeatures(depth, "message"))
     assert list(utterance.texts) == SAID
     for row, (referent, text) in enumerate(zip(referents, SAID, strict=True)):
         words = any_lm.encode_plain(text)
@@ -62,7 +62,9 @@ def test_a_silent_sender_still_has_the_state_in_which_it_fell_silent(
     lm: FrozenLM, small_world: World
 ) -> None:
     silent = small_world.referents("train")[2:3]
-    states, mask = Sender(lm, small_world).read(small_world.referents("train")[:3], Reading(1, "message"))
+    states, mask = Sender(lm, small_world).read(
+        small_world.referents("train")[:3], SenderFeatures(1, "message")
+    )
     assert mask[2].tolist() == [True] + [False] * (mask.shape[1] - 1)
     last = states_of(lm, prompt_of(lm, small_world, silent[0]), lm.num_layers)[-1]
     torch.testing.assert_close(states[2, 0], last, **CLOSE)
@@ -71,17 +73,17 @@ def test_a_silent_sender_still_has_the_state_in_which_it_fell_silent(
 @pytest.mark.usefixtures("scripted")
 def test_a_prompt_is_read_without_what_is_said_after_it(lm: FrozenLM, small_world: World) -> None:
     referents = small_world.referents("train")[:4]
-    _, mask = Sender(lm, small_world).read(referents, Reading(0.5, "prompt"))
+    _, mask = Sender(lm, small_world).read(referents, SenderFeatures(0.5, "prompt"))
     assert mask.sum(1).tolist() == [len(prompt_of(lm, small_world, referent)) for referent in referents]
 
 
 def test_the_middle_of_the_prompt_is_read_unless_it_is_said(lm: FrozenLM, small_world: World) -> None:
     sender, referents = Sender(lm, small_world), small_world.referents("train")[:3]
     plain = sender.speak(referents)
-    asked = sender.speak(referents, Reading(0.5, "prompt"))
+    asked = sender.speak(referents, SenderFeatures(0.5, "prompt"))
     assert torch.equal(plain.states, asked.states)
     assert torch.equal(sender.read(referents)[0], asked.states)
-    assert not torch.equal(plain.states, sender.speak(referents, Reading(1)).states)
+    assert not torch.equal(plain.states, sender.speak(referents, SenderFeatures(1)).states)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +104,11 @@ def test_depth_0_is_the_embeddings_and_1_the_last_layer_after_its_norm(
 ) -> None:
     sender, [referent] = Sender(any_lm, small_world), small_world.referents("train")[:1]
     ids = torch.tensor([prompt_of(any_lm, small_world, referent)])
-    embedded, _ = sender.read(referent[None], Reading(0))
+    embedded, _ = sender.read(referent[None], SenderFeatures(0))
     assert torch.equal(embedded, any_lm.embedding_table[ids])
     with torch.no_grad():
         last = any_lm.model.model(ids).last_hidden_state
-    torch.testing.assert_close(sender.read(referent[None], Reading(1))[0], last, **CLOSE)
+    torch.testing.assert_close(sender.read(referent[None], SenderFeatures(1))[0], last, **CLOSE)
 
 
 @pytest.mark.parametrize("depth", [-0.01, 1.01, float("nan")])
@@ -114,7 +116,7 @@ def test_a_depth_out_of_range_is_refused(lm: FrozenLM, small_world: World, depth
     sender, referents = Sender(lm, small_world), small_world.referents("train")[:1]
     for call in (sender.read, sender.speak):
         with pytest.raises(ValueError, match=f"depth must be from 0 to 1, got {depth}"):
-            call(referents, Reading(depth))
+            call(referents, SenderFeatures(depth))
 
 
 @pytest.mark.usefixtures("scripted")
@@ -130,12 +132,17 @@ def test_each_reading_is_kept_apart(
 
     monkeypatch.setattr(Sender, "_read", noted)
     sender, referents = Sender(lm, small_world), small_world.referents("train")[:2]
-    readings = [Reading(0.5, "prompt"), Reading(1, "prompt"), Reading(0.5, "message"), Reading(1, "message")]
-    first = [sender.read(referents, reading)[0] for reading in readings]
-    again = [sender.read(referents, reading)[0] for reading in readings]
+    readings = [
+        SenderFeatures(0.5, "prompt"),
+        SenderFeatures(1, "prompt"),
+        SenderFeatures(0.5, "message"),
+        SenderFeatures(1, "message"),
+    ]
+    first = [sender.read(referents, features)[0] for features in readings]
+    again = [sender.read(referents, features)[0] for features in readings]
     assert passes == [(1, "prompt"), (3, "prompt"), (1, "message"), (3, "message")]
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
-    sender.read(referents, Reading(0.4, "prompt"))
+    sender.read(referents, SenderFeatures(0.4, "prompt"))
     assert len(passes) == 4, "another depth within the same layer is the same reading"
 
 

@@ -8,10 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from parley.agents.language_model import FrozenLM
-from parley.agents.pair import Pair
-from parley.agents.receiver import Receiver
-from parley.agents.side_by_side import lay_out
 from benchmarks import bare_receiver
 from benchmarks.floor import bare_step
 from benchmarks.operations import count_operations
@@ -19,7 +15,11 @@ from benchmarks.playing_step import Models, StepSize, trainer_of
 from benchmarks.record import Goal, Record, Table
 from benchmarks.report import markdown, markdown_goals, write_page
 from benchmarks.training_loops import Sample, batched_step, make_task, one_by_one_step, parley_step
-from parley.channels.base import Prefix
+from parley.agents.language_model import FrozenLM
+from parley.agents.packing import lay_out
+from parley.agents.pair import Pair
+from parley.agents.receiver import Receiver
+from parley.channels.base import SoftPrompt
 
 ROWS = [["tiny red metal cube", "large blue ball"], ["tiny red metal cone", "large blue disc"]]
 
@@ -38,13 +38,15 @@ def test_the_bare_receiver_is_the_receiver(folder: str, request: pytest.FixtureR
     tail = lm.embed(torch.tensor(receiver.tail).expand(6, -1))
     inputs = torch.cat([vectors, tail], dim=1)
     row = lay_out(context.mask, inputs, torch.ones(inputs.shape[:2], dtype=torch.bool))
-    hidden = bare_receiver.listen(lm.model, layers, *row).reshape(6, inputs.shape[1], -1)[:, -1]
-    torch.testing.assert_close(hidden, receiver.listen(context, Prefix(vectors)), rtol=1e-4, atol=1e-5)
+    hidden = bare_receiver.answer_states(lm.model, layers, *row).reshape(6, inputs.shape[1], -1)[:, -1]
+    torch.testing.assert_close(
+        hidden, receiver.answer_states(context, SoftPrompt(vectors)), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_the_floor_has_the_loss_of_the_trainers_step(tmp_path: Path) -> None:
     trainer = trainer_of(StepSize(batch=2, candidates=3, messages=3, width=32, layers=2), Models(), tmp_path)
-    dealt = trainer.deal()
+    dealt = trainer.sample_contexts()
     trainer.channel.eval()  # no codebook moves between the two
     trainer.optimizer.param_groups[0]["lr"] = 0.0
     bare = bare_step(trainer, dealt)

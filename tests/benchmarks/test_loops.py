@@ -1,44 +1,44 @@
-"""The plain loop of single episodes picks what `parley.evaluation.play` records."""
+"""The plain loop of single episodes picks what `parley.evaluation.playing.play` records."""
 
 import pytest
 
-from parley.agents.sender import Sender
 from benchmarks.evaluating import Stage, agreement, further
 from benchmarks.loops import ForgetfulSender, play_one_by_one, told
+from parley.agents.sender import Sender
 from parley.channels.controls import CONDITIONS
-from parley.evaluation.contestants import enter
-from parley.evaluation.play import PlayConfig, play, write_script
+from parley.evaluation.playing.entries import enter
+from parley.evaluation.playing.play import PlayConfig, make_plan, play
 
 CONFIG = PlayConfig(episodes=6)
 
 
 @pytest.fixture(scope="module")
-def contestants(pocket_pair):
+def entries(pocket_pair):
     return {name: enter(name, pocket_pair, None) for name in ("silence", "text", "latent", "latent_vq")}
 
 
 @pytest.mark.parametrize("name", ["text", "latent", "latent_vq"])
-def test_the_choices_are_those_of_playing_side_by_side(pocket_pair, contestants, name):
-    script = write_script(pocket_pair.world, CONFIG)
-    channel = contestants[name].channel
-    chosen = play_one_by_one(pocket_pair, channel, name, script, CONFIG, range(1, 3))
+def test_the_choices_are_those_of_playing_side_by_side(pocket_pair, entries, name):
+    plan = make_plan(pocket_pair.world, CONFIG)
+    channel = entries[name].channel
+    chosen = play_one_by_one(pocket_pair, channel, name, plan, CONFIG, range(1, 3))
     assert [(row, condition) for row, condition, _ in chosen] == [
         (r, c) for r in range(1, 3) for c in CONDITIONS
     ]
-    played = [record for batch in play(pocket_pair, {name: contestants[name]}, CONFIG) for record in batch]
+    played = [record for batch in play(pocket_pair, {name: entries[name]}, CONFIG) for record in batch]
     recorded = {(record.episode_id, record.condition): record.choice for record in played}
     assert {(row, condition): choice for row, condition, choice in chosen}.items() <= recorded.items()
     assert len(set(recorded.values())) > 1, "a receiver that always picks the same one would prove nothing"
 
 
 def test_the_sender_is_told_another_target_where_the_condition_delivers_its_message(pocket_pair):
-    script = write_script(pocket_pair.world, CONFIG)
-    for row, episode in enumerate(script.episodes):
+    plan = make_plan(pocket_pair.world, CONFIG)
+    for row, episode in enumerate(plan.episodes):
         for condition in ("normal", "null", "random"):
-            assert told(script, row, condition) is episode
-        assert told(script, row, "shuffle") is script.episodes[script.partners[row]]
-        swapped = told(script, row, "swap")
-        assert swapped.target == script.foils[row] != episode.target
+            assert told(plan, row, condition) is episode
+        assert told(plan, row, "shuffle") is plan.episodes[plan.partners[row]]
+        swapped = told(plan, row, "swap")
+        assert swapped.target == plan.swap_targets[row] != episode.target
         assert swapped.candidates is episode.candidates
 
 
@@ -57,8 +57,8 @@ def test_a_forgetful_sender_reads_whenever_it_speaks(pair, small_world, monkeypa
     assert reads == [2] * read
 
 
-def test_agreement_counts_the_choices_that_differ(pocket_pair, contestants, tmp_path, monkeypatch):
-    stage = Stage(pocket_pair, contestants, CONFIG, range(2), tmp_path)
+def test_agreement_counts_the_choices_that_differ(pocket_pair, entries, tmp_path, monkeypatch):
+    stage = Stage(pocket_pair, entries, CONFIG, range(2), tmp_path)
     assert agreement(stage, "latent") == 1.0
     looped = stage.one_by_one("latent")
     wrong = [choice._replace(choice=choice.choice ^ 1) for choice in looped[:3]]

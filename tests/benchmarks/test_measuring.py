@@ -7,7 +7,6 @@ import pytest
 import torch
 from rich.console import Console
 
-from parley.agents.command_line import RunError, parse_arguments
 from benchmarks import environment, evaluating, growth, meaning
 from benchmarks.environment import OURS, PEERS, EnvironmentConfig, read_turns
 from benchmarks.evaluating import EvaluatingConfig, Stage
@@ -16,9 +15,10 @@ from benchmarks.meaning import Gate, MeaningConfig, Run
 from benchmarks.parts import seconds_of
 from benchmarks.playing_step import Models, StepSize, bytes_kept, context_tokens
 from benchmarks.processes import Ended, run_module
-from parley.evaluation.contestants import enter
+from parley.agents.command_line import RunError, parse_arguments
 from parley.evaluation.gate1 import Gate1Config
-from parley.evaluation.play import PlayConfig
+from parley.evaluation.playing.entries import enter
+from parley.evaluation.playing.play import PlayConfig
 from parley.training.config import TrainConfig
 
 SILENT = Console(file=io.StringIO())
@@ -97,8 +97,8 @@ def test_environments_are_compared_with_the_faster_peer(monkeypatch):
 
 
 def test_conditions_parts_and_loop_are_reported(pocket_pair, tmp_path):
-    contestants = {name: enter(name, pocket_pair, None) for name in evaluating.CHANNELS}
-    stage = Stage(pocket_pair, contestants, PlayConfig(episodes=2), range(1), tmp_path)
+    entries = {name: enter(name, pocket_pair, None) for name in evaluating.CHANNELS}
+    stage = Stage(pocket_pair, entries, PlayConfig(episodes=2), range(1), tmp_path)
     assert {record.condition for record in stage.play(stage.alone("text", normal=True))} == {"normal"}
     seconds = {
         f"{what}, {warmth}": [cost] * 5
@@ -124,20 +124,20 @@ def test_a_cold_sender_reads_and_the_stages_own_does_not(pocket_pair, tmp_path, 
         range(1),
         tmp_path,
     )
-    warm = stage.play(stage.contestants)
-    cold = stage.play(stage.contestants, cold=True)
+    warm = stage.play(stage.entries)
+    cold = stage.play(stage.entries, cold=True)
     assert [record.choice for record in warm] == [record.choice for record in cold]
     read = []
     monkeypatch.setattr(evaluating, "Sender", lambda *_: read.append(1) or pocket_pair.sender)
-    stage.play(stage.contestants)
+    stage.play(stage.entries)
     assert not read
-    stage.play(stage.contestants, cold=True)
+    stage.play(stage.entries, cold=True)
     assert read
 
 
 def test_the_loop_is_compared_a_play(pocket_pair, tmp_path, monkeypatch):
-    contestants = {name: enter(name, pocket_pair, None) for name in evaluating.COMPARED}
-    stage = Stage(pocket_pair, contestants, PlayConfig(episodes=40), range(2), tmp_path)
+    entries = {name: enter(name, pocket_pair, None) for name in evaluating.COMPARED}
+    stage = Stage(pocket_pair, entries, PlayConfig(episodes=40), range(2), tmp_path)
     known = {evaluating.LOOP: [10.0] * 5, evaluating.WARM: [5.0] * 5, evaluating.COLD: [8.0] * 5}
     monkeypatch.setattr(
         evaluating, "alternate", lambda works, repeats, tell: {way: known[way] for way in works}

@@ -1,4 +1,4 @@
-"""`activation`: the sender's last state, and where it is grafted."""
+"""`activation`: the sender's last state, and where it is patched."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from parley.agents.pair import Pair
 from parley.agents.sender import Sender
 from parley.channels.activation import LARGEST, ActivationChannel, ActivationConfig
-from parley.channels.base import Ends, Graft, Reading, last_state
-from parley.channels.reception import GraftMode, num_positions
+from parley.channels.base import ActivationPatch, ModelInterface, SenderFeatures, last_state
+from parley.channels.receiver_input import PatchMode, num_positions
 from parley.channels.registry import channel_class
 from parley.channels.testing import ENDS, synthetic_utterance
 
@@ -41,22 +41,22 @@ def test_a_state_beyond_the_space_is_clipped() -> None:
         assert abs(message).max() == LARGEST
 
 
-@pytest.mark.parametrize("mode", get_args(GraftMode))
+@pytest.mark.parametrize("mode", get_args(PatchMode))
 @pytest.mark.parametrize("depth", [0.0, 0.25, 1.0])
-def test_a_reception_says_where_and_how(mode: GraftMode, depth: float) -> None:
+def test_a_reception_says_where_and_how(mode: PatchMode, depth: float) -> None:
     channel = ActivationChannel(ActivationConfig(receiver_depth=depth, mode=mode), ENDS)
     messages = [np.full(24, number, dtype=np.float32) for number in range(3)]
-    heard = channel.receive(messages)
-    assert isinstance(heard, Graft)
-    assert heard[1:] == (depth, mode)
-    assert heard.states[:, 0].tolist() == [0, 1, 2]
-    assert heard.take(torch.tensor([2, 0]))[1:] == (depth, mode)
-    assert num_positions(heard).tolist() == [0, 0, 0]
+    answer_states = channel.receive(messages)
+    assert isinstance(answer_states, ActivationPatch)
+    assert answer_states[1:] == (depth, mode)
+    assert answer_states.states[:, 0].tolist() == [0, 1, 2]
+    assert answer_states.take(torch.tensor([2, 0]))[1:] == (depth, mode)
+    assert num_positions(answer_states).tolist() == [0, 0, 0]
 
 
 def test_null_is_a_state_of_zeros_in_the_same_place() -> None:
     channel = ActivationChannel(ActivationConfig(receiver_depth=0.75, mode="add"), ENDS)
-    null = channel.null_reception(4)
+    null = channel.null_input(4)
     assert null.states.shape == (4, 24)
     assert not null.states.any()
     assert null[1:] == (0.75, "add")
@@ -64,13 +64,13 @@ def test_null_is_a_state_of_zeros_in_the_same_place() -> None:
 
 def test_it_reads_what_its_settings_say() -> None:
     config = ActivationConfig(sender_depth=0.25, reads="prompt")
-    assert ActivationChannel(config, ENDS).reading == Reading(0.25, "prompt")
-    assert ActivationChannel(ActivationConfig(), ENDS).reading == Reading(0.5, "message")
+    assert ActivationChannel(config, ENDS).features == SenderFeatures(0.25, "prompt")
+    assert ActivationChannel(ActivationConfig(), ENDS).features == SenderFeatures(0.5, "message")
 
 
 def test_two_models_must_be_equally_wide() -> None:
-    assert ActivationChannel.obstacle(ENDS) == "it needs models of one width, got 24 and 20"
-    assert ActivationChannel.obstacle(replace(ENDS, embedding_width=24)) is None
+    assert ActivationChannel.incompatibility(ENDS) == "it needs models of one width, got 24 and 20"
+    assert ActivationChannel.incompatibility(replace(ENDS, embedding_width=24)) is None
 
 
 @pytest.mark.parametrize("name", ["sender_depth", "receiver_depth"])
@@ -81,14 +81,14 @@ def test_a_depth_is_from_0_to_1(name: str, depth: float) -> None:
         ActivationConfig(**settings)
 
 
-def test_between_models_it_is_the_state_of_a_layer(model_ends: Ends, pair: Pair) -> None:
+def test_between_models_it_is_the_state_of_a_layer(model_interface: ModelInterface, pair: Pair) -> None:
     """The sender's own, as it stood after the layer that is asked for; and it moves the receiver."""
-    channel = ActivationChannel(ActivationConfig(sender_depth=0.7, receiver_depth=0.7), model_ends)
+    channel = ActivationChannel(ActivationConfig(sender_depth=0.7, receiver_depth=0.7), model_interface)
     referents = pair.world.referents("train")[:3]
     utterance = pair.speak(channel, referents)
-    heard = channel.receive(channel.send(utterance))
-    states, mask = pair.sender.read(referents, Reading(0.7, "message"))
-    assert torch.equal(heard.states, last_state(states, mask))
+    answer_states = channel.receive(channel.send(utterance))
+    states, mask = pair.sender.read(referents, SenderFeatures(0.7, "message"))
+    assert torch.equal(answer_states.states, last_state(states, mask))
     context = pair.read([referents] * 3)
-    logits = pair.receiver.choose(context, heard)
-    assert not torch.allclose(logits, pair.receiver.choose(context, channel.null_reception(3)))
+    logits = pair.receiver.choose(context, answer_states)
+    assert not torch.allclose(logits, pair.receiver.choose(context, channel.null_input(3)))

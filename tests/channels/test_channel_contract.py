@@ -10,10 +10,18 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 
-from parley.channels.base import Channel, ChannelConfig, Ends, Prefix, Relay, Utterance, Words
+from parley.channels.base import (
+    Channel,
+    ChannelConfig,
+    ChannelOutput,
+    ModelInterface,
+    SoftPrompt,
+    TextInput,
+    Utterance,
+)
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
-from parley.channels.reception import tensors_of
+from parley.channels.receiver_input import tensors_of
 from parley.channels.registry import channel_class, channel_names
 from parley.channels.testing import ENDS, ContractError, check_channel, synthetic_utterance
 from parley.channels.text import TextChannel
@@ -23,10 +31,14 @@ FEWER_STEPS = {"oracle_prefix": {"steps": 2}}  # of gradient for each message, o
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", channel_names())
-def test_every_registered_channel_keeps_the_contract(name: str, seed: int, model_ends: Ends) -> None:
+def test_every_registered_channel_keeps_the_contract(
+    name: str, seed: int, model_interface: ModelInterface
+) -> None:
     kind = channel_class(name)
     quick = name in FEWER_STEPS
-    check_channel(kind(kind.Config(**FEWER_STEPS[name]), model_ends) if quick else name, seed, model_ends)
+    check_channel(
+        kind(kind.Config(**FEWER_STEPS[name]), model_interface) if quick else name, seed, model_interface
+    )
 
 
 def test_a_quantised_channel_keeps_it_too() -> None:
@@ -82,8 +94,8 @@ class NegativeBits(TextChannel):
 class Murmur(TextChannel):
     """A receiver gets the words of the others too."""
 
-    def receive(self, messages: Sequence[str]) -> Words:
-        return Words([max(messages, key=len)] * len(messages))
+    def receive(self, messages: Sequence[str]) -> TextInput:
+        return TextInput([max(messages, key=len)] * len(messages))
 
     def message_bits(self, message: str) -> float:
         return 8.0 * 300
@@ -92,8 +104,8 @@ class Murmur(TextChannel):
 class PrivatePath(ContinuousChannel):
     """Training sees what the box would have cut."""
 
-    def relay(self, utterance: Utterance) -> Relay:
-        return Relay(Prefix(self.decoder(2 * self.encode(utterance).latents)), {})
+    def relay(self, utterance: Utterance) -> ChannelOutput:
+        return ChannelOutput(SoftPrompt(self.decoder(2 * self.encode(utterance).latents)), {})
 
 
 class Restless(ContinuousChannel):
@@ -101,33 +113,33 @@ class Restless(ContinuousChannel):
         noise = 1e-3 * np.random.default_rng().random()
         return [(m + noise).clip(-1, 1).astype("f4") for m in super().send(utterance)]
 
-    def relay(self, utterance: Utterance) -> Relay:
-        return Relay(self.receive(super().send(utterance)), {})
+    def relay(self, utterance: Utterance) -> ChannelOutput:
+        return ChannelOutput(self.receive(super().send(utterance)), {})
 
 
 class NoisyReception(ContinuousChannel):
     calls = 0
 
-    def receive(self, messages: Sequence[Any]) -> Prefix:
+    def receive(self, messages: Sequence[Any]) -> SoftPrompt:
         type(self).calls += 1
-        return Prefix(super().receive(messages).vectors + type(self).calls)
+        return SoftPrompt(super().receive(messages).vectors + type(self).calls)
 
 
 class DecodedNull(ContinuousChannel):
-    def null_reception(self, batch: int) -> Prefix:
-        return Prefix(self.decoder(torch.zeros(batch, self.num_slots, 16)))
+    def null_input(self, batch: int) -> SoftPrompt:
+        return SoftPrompt(self.decoder(torch.zeros(batch, self.num_slots, 16)))
 
 
 class WrongNull(ContinuousChannel):
-    def null_reception(self, batch: int) -> Prefix:
-        return Prefix(torch.zeros(batch, 1, self.ends.embedding_width))
+    def null_input(self, batch: int) -> SoftPrompt:
+        return SoftPrompt(torch.zeros(batch, 1, self.interface.embedding_width))
 
 
 class Learner(VectorQuantizedChannel):
     """A message that is sent in training mode moves the codebook."""
 
-    def __init__(self, config: VectorQuantizedConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
+    def __init__(self, config: VectorQuantizedConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
         self.quantizing.fill_(True)
 
     def send(self, utterance: Utterance) -> list[np.ndarray]:
@@ -142,19 +154,19 @@ class ModeLost(ContinuousChannel):
 
 
 class Detached(ContinuousChannel):
-    def relay(self, utterance: Utterance) -> Relay:
-        return Relay(self.receive(self.send(utterance)), {})
+    def relay(self, utterance: Utterance) -> ChannelOutput:
+        return ChannelOutput(self.receive(self.send(utterance)), {})
 
 
 class Cut(ContinuousChannel):
     @torch.no_grad()
-    def relay(self, utterance: Utterance) -> Relay:
+    def relay(self, utterance: Utterance) -> ChannelOutput:
         return super().relay(utterance)
 
 
 class Idle(ContinuousChannel):
-    def __init__(self, config: CodecConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
+    def __init__(self, config: CodecConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
         self.spare = torch.nn.Parameter(torch.ones(2))
 
 
@@ -163,22 +175,22 @@ class Untrainable(ContinuousChannel):
 
 
 class Forgetful(ContinuousChannel):
-    def __init__(self, config: CodecConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
-        self.bias = torch.rand(ends.embedding_width)
+    def __init__(self, config: CodecConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
+        self.bias = torch.rand(interface.embedding_width)
 
-    def receive(self, messages: Sequence[Any]) -> Prefix:
-        return Prefix(super().receive(messages).vectors + self.bias)
+    def receive(self, messages: Sequence[Any]) -> SoftPrompt:
+        return SoftPrompt(super().receive(messages).vectors + self.bias)
 
-    def relay(self, utterance: Utterance) -> Relay:
-        return Relay(Prefix(super().relay(utterance).reception.vectors + self.bias), {})
+    def relay(self, utterance: Utterance) -> ChannelOutput:
+        return ChannelOutput(SoftPrompt(super().relay(utterance).receiver_input.vectors + self.bias), {})
 
 
 class TrainedText(TextChannel):
     trainable = True
 
-    def __init__(self, config: Any, ends: Ends) -> None:
-        super().__init__(config, ends)
+    def __init__(self, config: Any, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
         self.weight = torch.nn.Parameter(torch.ones(1))
 
 
@@ -193,9 +205,9 @@ class TrainedText(TextChannel):
         (Murmur, "receive mixes messages of a batch"),
         (PrivatePath, "training must have no private path"),
         (Restless, "send makes two messages of one utterance in eval mode"),
-        (NoisyReception, "receive makes two receptions of one message in eval mode"),
-        (DecodedNull, "null_reception is not zero"),
-        (WrongNull, r"null_reception has shape \(3, 1, 20\); it must have \(3, 4, 20\)"),
+        (NoisyReception, "receive makes two receiver inputs of one message in eval mode"),
+        (DecodedNull, "null_input is not zero"),
+        (WrongNull, r"null_input has shape \(3, 1, 20\); it must have \(3, 4, 20\)"),
         (Learner, "send or receive changed quantizer.* in training mode"),
         (ModeLost, "put back the mode of every module"),
         (Detached, "no finite gradient reaches encoder"),
@@ -214,16 +226,16 @@ def test_a_broken_promise_is_named(broken: type[Channel], lesson: str) -> None:
 class Coin(Channel):
     """The least channel there can be: one bit, whether the words are many."""
 
-    def __init__(self, config: ChannelConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
+    def __init__(self, config: ChannelConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
         self.message_space = Discrete(2)
 
     def send(self, utterance: Utterance) -> list[int]:
         return [int(len(text) > 18) for text in utterance.texts]
 
-    def receive(self, messages: Sequence[int]) -> Prefix:
-        width = self.ends.embedding_width
-        return Prefix(torch.tensor(messages).float()[:, None, None].expand(-1, self.num_slots, width))
+    def receive(self, messages: Sequence[int]) -> SoftPrompt:
+        width = self.interface.embedding_width
+        return SoftPrompt(torch.tensor(messages).float()[:, None, None].expand(-1, self.num_slots, width))
 
     def message_bits(self, message: int) -> float:
         return 1.0
@@ -244,24 +256,28 @@ def test_two_messages_cannot_cost_half_a_bit() -> None:
 
 
 @pytest.mark.parametrize("name", channel_names())
-def test_null_is_zero_bit_for_bit_also_after_a_training_step(name: str, model_ends: Ends) -> None:
+def test_null_is_zero_bit_for_bit_also_after_a_training_step(
+    name: str, model_interface: ModelInterface
+) -> None:
     torch.manual_seed(0)
     kind = channel_class(name)
-    channel = kind(kind.Config(), model_ends)
+    channel = kind(kind.Config(), model_interface)
     if kind.trainable:
         optimizer = torch.optim.SGD(channel.parameters(), lr=0.5)
         for _ in range(3):
-            relay = channel.train().relay(synthetic_utterance(model_ends, width=channel.state_width))
-            parts = [part.square().mean() for part in tensors_of(relay.reception) if part.dtype != torch.bool]
+            relay = channel.train().relay(synthetic_utterance(model_interface, width=channel.state_width))
+            parts = [
+                part.square().mean() for part in tensors_of(relay.receiver_input) if part.dtype != torch.bool
+            ]
             optimizer.zero_grad()
             sum([*parts, *relay.losses.values()]).backward()
             optimizer.step()
-    null = channel.null_reception(5)
+    null = channel.null_input(5)
     for part in tensors_of(null):
         assert part.numpy().tobytes() == bytes(4 * part.numel()), "true zeros, not minus zero"
         assert len(part) == 5
-    if isinstance(null, Prefix):
-        assert null.vectors.shape == (5, channel.num_slots, model_ends.embedding_width)
+    if isinstance(null, SoftPrompt):
+        assert null.vectors.shape == (5, channel.num_slots, model_interface.embedding_width)
 
 
 def test_box_messages_lie_in_their_box() -> None:

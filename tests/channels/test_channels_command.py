@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from gymnasium.spaces import Discrete
 
-from parley import channels
 import parley.plugins.registry
+from parley import channels
 from parley.channels import registry
-from parley.channels.__main__ import default_bits, main, price_of
-from parley.channels.base import Channel, ChannelConfig, Ends
+from parley.channels.__main__ import bits_formula_of, default_bits, main
+from parley.channels.base import Channel, ChannelConfig, ModelInterface
 from parley.channels.text import SilenceChannel, TextChannel
 
 LOUD = '''
@@ -54,7 +54,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("COLUMNS", "120")
     (tmp_path / "hoarsepackage.py").write_text("import no_such_voice")
     source = tmp_path / "loudpackage.py"
-    source.write_text(LOUD.format(price="8 a character", bits="8.0 * (len(message) + 1)"))
+    source.write_text(LOUD.format(bits_formula="8 a character", bits="8.0 * (len(message) + 1)"))
     yield source
     for name in ("loudpackage", "hoarsepackage"):
         sys.modules.pop(name, None)
@@ -116,10 +116,10 @@ def test_the_table_fits_the_terminal(
 class Sparse(SilenceChannel):
     """Bits that depend on nothing."""
 
-    price = "log2 3"
+    bits_formula = "log2 3"
 
-    def __init__(self, config: ChannelConfig, ends: Ends) -> None:
-        super().__init__(config, ends)
+    def __init__(self, config: ChannelConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
         self.message_space = Discrete(3)
 
     def message_bits(self, message: int) -> float:
@@ -127,33 +127,33 @@ class Sparse(SilenceChannel):
 
 
 class AsWide(Sparse):
-    price = "E"
+    bits_formula = "E"
 
     def message_bits(self, message: int) -> float:
-        return float(self.ends.embedding_width)
+        return float(self.interface.embedding_width)
 
 
 class AsDeep(Sparse):
-    price = "D"
+    bits_formula = "D"
 
     def message_bits(self, message: int) -> float:
-        return float(self.ends.state_width)
+        return float(self.interface.state_width)
 
 
 class Unequal(Sparse):
-    price = "1 or 8"
+    bits_formula = "1 or 8"
 
     def message_bits(self, message: int) -> float:
         return 8.0 if message else 1.0
 
 
 class NeedsModels(Sparse):
-    def __init__(self, config: ChannelConfig, ends: Ends) -> None:
+    def __init__(self, config: ChannelConfig, interface: ModelInterface) -> None:
         raise RuntimeError("this channel needs both models")
 
 
 class Unpriced(Sparse):
-    price = ""
+    bits_formula = ""
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,10 @@ class Unpriced(Sparse):
         (TextChannel, "8 a character + 8"),
     ],
 )
-def test_a_number_stands_where_default_settings_alone_decide_it(kind: type[Channel], price: str) -> None:
-    assert price_of(kind) == price
+def test_a_number_stands_where_default_settings_alone_decide_it(
+    kind: type[Channel], bits_formula: str
+) -> None:
+    assert bits_formula_of(kind) == bits_formula
 
 
 def test_thousands_are_divided() -> None:
@@ -180,12 +182,12 @@ def test_thousands_are_divided() -> None:
 
 def test_a_channel_that_says_nothing_of_itself_is_listed_all_the_same() -> None:
     assert Channel.modality == "vectors"
-    assert Channel.price == ""
+    assert Channel.bits_formula == ""
 
 
 def test_every_channel_says_what_crosses_and_at_what_price() -> None:
     kinds = [registry.channel_class(name) for name in registry.channel_names()]
-    assert [kind.name for kind in kinds if not kind.price] == []
+    assert [kind.name for kind in kinds if not kind.bits_formula] == []
     assert {kind.modality for kind in kinds} <= {"text", "codes", "vectors", "none", "states", "cache"}
 
 
@@ -195,7 +197,7 @@ def test_a_channel_that_keeps_its_promises(installed: Path, capsys: pytest.Captu
 
 
 def test_the_first_broken_promise_is_named(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    installed.write_text(LOUD.format(price="nothing", bits="[-1.0][0]"))
+    installed.write_text(LOUD.format(bits_formula="nothing", bits="[-1.0][0]"))
     assert main(["check", "loud"]) == 1
     assert capsys.readouterr().out == (
         "loud breaks a promise: message_bits is -1.0; bits are finite and not negative\n"
@@ -211,7 +213,7 @@ def test_the_seed_reaches_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_channel_raises_itself_is_left_whole(installed: Path) -> None:
-    installed.write_text(LOUD.format(price="", bits="int('bits')"))
+    installed.write_text(LOUD.format(bits_formula="", bits="int('bits')"))
     with pytest.raises(ValueError, match="invalid literal"):
         main(["check", "loud"])
 
@@ -253,11 +255,13 @@ def test_the_command_line_is_read(
 
 
 def test_register_is_at_hand_without_torch() -> None:
-    asked = "import sys; from parley import channels; print('torch' in sys.modules, hasattr(channels, 'nothing'))"
+    asked = (
+        "import sys; from parley import channels; print('torch' in sys.modules, hasattr(channels, 'nothing'))"
+    )
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
     assert channels.register is registry.register
-    with pytest.raises(AttributeError, match="module 'parley.channels' has no attribute 'registre'"):
+    with pytest.raises(AttributeError, match=r"module 'parley\.channels' has no attribute 'registre'"):
         _ = channels.registre  # type: ignore[attr-defined]
 
 

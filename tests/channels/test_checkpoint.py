@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from parley.channels.base import Ends
+from parley.channels.base import ModelInterface
 from parley.channels.checkpoint import CheckpointError, file_hash, load_channel, read_header, save_channel
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from parley.channels.registry import channel_class, channel_names
@@ -54,25 +54,29 @@ def test_loading_is_exact(trained: VectorQuantizedChannel, saved: Path) -> None:
     loaded = load_channel(saved, ENDS, MODELS)
     assert isinstance(loaded, VectorQuantizedChannel)
     assert not loaded.training
-    assert (loaded.config, loaded.ends) == (trained.config, trained.ends)
+    assert (loaded.config, loaded.interface) == (trained.config, trained.interface)
     ours, theirs = trained.state_dict(), loaded.state_dict()
     assert ours.keys() == theirs.keys()
     assert all(
         torch.equal(ours[name], theirs[name]) and ours[name].dtype == theirs[name].dtype for name in ours
     )
     utterance = synthetic_utterance(ENDS)
-    assert torch.equal(trained.relay(utterance).reception.vectors, loaded.relay(utterance).reception.vectors)
+    assert torch.equal(
+        trained.relay(utterance).receiver_input.vectors, loaded.relay(utterance).receiver_input.vectors
+    )
 
 
 TRAINABLE = [name for name in channel_names() if channel_class(name).trainable]
 
 
 @pytest.mark.parametrize("name", TRAINABLE)
-def test_every_trainable_channel_can_be_saved(name: str, tmp_path: Path, model_ends: Ends) -> None:
+def test_every_trainable_channel_can_be_saved(
+    name: str, tmp_path: Path, model_interface: ModelInterface
+) -> None:
     kind = channel_class(name)
-    channel = kind(kind.Config(), model_ends)
+    channel = kind(kind.Config(), model_interface)
     save_channel(tmp_path / "c.safetensors", channel, MODELS, {})
-    loaded = load_channel(tmp_path / "c.safetensors", model_ends, MODELS)
+    loaded = load_channel(tmp_path / "c.safetensors", model_interface, MODELS)
     assert type(loaded) is kind
     assert loaded.config == channel.config
     assert all(torch.equal(a, loaded.state_dict()[n]) for n, a in channel.state_dict().items())
@@ -120,13 +124,13 @@ def test_another_width_is_refused(saved: Path, name: str, value: float) -> None:
 
 def test_the_norm_may_be_rounded_by_another_precision(saved: Path) -> None:
     loaded = load_channel(saved, replace(ENDS, embedding_norm=1.501), MODELS)
-    assert loaded.ends == ENDS, "the channel stays as it was trained"
+    assert loaded.interface == ENDS, "the channel stays as it was trained"
 
 
 def test_a_sender_that_fills_fewer_positions_is_no_other(saved: Path) -> None:
     """Such as that of another world: the codec reads what there is."""
     loaded = load_channel(saved, replace(ENDS, num_positions=ENDS.num_positions - 5), MODELS)
-    assert loaded.ends == ENDS, "the channel stays as it was trained"
+    assert loaded.interface == ENDS, "the channel stays as it was trained"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from parley.agents.receiver import Receiver
-from parley.channels.base import Ends, Prefix, Reading, Utterance
+from parley.channels.base import ModelInterface, SenderFeatures, SoftPrompt, Utterance
 from parley.channels.cipher import BOUND, CipherChannel, CipherConfig
-from parley.channels.reception import num_positions
+from parley.channels.receiver_input import num_positions
 from parley.channels.registry import channel_class
 from parley.channels.testing import ENDS, synthetic_utterance
 
@@ -29,7 +29,7 @@ def utterance() -> Utterance:
 
 def test_it_asks_for_expected_embeddings(channel: CipherChannel) -> None:
     assert channel_class("cipher") is CipherChannel
-    assert channel.reading == Reading(of="message", what="expected")
+    assert channel.features == SenderFeatures(of="message", what="expected")
     assert channel.state_width == ENDS.embedding_width != ENDS.state_width
     assert channel.message_bits(np.zeros((5, 20))) == 32 * 5 * 20
 
@@ -55,10 +55,10 @@ def test_what_padding_holds_does_not_cross(channel: CipherChannel, utterance: Ut
 
 
 def test_rows_of_zeros_take_no_position(channel: CipherChannel, utterance: Utterance) -> None:
-    reception = channel.receive(channel.send(utterance))
-    assert torch.equal(reception.mask, utterance.mask[:, :5])
-    assert num_positions(reception).tolist() == utterance.mask.sum(1).clamp(max=5).tolist()
-    assert not reception.at_start
+    receiver_input = channel.receive(channel.send(utterance))
+    assert torch.equal(receiver_input.mask, utterance.mask[:, :5])
+    assert num_positions(receiver_input).tolist() == utterance.mask.sum(1).clamp(max=5).tolist()
+    assert not receiver_input.at_start
 
 
 def test_no_number_is_larger_than_its_bound(channel: CipherChannel, utterance: Utterance) -> None:
@@ -69,23 +69,23 @@ def test_no_number_is_larger_than_its_bound(channel: CipherChannel, utterance: U
         assert abs(message).max() == np.float32(bound)
 
 
-def test_who_says_nothing_is_silent(receiver: Receiver, model_ends: Ends) -> None:
-    channel = CipherChannel(CipherConfig(), model_ends)
+def test_who_says_nothing_is_silent(receiver: Receiver, model_interface: ModelInterface) -> None:
+    channel = CipherChannel(CipherConfig(), model_interface)
     nothing = Utterance(["", ""], torch.zeros(2, 0, 32), torch.zeros(2, 0, dtype=torch.bool))
     context = receiver.read([["tiny red cube", "tiny blue ring"], ["very large blue ball", "tiny red cube"]])
-    heard = receiver.choose(context, channel.receive(channel.send(nothing)))
-    silence = receiver.choose(context, Prefix(torch.zeros(2, 0, 32)))
-    torch.testing.assert_close(heard, silence, rtol=1e-4, atol=1e-5)
+    answer_states = receiver.choose(context, channel.receive(channel.send(nothing)))
+    silence = receiver.choose(context, SoftPrompt(torch.zeros(2, 0, 32)))
+    torch.testing.assert_close(answer_states, silence, rtol=1e-4, atol=1e-5)
 
 
 def test_null_takes_all_its_positions(channel: CipherChannel) -> None:
-    assert num_positions(channel.null_reception(3)).tolist() == [5, 5, 5]
+    assert num_positions(channel.null_input(3)).tolist() == [5, 5, 5]
 
 
 def test_it_needs_one_vocabulary() -> None:
-    assert CipherChannel.obstacle(ENDS) is None
+    assert CipherChannel.incompatibility(ENDS) is None
     apart = replace(ENDS, one_vocabulary=False)
-    assert CipherChannel.obstacle(apart) == "it needs one vocabulary for sender and receiver"
+    assert CipherChannel.incompatibility(apart) == "it needs one vocabulary for sender and receiver"
 
 
 @pytest.mark.parametrize("number", [0, 257])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from parley.channels.base import Reading, Utterance, last_state
+from parley.channels.base import SenderFeatures, Utterance, last_state
 from parley.channels.codec import (
     CodecConfig,
     IdentityDecoder,
@@ -21,7 +21,7 @@ from parley.channels.codec import (
 from parley.channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
 from parley.channels.testing import ENDS, check_channel, synthetic_utterance
 
-ATTEMPT_02: dict[str, Any] = {"latent_width": 0, "encoder": "pooled", "decoder": "identity"}
+ORIGINAL: dict[str, Any] = {"latent_width": 0, "encoder": "pooled", "decoder": "identity"}
 
 
 @pytest.fixture
@@ -36,20 +36,20 @@ def made(**settings: Any) -> ContinuousChannel:
 
 
 def prefix_of(channel: ContinuousChannel, utterance: Utterance) -> Tensor:
-    return channel.relay(utterance).reception.vectors.detach()
+    return channel.relay(utterance).receiver_input.vectors.detach()
 
 
 def test_the_defaults_are_the_repaired_codec() -> None:
     channel = made()
     assert isinstance(channel.encoder, PerceiverEncoder)
     assert isinstance(channel.decoder, PrefixDecoder)
-    assert channel.reading == Reading(0.5, "prompt")
+    assert channel.features == SenderFeatures(0.5, "prompt")
     assert channel.num_slots == 4
     assert (channel.latent_width, channel.at_start) == (16, False)
 
 
 def test_a_channel_asks_for_the_states_it_is_told_to_read() -> None:
-    assert made(depth=0.25, reads="message").reading == Reading(0.25, "message")
+    assert made(depth=0.25, reads="message").features == SenderFeatures(0.25, "message")
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,15 @@ def test_pooled_reads_the_last_token_only_and_the_perceiver_all(encoder: Any, ut
     early[rows[lengths > 1], 0] += 1.0
     late = utterance.states.clone()
     late[rows, lengths - 1] += 1.0
-    heard = [(prefix_of(channel, utterance._replace(states=s)) != before).any((1, 2)) for s in (early, late)]
-    assert heard[1].all()
-    assert heard[0].tolist() == (lengths > 1).tolist() if encoder == "perceiver" else not heard[0].any()
+    answer_states = [
+        (prefix_of(channel, utterance._replace(states=s)) != before).any((1, 2)) for s in (early, late)
+    ]
+    assert answer_states[1].all()
+    assert (
+        answer_states[0].tolist() == (lengths > 1).tolist()
+        if encoder == "perceiver"
+        else not answer_states[0].any()
+    )
 
 
 def test_pooled_is_one_hidden_layer_over_the_standardised_last_state(utterance: Utterance) -> None:
@@ -113,13 +119,13 @@ def test_states_are_standardised_if_and_only_if_it_is_asked_for(
 ) -> None:
     """Shifted and stretched states say the same to a codec that knows their statistics."""
     odd = utterance._replace(states=7 * utterance.states + 100)
-    heard = []
+    answer_states = []
     for spoken in (utterance, odd):
         channel = made(encoder=encoder, standardize=standardize)
         channel.calibrate(spoken, torch.randn(9, ENDS.embedding_width))
         assert channel.encoder.standardize.mean.any() == standardize
-        heard.append(prefix_of(channel, spoken))
-    assert torch.allclose(*heard, atol=1e-2) == standardize
+        answer_states.append(prefix_of(channel, spoken))
+    assert torch.allclose(*answer_states, atol=1e-2) == standardize
 
 
 # decoders
@@ -163,10 +169,10 @@ def test_latent_width_0_is_the_receivers_embeddings() -> None:
 
 def test_null_is_no_decoded_latent(utterance: Utterance) -> None:
     """Failure 6: LayerNorm's bias makes something of nothing."""
-    channel = made(**ATTEMPT_02)
+    channel = made(**ORIGINAL)
     torch.nn.init.constant_(channel.decoder.norm.bias, 1.0)
     assert channel.decoder(torch.zeros(1, 4, ENDS.embedding_width)).any()
-    assert not channel.null_reception(1).vectors.any()
+    assert not channel.null_input(1).vectors.any()
 
 
 @pytest.mark.parametrize(("heads", "slots"), [(1, 3), (4, 1), (4, 5)])

@@ -11,22 +11,22 @@ from gymnasium.spaces import Box, Discrete
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.channels.base import Channel, Ends, Prefix, Words
+from parley.channels.base import Channel, ModelInterface, SoftPrompt, TextInput
 from parley.channels.controls import CONDITIONS, Control, Sent, derangement, random_message
-from parley.channels.reception import tensors_of
+from parley.channels.receiver_input import tensors_of
 from parley.channels.registry import channel_class, channel_names
 from parley.channels.testing import ENDS, synthetic_utterance
 
 
-def made(name: str, ends: Ends = ENDS) -> Channel:
+def made(name: str, interface: ModelInterface = ENDS) -> Channel:
     torch.manual_seed(0)
     kind = channel_class(name)
-    return kind(kind.Config(), ends).eval()
+    return kind(kind.Config(), interface).eval()
 
 
 def sent_by(channel: Channel) -> Sent:
     torch.manual_seed(1)
-    spoken = (synthetic_utterance(channel.ends, 6, channel.state_width) for _ in range(3))
+    spoken = (synthetic_utterance(channel.interface, 6, channel.state_width) for _ in range(3))
     return Sent(*(channel.send(utterance) for utterance in spoken))
 
 
@@ -54,8 +54,8 @@ def test_one_episode_cannot_be_deranged(size: int) -> None:
 
 
 @pytest.mark.parametrize("name", channel_names())
-def test_each_condition_delivers_its_own(name: str, model_ends: Ends) -> None:
-    channel = made(name, model_ends)
+def test_each_condition_delivers_its_own(name: str, model_interface: ModelInterface) -> None:
+    channel = made(name, model_interface)
     sent = sent_by(channel)
     for condition, messages in (
         ("normal", sent.own),
@@ -69,8 +69,8 @@ def test_each_condition_delivers_its_own(name: str, model_ends: Ends) -> None:
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("name", channel_names())
-def test_whatever_crosses_is_in_the_space(name: str, condition: Any, model_ends: Ends) -> None:
-    channel = made(name, model_ends)
+def test_whatever_crosses_is_in_the_space(name: str, condition: Any, model_interface: ModelInterface) -> None:
+    channel = made(name, model_interface)
     control = Control(channel, condition, np.random.default_rng(0))
     messages = control.deliver(sent_by(channel))
     assert len(messages) == 6
@@ -78,19 +78,21 @@ def test_whatever_crosses_is_in_the_space(name: str, condition: Any, model_ends:
 
 
 @pytest.mark.parametrize("name", channel_names())
-def test_null_hears_nothing_and_the_rest_hear_what_the_channel_delivers(name: str, model_ends: Ends) -> None:
-    channel = made(name, model_ends)
+def test_null_hears_nothing_and_the_rest_hear_what_the_channel_delivers(
+    name: str, model_interface: ModelInterface
+) -> None:
+    channel = made(name, model_interface)
     sent = sent_by(channel)
     for condition in CONDITIONS:
         control = Control(channel, condition, np.random.default_rng(0))
         messages = control.deliver(sent)
-        heard = control.receive(messages)
-        wanted = channel.null_reception(6) if condition == "null" else channel.receive(messages)
-        if isinstance(heard, Words):
-            assert heard == wanted
+        answer_states = control.receive(messages)
+        wanted = channel.null_input(6) if condition == "null" else channel.receive(messages)
+        if isinstance(answer_states, TextInput):
+            assert answer_states == wanted
         else:
-            assert type(heard) is type(wanted)
-            pairs = zip(tensors_of(heard), tensors_of(wanted), strict=True)
+            assert type(answer_states) is type(wanted)
+            pairs = zip(tensors_of(answer_states), tensors_of(wanted), strict=True)
             assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
@@ -104,8 +106,8 @@ def test_random_codes_are_uniform_and_go_through_the_same_decoder() -> None:
     counts = np.bincount(np.concatenate(messages), minlength=64)
     # 8,000 codes over 64: 125 each; chi-square of 63 degrees of freedom is below 115 in all but 1e-4
     assert ((counts - 125) ** 2 / 125).sum() < 115
-    heard, decoded = control.receive(messages[:9]), channel.receive(messages[:9])
-    assert torch.equal(heard.vectors, decoded.vectors)
+    answer_states, decoded = control.receive(messages[:9]), channel.receive(messages[:9])
+    assert torch.equal(answer_states.vectors, decoded.vectors)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
@@ -113,9 +115,9 @@ def test_a_prefix_at_the_start_stays_there_under_every_condition(condition: Any)
     kind = channel_class("latent")
     channel = kind(kind.Config(at_start=True), ENDS).eval()  # type: ignore[call-arg]
     control = Control(channel, condition, np.random.default_rng(0))
-    heard = control.receive(control.deliver(sent_by(channel)))
-    assert isinstance(heard, Prefix)
-    assert heard.at_start
+    answer_states = control.receive(control.deliver(sent_by(channel)))
+    assert isinstance(answer_states, SoftPrompt)
+    assert answer_states.at_start
 
 
 @given(st.text("abc xyz.", max_size=30), st.integers(0, 2**32))

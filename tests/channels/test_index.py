@@ -33,7 +33,11 @@ def test_it_is_a_reference_that_sees_the_scene(channel: IndexChannel) -> None:
     assert IndexChannel.reference
     assert IndexChannel.sees_scene
     assert IndexChannel.trainable
-    assert dict(IndexChannel.recipe) == {"alignment_steps": 0, "reconstruction": 0.0, "quantizer": 0.0}
+    assert dict(IndexChannel.train_defaults) == {
+        "alignment_steps": 0,
+        "reconstruction": 0.0,
+        "quantizer": 0.0,
+    }
 
 
 def test_a_message_is_the_place_of_the_target(channel: IndexChannel) -> None:
@@ -43,7 +47,7 @@ def test_a_message_is_the_place_of_the_target(channel: IndexChannel) -> None:
 
 
 def test_it_tells_nothing_but_the_place(channel: IndexChannel) -> None:
-    """The same place is the same reception, bit for bit, whatever the target is; another place another."""
+    """The same place is the same receiver input, bit for bit, whatever the target is; another place another."""
     one, other = said([3, 0, 4, 3]), said([3, 0, 4, 3])
     assert not torch.equal(one.states, other.states)
     assert list(one.texts) != list(other.texts)
@@ -52,7 +56,7 @@ def test_it_tells_nothing_but_the_place(channel: IndexChannel) -> None:
     assert torch.equal(first[0], first[3])
     assert not torch.equal(first[0], first[1])
     for relayed in (channel.relay(one), channel.train().relay(other)):
-        assert torch.equal(relayed.reception.vectors, first)
+        assert torch.equal(relayed.receiver_input.vectors, first)
         assert relayed.latents is None
 
 
@@ -90,8 +94,8 @@ def test_it_needs_the_scene(channel: IndexChannel) -> None:
 
 
 def test_gradient_reaches_the_places_that_were_named_alone(channel: IndexChannel) -> None:
-    heard = channel.relay(said([3, 0, 3])).reception.vectors
-    (heard * torch.randn_like(heard)).sum().backward()
+    answer_states = channel.relay(said([3, 0, 3])).receiver_input.vectors
+    (answer_states * torch.randn_like(answer_states)).sum().backward()
     assert channel.table.grad is not None
     assert (channel.table.grad.abs().sum((1, 2)) > 0).tolist() == [True, False, False, True, False]
 

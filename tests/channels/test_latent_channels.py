@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from parley.channels.base import Prefix, Utterance
+from parley.channels.base import SoftPrompt, Utterance
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import (
     ContinuousChannel,
@@ -74,7 +74,7 @@ def test_bits_of_the_defaults(name: str) -> None:
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_the_default_prefix_is_as_long_as_embeddings_are(name: str, utterance: Utterance) -> None:
-    norms = made(name).eval().relay(utterance).reception.vectors.norm(dim=-1)
+    norms = made(name).eval().relay(utterance).receiver_input.vectors.norm(dim=-1)
     torch.testing.assert_close(norms, torch.full_like(norms, ENDS.embedding_norm))
 
 
@@ -83,16 +83,16 @@ def test_gate_0_is_null_exactly(name: str, utterance: Utterance) -> None:
     """Failure 9."""
     channel = made(name).eval()
     torch.nn.init.zeros_(channel.decoder.scale_gate)
-    for reception in (channel.relay(utterance).reception, channel.receive(channel.send(utterance))):
-        assert torch.equal(reception.vectors, channel.null_reception(len(utterance.texts)).vectors)
+    for receiver_input in (channel.relay(utterance).receiver_input, channel.receive(channel.send(utterance))):
+        assert torch.equal(receiver_input.vectors, channel.null_input(len(utterance.texts)).vectors)
 
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_the_gate_scales_the_prefix(name: str, utterance: Utterance) -> None:
     channel = made(name).eval()
-    whole = channel.relay(utterance).reception.vectors
+    whole = channel.relay(utterance).receiver_input.vectors
     torch.nn.init.constant_(channel.decoder.scale_gate, 0.5)
-    torch.testing.assert_close(channel.relay(utterance).reception.vectors, whole / 2)
+    torch.testing.assert_close(channel.relay(utterance).receiver_input.vectors, whole / 2)
 
 
 @pytest.mark.parametrize("name", LEARNED)
@@ -108,14 +108,14 @@ def test_every_reception_stands_where_the_channel_says(
 ) -> None:
     """The content-free prefix too: elsewhere it would be another experiment."""
     channel = made(name, at_start=at_start)
-    receptions = [
-        channel.train().relay(utterance).reception,
-        channel.eval().relay(utterance).reception,
+    receiver_inputs = [
+        channel.train().relay(utterance).receiver_input,
+        channel.eval().relay(utterance).receiver_input,
         channel.receive(channel.send(utterance)),
-        channel.null_reception(3),
+        channel.null_input(3),
     ]
     assert channel.at_start is at_start
-    assert [reception.at_start for reception in receptions] == [at_start] * 4
+    assert [receiver_input.at_start for receiver_input in receiver_inputs] == [at_start] * 4
 
 
 def test_each_slot_reads_the_same_code_in_its_own_way() -> None:
@@ -131,7 +131,7 @@ def test_what_the_decoder_sees_is_handed_on(name: str, utterance: Utterance) -> 
     relay = channel.relay(utterance)
     assert relay.latents is not None
     assert relay.latents.shape == (32, channel.num_slots, channel.latent_width)
-    assert torch.equal(channel.decode(relay.latents).vectors, relay.reception.vectors)
+    assert torch.equal(channel.decode(relay.latents).vectors, relay.receiver_input.vectors)
 
 
 @pytest.mark.parametrize("quantizing", [False, True])
@@ -166,7 +166,7 @@ def test_gradient_reaches_every_parameter(name: str, quantizing: bool, utterance
         channel.start_quantizing(utterance)
     relay = channel.train().relay(utterance)
     torch.manual_seed(1)
-    score = (relay.reception.vectors * torch.randn_like(relay.reception.vectors)).sum()
+    score = (relay.receiver_input.vectors * torch.randn_like(relay.receiver_input.vectors)).sum()
     score.backward()
     for parameter_name, parameter in channel.named_parameters():
         assert parameter.grad is not None, parameter_name
@@ -179,9 +179,9 @@ def test_bf16_states_go_through_an_fp32_codec(name: str, utterance: Utterance) -
     half = utterance._replace(states=utterance.states.bfloat16())
     channel = made(name)
     relay = channel.train().relay(half)
-    assert isinstance(relay.reception, Prefix)
-    assert relay.reception.vectors.dtype == torch.float32
-    relay.reception.vectors.sum().backward()
+    assert isinstance(relay.receiver_input, SoftPrompt)
+    assert relay.receiver_input.vectors.dtype == torch.float32
+    relay.receiver_input.vectors.sum().backward()
     message = channel.eval().send(half)[0]
     assert channel.message_space.contains(message)
 
@@ -191,14 +191,16 @@ def test_bf16_states_go_through_an_fp32_codec(name: str, utterance: Utterance) -
 def test_padding_states_do_not_matter(name: str, encoder: str, utterance: Utterance) -> None:
     loud = utterance._replace(states=utterance.states.masked_fill(~utterance.mask[..., None], 1e4))
     channel = made(name, encoder=encoder).eval()
-    assert torch.equal(channel.relay(utterance).reception.vectors, channel.relay(loud).reception.vectors)
+    assert torch.equal(
+        channel.relay(utterance).receiver_input.vectors, channel.relay(loud).receiver_input.vectors
+    )
 
 
 def test_the_order_of_tokens_matters(utterance: Utterance) -> None:
     whole = utterance._replace(mask=torch.ones_like(utterance.mask))
     turned = whole._replace(states=whole.states.flip(1))
     channel = made("latent").eval()
-    ours, theirs = channel.relay(whole).reception.vectors, channel.relay(turned).reception.vectors
+    ours, theirs = channel.relay(whole).receiver_input.vectors, channel.relay(turned).receiver_input.vectors
     assert (ours - theirs).detach().abs().max() > 1e-3
 
 
@@ -206,7 +208,7 @@ def test_a_channel_is_on_the_device_of_its_parameters() -> None:
     channel = ContinuousChannel(CodecConfig(), ENDS)
     assert channel.device == torch.device("cpu")
     assert channel.to("meta").device == torch.device("meta")
-    assert channel.null_reception(2).vectors.device == torch.device("meta")
+    assert channel.null_input(2).vectors.device == torch.device("meta")
 
 
 @pytest.mark.parametrize(

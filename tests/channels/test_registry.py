@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from parley import channels
 import parley.plugins.registry
+from parley import channels
 from parley.channels import registry
 from parley.channels.base import Channel, check_range
 from parley.channels.testing import check_channel

@@ -98,8 +98,8 @@ def test_gradient_flows_as_if_nothing_had_been_rounded() -> None:
 def test_relay_is_receive_after_send(utterance: Utterance) -> None:
     channel = fsq(levels=(5, 3)).eval()
     relay = channel.relay(utterance)
-    heard = channel.receive(channel.send(utterance))
-    assert torch.equal(relay.reception.vectors, heard.vectors)
+    answer_states = channel.receive(channel.send(utterance))
+    assert torch.equal(relay.receiver_input.vectors, answer_states.vectors)
     assert relay.losses == {}
 
 

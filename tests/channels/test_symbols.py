@@ -70,7 +70,7 @@ def test_draws_follow_torchs_seed(utterance: Utterance) -> None:
     channel, drawn = symbols(decided=1.0).train(), []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        drawn.append(channel.relay(utterance).reception.vectors)
+        drawn.append(channel.relay(utterance).receiver_input.vectors)
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
 
@@ -108,7 +108,7 @@ def test_what_is_relayed_in_training_is_the_drawn_symbols_vectors(utterance: Utt
     channel = symbols(decided=1.0).train()
     relay = channel.relay(utterance)
     assert relay.latents is not None
-    torch.testing.assert_close(relay.reception.vectors, table_of(channel)[relay.latents.argmax(-1)])
+    torch.testing.assert_close(relay.receiver_input.vectors, table_of(channel)[relay.latents.argmax(-1)])
 
 
 def test_gradient_is_that_of_the_probabilities(utterance: Utterance, monkeypatch: pytest.MonkeyPatch) -> None:

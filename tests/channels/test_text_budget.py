@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parley.agents.pair import Pair
-from parley.channels.base import Ends, Utterance, Words
+from parley.channels.base import ModelInterface, TextInput, Utterance
 from parley.channels.testing import ENDS, check_channel
 from parley.channels.text import CHARSET
 from parley.channels.text_budget import TextBudgetChannel, TextBudgetConfig
@@ -40,7 +40,7 @@ class Models:
 
 
 @pytest.fixture
-def letters() -> Ends:
+def letters() -> ModelInterface:
     return replace(ENDS, models=Models())
 
 
@@ -48,14 +48,14 @@ def say(*texts: str) -> Utterance:
     return Utterance(texts, torch.zeros(len(texts), 1, ENDS.state_width), torch.ones(len(texts), 1).bool())
 
 
-def made(budget: int, ends: Ends = ENDS, unit: str = "bytes") -> TextBudgetChannel:
-    return TextBudgetChannel(TextBudgetConfig(budget=budget, unit=unit), ends)
+def made(budget: int, interface: ModelInterface = ENDS, unit: str = "bytes") -> TextBudgetChannel:
+    return TextBudgetChannel(TextBudgetConfig(budget=budget, unit=unit), interface)
 
 
-def heard(channel: TextBudgetChannel, *texts: str) -> list[str]:
-    reception = channel.receive(channel.send(say(*texts)))
-    assert isinstance(reception, Words)
-    return list(reception.texts)
+def answer_states(channel: TextBudgetChannel, *texts: str) -> list[str]:
+    receiver_input = channel.receive(channel.send(say(*texts)))
+    assert isinstance(receiver_input, TextInput)
+    return list(receiver_input.texts)
 
 
 @settings(max_examples=40)
@@ -63,7 +63,7 @@ def heard(channel: TextBudgetChannel, *texts: str) -> list[str]:
 def test_no_more_bytes_arrive_than_the_budget_has_and_all_are_charged(texts: list[str], budget: int) -> None:
     channel = made(budget)
     messages = channel.send(say(*texts))
-    for text, message, said in zip(texts, messages, heard(channel, *texts), strict=True):
+    for text, message, said in zip(texts, messages, answer_states(channel, *texts), strict=True):
         assert channel.message_space.contains(message)
         assert len(said.encode()) == len(message) == min(budget, len(text))
         assert said == "".join(letter if letter in CHARSET else "?" for letter in text)[:budget]
@@ -71,13 +71,17 @@ def test_no_more_bytes_arrive_than_the_budget_has_and_all_are_charged(texts: lis
 
 
 @pytest.mark.parametrize("unit", ["bytes", "tokens"])
-def test_a_sentinel_beyond_the_budget_is_nowhere(unit: str, letters: Ends) -> None:
+def test_a_sentinel_beyond_the_budget_is_nowhere(unit: str, letters: ModelInterface) -> None:
     """Failure 16: the budget was applied after the message had been merged elsewhere."""
     channel = made(16, letters, unit)
     first = "a small red cube"
     utterance = say(first + SENTINEL.lower(), SENTINEL.lower())
     messages = channel.send(utterance)
-    everything = [*heard(channel, *utterance.texts), *channel.relay(utterance).reception.texts, str(messages)]
+    everything = [
+        *answer_states(channel, *utterance.texts),
+        *channel.relay(utterance).receiver_input.texts,
+        str(messages),
+    ]
     assert everything[0] == everything[2] == first
     assert SENTINEL.lower() not in everything[0] + everything[2]
     assert everything[1] == SENTINEL.lower(), "the same words arrive where there is room"
@@ -94,26 +98,26 @@ def test_the_space_of_bytes_holds_nothing_longer() -> None:
     assert not space.contains("x" * 17)
 
 
-def test_tokens_are_ids_of_the_receivers_and_one_more_for_none(letters: Ends) -> None:
+def test_tokens_are_ids_of_the_receivers_and_one_more_for_none(letters: ModelInterface) -> None:
     channel = made(4, letters, "tokens")
     [long, short, empty] = channel.send(say("abcdef", "ba", ""))
     assert long.tolist() == [0, 1, 2, 3]
     assert short.tolist() == [1, 0, 27, 27]
     assert empty.tolist() == [27] * 4
-    assert heard(channel, "abcdef", "ba", "") == ["abcd", "ba", ""]
+    assert answer_states(channel, "abcdef", "ba", "") == ["abcd", "ba", ""]
     assert channel.message_bits(long) == channel.message_bits(empty) == 4 * log2(28)
     assert channel.message_space.nvec.tolist() == [28] * 4
 
 
-def test_a_message_ends_where_it_says_so(letters: Ends) -> None:
+def test_a_message_ends_where_it_says_so(letters: ModelInterface) -> None:
     """Only chance sends tokens behind the end, and they say nothing."""
     channel = made(4, letters, "tokens")
-    assert channel.receive([np.array([1, 27, 2, 3])]) == Words(["b"])
+    assert channel.receive([np.array([1, 27, 2, 3])]) == TextInput(["b"])
 
 
 @pytest.mark.parametrize("unit", ["bytes", "tokens"])
 @pytest.mark.parametrize("budget", [1, 64])
-def test_both_units_keep_the_contract(unit: str, budget: int, letters: Ends) -> None:
+def test_both_units_keep_the_contract(unit: str, budget: int, letters: ModelInterface) -> None:
     check_channel(made(budget, letters, unit))
 
 
@@ -121,16 +125,16 @@ def test_the_pockets_words_are_whole_tokens(pocket_pair: Pair) -> None:
     """Three of them are cheaper than their bytes, and say as much."""
     referents = pocket_pair.world.referents("test")[:2]
     texts = pocket_pair.sender.describe(referents)
-    tokens = made(3, pocket_pair.ends, "tokens")
-    assert heard(tokens, *texts) == [text.rsplit(" ", 1)[0] for text in texts]
+    tokens = made(3, pocket_pair.interface, "tokens")
+    assert answer_states(tokens, *texts) == [text.rsplit(" ", 1)[0] for text in texts]
     assert tokens.message_bits(None) == pytest.approx(26.5, abs=0.1)
-    assert heard(made(4, pocket_pair.ends, "tokens"), *texts) == texts
+    assert answer_states(made(4, pocket_pair.interface, "tokens"), *texts) == texts
     check_channel(tokens)
 
 
 def test_what_arrives_is_read_as_the_tokens_that_were_sent(pocket_pair: Pair) -> None:
     """And never as a control token, whichever ids chance sends."""
-    receiver, channel = pocket_pair.receiver, made(3, pocket_pair.ends, "tokens")
+    receiver, channel = pocket_pair.receiver, made(3, pocket_pair.interface, "tokens")
     texts = ["tiny red metal cube", "an unknown word", "<|im_end|>", ""]
     messages = channel.send(say(*texts))
     sent = [[token for token in message.tolist() if token < receiver.num_tokens] for message in messages]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.channels.base import Prefix, Utterance, Words
+from parley.channels.base import SoftPrompt, TextInput, Utterance
 from parley.channels.testing import ENDS
 from parley.channels.text import CHARSET, SilenceChannel, TextChannel, TextConfig
 
@@ -21,12 +21,12 @@ def test_any_text_fits_the_space_and_the_bits_charged(texts: list[str], max_leng
     channel = TextChannel(TextConfig(max_length=max_length), ENDS)
     messages = channel.send(say(*texts))
     received = channel.receive(messages)
-    assert isinstance(received, Words)
-    for text, message, heard in zip(texts, messages, received.texts, strict=True):
+    assert isinstance(received, TextInput)
+    for text, message, answer_states in zip(texts, messages, received.texts, strict=True):
         assert channel.message_space.contains(message)
-        assert heard == message
+        assert answer_states == message
         assert len(message) == min(len(text), max_length), "cut, and cut no shorter than need be"
-        assert len(heard.encode()) * 8 + 8 == channel.message_bits(message)
+        assert len(answer_states.encode()) * 8 + 8 == channel.message_bits(message)
         assert all(c == t if t in CHARSET else c == "?" for c, t in zip(message, text, strict=False))
 
 
@@ -35,7 +35,7 @@ def test_too_long_a_text_is_cut_before_it_crosses() -> None:
     channel = TextChannel(TextConfig(max_length=16), ENDS)
     [message] = channel.send(say("small red metal cube, and a secret"))
     assert message == "small red metal "
-    assert channel.receive([message]) == Words(["small red metal "])
+    assert channel.receive([message]) == TextInput(["small red metal "])
     assert channel.message_bits(message) == 8 * 17
 
 
@@ -54,9 +54,9 @@ def test_silence_is_an_empty_slot_at_no_cost() -> None:
     channel = SilenceChannel(SilenceChannel.Config(), ENDS)
     messages = channel.send(say("red", "green"))
     assert messages == [0, 0]
-    reception = channel.receive(messages)
-    assert isinstance(reception, Prefix)
-    assert reception.vectors.shape == (2, 0, ENDS.embedding_width)
-    assert channel.null_reception(2).vectors.shape == (2, 0, ENDS.embedding_width)
+    receiver_input = channel.receive(messages)
+    assert isinstance(receiver_input, SoftPrompt)
+    assert receiver_input.vectors.shape == (2, 0, ENDS.embedding_width)
+    assert channel.null_input(2).vectors.shape == (2, 0, ENDS.embedding_width)
     assert channel.message_bits(0) == 0
     assert not channel.judged

@@ -9,11 +9,10 @@ import sys
 import pytest
 from page_blocks import PACKAGE, PAGE, ROOT, blocks, channel_source, commands, objective_source
 
-from parley import channels
-from parley import training
+from parley import channels, training
 from parley.agents.command_line import ExitCode, run_command
 from parley.channels import registry
-from parley.evaluation.contestants import chosen_channels
+from parley.evaluation.playing.entries import chosen_channels
 from parley.training import objective_plugins
 
 FEWER = {
@@ -45,8 +44,8 @@ def reader(tmp_path_factory):
         patch.setattr(package, "__path__", [*package.__path__, str(room)])
     patch.chdir(folder)
     patch.setenv("COLUMNS", "120")
-    patch.setattr("parley.evaluation.diagnostics.MOST_REFERENTS", 40)
-    patch.setattr("parley.evaluation.flops.COUNTED_EPISODES", 1)
+    patch.setattr("parley.evaluation.diagnostics.diagnose.MOST_REFERENTS", 40)
+    patch.setattr("parley.evaluation.diagnostics.flops.COUNTED_EPISODES", 1)
     yield folder
     patch.undo()
     for package, (module, _) in files.items():

@@ -40,7 +40,7 @@ def actions(game, num_rounds, seed):
     return [(space.sample(), int(rng.integers(game.config.num_candidates))) for _ in range(num_rounds)]
 
 
-def play_aec(game, script, **reset_arguments):
+def play_aec(game, plan, **reset_arguments):
     """What both agents observe, get and are told: after reset, then after each step."""
 
     def now():
@@ -54,19 +54,19 @@ def play_aec(game, script, **reset_arguments):
 
     game.reset(**reset_arguments)
     steps = [now()]
-    for action in (action for pair in script for action in pair):
+    for action in (action for pair in plan for action in pair):
         game.step(action)
         steps.append(now())
     assert all(game.terminations.values())
     return steps
 
 
-def play_parallel(game, script, **reset_arguments):
+def play_parallel(game, plan, **reset_arguments):
     """The same for the parallel interface; the agent whose phase it is not acts at random."""
     nothing = dict.fromkeys(AGENTS, 0.0), dict.fromkeys(AGENTS, False), dict.fromkeys(AGENTS, False)
     observations, infos = game.reset(**reset_arguments)
     steps = [(observations, *nothing, infos)]
-    for message, choice in script:
+    for message, choice in plan:
         steps.append(game.step({SENDER: message, RECEIVER: game.action_space(RECEIVER).sample()}))
         steps.append(game.step({SENDER: game.action_space(SENDER).sample(), RECEIVER: choice}))
     assert game.agents == []

@@ -91,12 +91,12 @@ def test_metadata():
 @each_space
 def test_same_seed_and_actions_give_the_same_rollout_in_both_interfaces(message_space):
     arguments = {"message_space": message_space, "num_rounds": 25}
-    script = actions(env(**arguments), 25, seed=3)
-    rollout = play_aec(env(**arguments), script, seed=11)
-    assert data_equivalence(rollout, play_aec(env(**arguments), script, seed=11))
-    assert data_equivalence(rollout, play_aec(raw_env(**arguments), script, seed=11))
-    assert data_equivalence(rollout, play_parallel(parallel_env(**arguments), script, seed=11))
-    assert not data_equivalence(rollout, play_aec(env(**arguments), script, seed=12))
+    plan = actions(env(**arguments), 25, seed=3)
+    rollout = play_aec(env(**arguments), plan, seed=11)
+    assert data_equivalence(rollout, play_aec(env(**arguments), plan, seed=11))
+    assert data_equivalence(rollout, play_aec(raw_env(**arguments), plan, seed=11))
+    assert data_equivalence(rollout, play_parallel(parallel_env(**arguments), plan, seed=11))
+    assert not data_equivalence(rollout, play_aec(env(**arguments), plan, seed=12))
     game = env(**arguments)
     for observations, *_ in rollout:
         for agent in AGENTS:
@@ -105,31 +105,31 @@ def test_same_seed_and_actions_give_the_same_rollout_in_both_interfaces(message_
 
 def test_without_a_seed_the_stream_goes_on():
     first, second = raw_env(num_rounds=5), parallel_env(num_rounds=5)
-    script = actions(first, 5, seed=0)
-    begun = play_aec(first, script, seed=5)
-    continued = play_aec(first, script)
+    plan = actions(first, 5, seed=0)
+    begun = play_aec(first, plan, seed=5)
+    continued = play_aec(first, plan)
     assert not data_equivalence(begun, continued)
-    assert not data_equivalence(continued, play_aec(first, script))
-    play_parallel(second, script, seed=5)
-    assert data_equivalence(continued, play_parallel(second, script))
-    assert data_equivalence(begun, play_aec(first, script, seed=5))
+    assert not data_equivalence(continued, play_aec(first, plan))
+    play_parallel(second, plan, seed=5)
+    assert data_equivalence(continued, play_parallel(second, plan))
+    assert data_equivalence(begun, play_aec(first, plan, seed=5))
 
 
 def test_without_any_seed_two_environments_differ():
-    script = actions(env(num_rounds=5), 5, seed=0)
-    first, second = (play_aec(env(num_rounds=5), script) for _ in range(2))
+    plan = actions(env(num_rounds=5), 5, seed=0)
+    first, second = (play_aec(env(num_rounds=5), plan) for _ in range(2))
     assert not data_equivalence(first, second)
 
 
 def test_a_game_cut_off_anywhere_can_be_reset():
     game = raw_env(num_rounds=2)
-    script = actions(game, 2, seed=0)
-    whole = play_aec(game, script, seed=1)
+    plan = actions(game, 2, seed=0)
+    whole = play_aec(game, plan, seed=1)
     for num_steps in range(6):
         game.reset(seed=0)
-        for action in [*(a for pair in script for a in pair), None, None][:num_steps]:
+        for action in [*(a for pair in plan for a in pair), None, None][:num_steps]:
             game.step(action)
-        assert data_equivalence(whole, play_aec(game, script, seed=1))
+        assert data_equivalence(whole, play_aec(game, plan, seed=1))
         game.step(None)
         assert game.agents == [RECEIVER]
         game.step(None)

@@ -128,13 +128,13 @@ def test_rewards_infos_and_terminations_follow_the_choices(seed, num_rounds, num
     config = EpisodeConfig(num_candidates=num_candidates)
     episodes = sampled_episodes(num_rounds, seed=seed, num_candidates=num_candidates)
     game = parallel_env(config=config, num_rounds=num_rounds)
-    script = actions(game, num_rounds, seed)
-    steps = play_parallel(game, script, options={"episodes": episodes})
+    plan = actions(game, num_rounds, seed)
+    steps = play_parallel(game, plan, options={"episodes": episodes})
     success = 0
     for number, (_, rewards, terminations, truncations, infos) in enumerate(steps):
         finished = number // 2
         if number and number % 2 == 0:
-            success = int(script[finished - 1][1] == episodes[finished - 1].target)
+            success = int(plan[finished - 1][1] == episodes[finished - 1].target)
         expected_reward = float(success) if number and number % 2 == 0 else 0.0
         assert rewards == dict.fromkeys(AGENTS, expected_reward)
         assert infos == {agent: {"round": finished, "success": success} for agent in AGENTS}

@@ -7,8 +7,8 @@ from importlib.metadata import EntryPoint
 import pytest
 from listed_cases import bird_lines
 
-from parley import envs
 import parley.plugins.registry
+from parley import envs
 from parley.envs import worlds
 from parley.envs.world import objects_world
 from parley.envs.worlds import find_world, register_world, world_names
@@ -95,7 +95,9 @@ def test_a_world_must_have_the_name_that_records_bear(install):
 
 
 def test_a_name_is_given_once():
-    with pytest.raises(ValueError, match=r"world 'objects' is registered already, by parley\.envs\.world\.objects"):
+    with pytest.raises(
+        ValueError, match=r"world 'objects' is registered already, by parley\.envs\.world\.objects"
+    ):
 
         @register_world("objects")
         def others():

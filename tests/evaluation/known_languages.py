@@ -5,7 +5,7 @@ import torch
 from gymnasium.spaces import MultiDiscrete
 
 from parley.agents.pair import Pair
-from parley.channels.base import Channel, ChannelConfig, Prefix, Utterance
+from parley.channels.base import Channel, ChannelConfig, SoftPrompt, Utterance
 from parley.channels.testing import ENDS
 
 
@@ -60,7 +60,7 @@ class Spelling(Channel):
         vectors = torch.zeros(len(messages), len(self.words), ENDS.embedding_width)
         for row, message in enumerate(messages):
             vectors[row, range(len(message)), message] = 3.0
-        return Prefix(vectors)
+        return SoftPrompt(vectors)
 
     def message_bits(self, message):
         return 3.0 * len(message)
@@ -77,4 +77,4 @@ class Saying(Spelling):
         return [self.say(text) for text in utterance.texts]
 
     def receive(self, messages):
-        return Prefix(torch.zeros(len(messages), 0, ENDS.embedding_width))
+        return SoftPrompt(torch.zeros(len(messages), 0, ENDS.embedding_width))

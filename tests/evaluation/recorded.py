@@ -7,7 +7,7 @@ from parley.evaluation.records import EpisodeRecord
 NUM_CANDIDATES = 5
 
 
-def arm(
+def outcomes(
     channel: str, condition: str, successes: int, n: int, *, first_wins: int = 0, **extra: object
 ) -> Iterator[EpisodeRecord]:
     """n records of which `successes` succeed: episodes first_wins, first_wins + 1, ... (modulo n).
@@ -46,9 +46,9 @@ def run(
     records: list[EpisodeRecord] = []
     for condition, count in successes.items():
         if count is not None:
-            records.extend(arm(channel, condition, count, n))
+            records.extend(outcomes(channel, condition, count, n))
     if p0 is not None:
-        records.extend(arm("silence", "normal", p0, n))
+        records.extend(outcomes("silence", "normal", p0, n))
     return records
 
 

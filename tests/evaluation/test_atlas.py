@@ -9,8 +9,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from parley.evaluation import atlas
-from parley.evaluation.atlas import atlas_file, draw_atlas, panels_of
+from parley.evaluation.diagnostics import atlas
+from parley.evaluation.diagnostics.atlas import atlas_file, draw_atlas, panels_of
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from itertools import pairwise
 import pytest
 from complete_runs import without
 from matplotlib.figure import Figure
-from recorded import arm, perfect, run
+from recorded import outcomes, perfect, run
 
-from parley.evaluation import chart
 from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.reporting import chart
 from parley.evaluation.results import build_results
 
 
@@ -73,7 +73,7 @@ def test_labels_name_channel_gate_and_bits(drawn):
         for i in range(100)
         for condition in ("normal", "null")
     ]
-    named = arm("a_third_party_$x_$channel", "normal", 1, 100)
+    named = outcomes("a_third_party_$x_$channel", "normal", 1, 100)
     figure = drawn(build_results([*perfect(100), *latent, *named], {}))
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == [
@@ -86,7 +86,7 @@ def test_labels_name_channel_gate_and_bits(drawn):
 
 def test_no_label_touches_another(drawn):
     names = [f"a_channel_number_{index}" for index in range(9)]
-    records = [record for name in names for record in arm(name, "normal", 20, 40)]
+    records = [record for name in names for record in outcomes(name, "normal", 20, 40)]
     figure = drawn(build_results(records, {}))
     boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))

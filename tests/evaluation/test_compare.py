@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from recorded import arm, perfect, run
+from recorded import outcomes, perfect, run
 from rich.console import Console
 
 from parley.agents.command_line import ExitCode
+from parley.evaluation.aggregation.run_data import gather
 from parley.evaluation.compare import CompareConfig, compare_runs, load_runs, pool_runs
 from parley.evaluation.compare import run as compare
 from parley.evaluation.records import RecordWriter
-from parley.evaluation.tally import gather
 
 
 def written(folder: Path, records) -> Path:
@@ -36,17 +36,19 @@ def test_shared_episodes_are_paired():
 
 def test_other_targets_are_not_paired():
     moved = [
-        gather(arm("latent_vq", "normal", 60, 100)),
-        gather(list(arm("latent_vq", "normal", 70, 101))[1:]),
+        gather(outcomes("latent_vq", "normal", 60, 100)),
+        gather(list(outcomes("latent_vq", "normal", 70, 101))[1:]),
     ]
     assert compare_runs(moved)[0].shared == 99
-    unknown = [gather(arm("a", "normal", 6, 10, target=None, choice=None, intended=None)) for _ in range(2)]
+    unknown = [
+        gather(outcomes("a", "normal", 6, 10, target=None, choice=None, intended=None)) for _ in range(2)
+    ]
     (row,) = compare_runs(unknown)
     assert (row.shared, row.p_value, row.corrected_p) == (0, None, None)
 
 
 def test_a_channel_is_compared_with_the_first_run_that_played_it():
-    runs = [gather(arm("a", "normal", 5, 10)), *tallies(60, 70)]
+    runs = [gather(outcomes("a", "normal", 5, 10)), *tallies(60, 70)]
     assert [(row.channel, row.run, row.first) for row in compare_runs(runs)] == [
         ("latent_vq", 2, 1),
         ("silence", 2, 1),

@@ -1,4 +1,4 @@
-"""What is measured on a contestant: on channels whose language is known, and on real ones."""
+"""What is measured on a entry: on channels whose language is known, and on real ones."""
 
 import json
 
@@ -8,13 +8,13 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 from known_languages import KnownPair, Saying, Spelling
 
-from parley.channels.base import ChannelConfig, Prefix
+from parley.channels.base import ChannelConfig, SoftPrompt
 from parley.channels.registry import channel_class
 from parley.channels.testing import ENDS
 from parley.evaluation import diagnostics
-from parley.evaluation.diagnostics import diagnose, diagnosed_referents, speak_of
+from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents, speak_of
 from parley.evaluation.gate1 import examine
-from parley.evaluation.play import Contestant
+from parley.evaluation.playing.play import Entry
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_row_is_a_slot_and_a_column_an_attribute(pair, referents):
     channel = Spelling(pair.world)
     send = channel.send
     channel.send = lambda utterance: [message[[2, 2, 0]] for message in send(utterance)]
-    channel.receive = lambda messages: Prefix(torch.ones(len(messages), 1, ENDS.embedding_width))
+    channel.receive = lambda messages: SoftPrompt(torch.ones(len(messages), 1, ENDS.embedding_width))
     channel.message_space = MultiDiscrete([8] * 3)
     nmi = np.array(diagnose(pair, channel, referents)["codes"]["nmi"])
     assert nmi.argmax(1).tolist() == [2, 2, 0]
@@ -130,7 +130,7 @@ def test_the_sender_is_asked_in_parts(pair, referents, monkeypatch):
     parts = speak_of(pair, Spelling(pair.world), referents)
     assert pair.sender.asked == [20, 20, 11]
     assert torch.equal(whole.codes, parts.codes)
-    assert not parts.reception.vectors.requires_grad
+    assert not parts.receiver_input.vectors.requires_grad
 
 
 def test_of_large_worlds_always_the_same_referents_are_diagnosed(few_objects, monkeypatch):
@@ -144,12 +144,12 @@ def test_of_large_worlds_always_the_same_referents_are_diagnosed(few_objects, mo
 
 @pytest.mark.parametrize(("trained", "drawn"), [(True, True), (False, False), (None, False)])
 def test_only_trained_channels_of_codes_have_an_atlas(pair, trained, drawn):
-    contestants = {
-        "spelling": Contestant(Spelling(pair.world), trained),
-        "text": Contestant(channel_class("text")(channel_class("text").Config(), ENDS).eval(), None),
-        "silence": Contestant(channel_class("silence")(ChannelConfig(), ENDS).eval(), None),
+    entries = {
+        "spelling": Entry(Spelling(pair.world), trained),
+        "text": Entry(channel_class("text")(channel_class("text").Config(), ENDS).eval(), None),
+        "silence": Entry(channel_class("silence")(ChannelConfig(), ENDS).eval(), None),
     }
-    found, pictures = examine(pair, contestants)
+    found, pictures = examine(pair, entries)
     assert list(found) == ["spelling", "text"], "silence has nothing to diagnose"
     assert ("atlas" in found["spelling"]) is drawn
     assert list(pictures) == (["atlas-spelling.png"] if drawn else [])

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from gymnasium.spaces import MultiDiscrete
 from known_languages import KnownPair, Saying, Spelling
-from recorded import arm, perfect
+from recorded import outcomes, perfect
 
-from parley.evaluation.diagnostics import diagnose, nll_by_condition
+from parley.evaluation.aggregation.nll import target_nll
+from parley.evaluation.diagnostics.diagnose import diagnose, nll_by_condition
 from parley.evaluation.judge import judge_file
-from parley.evaluation.likelihood import target_nll
 from parley.evaluation.records import EpisodeRecord, RecordWriter
-from parley.evaluation.report import render_report
+from parley.evaluation.reporting.markdown_report import render_report
 from parley.evaluation.results import build_results
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "results_schema.md"
@@ -142,7 +142,7 @@ def with_probabilities(records):
 
 
 def test_the_report_shows_what_was_measured(pair):
-    records = [*with_probabilities(perfect(50)), *with_probabilities(arm("text", "normal", 50, 50))]
+    records = [*with_probabilities(perfect(50)), *with_probabilities(outcomes("text", "normal", 50, 50))]
     found = measured(pair)
     found["latent_vq"]["codes"]["slot_in_use"][0] = 0.3
     text = section_of(render_report(build_results(records, {}, diagnostics=found)))
@@ -193,7 +193,7 @@ def test_untrained_channels_are_named_so_and_their_codes_not_told(pair):
     fields = EpisodeRecord.__dataclass_fields__
     untrained = [
         EpisodeRecord(**{name: getattr(r, name) for name in fields} | {"trained": False})
-        for r in arm("latent_vq", "normal", 10, 50)
+        for r in outcomes("latent_vq", "normal", 10, 50)
     ]
     text = section_of(render_report(build_results(untrained, {}, diagnostics=measured(pair))))
     assert text.count("| latent_vq (untrained) |") == 2

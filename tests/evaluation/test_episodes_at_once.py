@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import pytest
 
-from parley.evaluation.contestants import enter
 from parley.evaluation.judge import judge
-from parley.evaluation.play import PlayConfig, play
+from parley.evaluation.playing.entries import enter
+from parley.evaluation.playing.play import PlayConfig, play
 
 EPISODES = 16
 UNLIKE = ("seconds", "probabilities")
@@ -16,13 +16,13 @@ UNLIKE = ("seconds", "probabilities")
 def played(pocket_pair):
     """Records of the same episodes, one at a time and all at once; codes that mean nothing are judged."""
     pocket_pair.sender.describe(pocket_pair.world.referents("test"))  # one by one that takes seconds
-    contestants = {
+    entries = {
         "silence": enter("silence", pocket_pair, None),
         "text": enter("text", pocket_pair, None)._replace(conditions=("normal", "swap")),
         "latent_vq": enter("latent_vq", pocket_pair, None)._replace(trained=True),
     }
     configs = [PlayConfig(episodes=EPISODES, episodes_at_once=at_once) for at_once in (1, 100)]
-    return [[r for batch in play(pocket_pair, contestants, config) for r in batch] for config in configs]
+    return [[r for batch in play(pocket_pair, entries, config) for r in batch] for config in configs]
 
 
 def key(record):

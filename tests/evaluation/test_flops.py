@@ -7,10 +7,10 @@ import torch
 from parley.agents.pair import Pair
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
-from parley.channels.base import Channel, ChannelConfig, Prefix
+from parley.channels.base import Channel, ChannelConfig, SoftPrompt
 from parley.channels.text import SilenceChannel, TextChannel, TextConfig
-from parley.evaluation.flops import COUNTED_EPISODES, counted_episodes, receiver_flops
-from parley.evaluation.script import PlayConfig, write_script
+from parley.evaluation.diagnostics.flops import COUNTED_EPISODES, counted_episodes, receiver_flops
+from parley.evaluation.playing.plan import PlayConfig, make_plan
 
 
 class Fixed(TextChannel):
@@ -47,8 +47,8 @@ def test_flops_are_those_of_the_architecture(tiny_pair, small_world):
     """Every architecture; silence, whose slot is empty, and text, whose slot holds its tokens."""
     lm = tiny_pair.receiver.lm
     episodes = counted_episodes(small_world, PlayConfig(episodes=2, num_candidates=3))
-    silence = SilenceChannel(ChannelConfig(), tiny_pair.ends)
-    text = Fixed(TextConfig(), tiny_pair.ends)
+    silence = SilenceChannel(ChannelConfig(), tiny_pair.interface)
+    text = Fixed(TextConfig(), tiny_pair.interface)
     slots = {silence: 0, text: len(tiny_pair.receiver.message_tokens([Fixed.words])[0])}
     assert slots[text] > 0
     expected = {silence: 0, text: 0}
@@ -68,7 +68,7 @@ class AtStart(Channel):
         return [0] * len(utterance.texts)
 
     def receive(self, messages):
-        return Prefix(torch.zeros(len(messages), 2, self.ends.embedding_width), at_start=True)
+        return SoftPrompt(torch.zeros(len(messages), 2, self.interface.embedding_width), at_start=True)
 
     def message_bits(self, message):
         return 0.0
@@ -79,14 +79,14 @@ def test_a_prefix_at_the_start_is_read_once_together_with_the_rest(pair, small_w
     read, tail = lengths(pair, episode)
     whole = 2 + read + tail
     expected = by_hand(pair.receiver.lm, whole, whole) + 2 * pair.receiver.lm.width * 3
-    assert receiver_flops(pair, AtStart(ChannelConfig(), pair.ends), [episode]) == expected
+    assert receiver_flops(pair, AtStart(ChannelConfig(), pair.interface), [episode]) == expected
 
 
 def test_the_first_of_the_episodes_that_are_played_are_counted(small_world):
     config = PlayConfig(episodes=30, seed=4, num_candidates=3)
     counted = counted_episodes(small_world, config)
     assert len(counted) == COUNTED_EPISODES
-    for mine, played in zip(counted, write_script(small_world, config).episodes, strict=False):
+    for mine, played in zip(counted, make_plan(small_world, config).episodes, strict=False):
         assert np.array_equal(mine.candidates, played.candidates)
         assert mine.target == played.target
     assert len(counted_episodes(small_world, PlayConfig(episodes=2, num_candidates=3))) == 2
@@ -94,4 +94,4 @@ def test_the_first_of_the_episodes_that_are_played_are_counted(small_world):
 
 def test_without_an_episode_nothing_can_be_counted(pair):
     with pytest.raises(ValueError, match="episodes must be at least 1, got 0"):
-        receiver_flops(pair, SilenceChannel(ChannelConfig(), pair.ends), [])
+        receiver_flops(pair, SilenceChannel(ChannelConfig(), pair.interface), [])

@@ -36,7 +36,7 @@ def test_a_scene_holds_what_was_played():
         assert play.probabilities == tuple(played[condition].probabilities)
     assert scene.plays["swap"].message == f"code {played['swap'].message[0]}"
     assert scene.plays["null"].message == NO_CONTENT
-    assert scene.followed is (played["swap"].choice == played["swap"].intended)
+    assert scene.swap_consistent is (played["swap"].choice == played["swap"].intended)
 
 
 def test_half_of_a_trained_channel_s_part_are_failures_and_the_rest_is_spread():
@@ -102,9 +102,9 @@ def test_there_is_nothing_to_show_without_messages_and_probabilities():
 
 def test_unknown_picks_leave_swap_open():
     scene = gallery(without(complete(), "choice", "intended"))[0]
-    assert scene.followed is None
+    assert scene.swap_consistent is None
     alone = [r for r in complete() if r.condition != "swap"]
-    assert gallery(alone)[0].followed is None
+    assert gallery(alone)[0].swap_consistent is None
     assert list(gallery(alone)[0].plays) == ["normal", "null", "shuffle"]
 
 

@@ -14,7 +14,7 @@ from parley.channels import registry
 from parley.channels.checkpoint import save_channel
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from parley.evaluation import gate1
-from parley.evaluation.contestants import chosen_channels, given_checkpoints
+from parley.evaluation.playing.entries import chosen_channels, given_checkpoints
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once")
 JUDGED = {"results.json", "report.md", "report.html", "junit.xml", "success.png"}
@@ -25,7 +25,7 @@ def checkpoint(tmp_path_factory, pocket_pair):
     """A run folder with a codec that never learned."""
     pair = pocket_pair
     torch.manual_seed(0)
-    channel = VectorQuantizedChannel(VectorQuantizedConfig(codec_width=32), pair.ends)
+    channel = VectorQuantizedChannel(VectorQuantizedConfig(codec_width=32), pair.interface)
     channel.start_quantizing(pair.calibrate(channel))
     folder = tmp_path_factory.mktemp("runs") / "latent_vq-seed0"
     folder.mkdir()
@@ -36,8 +36,8 @@ def checkpoint(tmp_path_factory, pocket_pair):
 @pytest.fixture(autouse=True)
 def few_referents_are_diagnosed(monkeypatch):
     """What a channel says of all of them takes seconds a command; so does counting many episodes' flops."""
-    monkeypatch.setattr("parley.evaluation.diagnostics.MOST_REFERENTS", 40)
-    monkeypatch.setattr("parley.evaluation.flops.COUNTED_EPISODES", 1)
+    monkeypatch.setattr("parley.evaluation.diagnostics.diagnose.MOST_REFERENTS", 40)
+    monkeypatch.setattr("parley.evaluation.diagnostics.flops.COUNTED_EPISODES", 1)
 
 
 def command(*arguments):
@@ -129,7 +129,7 @@ def test_the_newest_fitting_checkpoint_is_found(checkpoint, tmp_path):
 
 def test_a_checkpoint_for_other_models_is_not_taken_unasked(pocket_pair, tmp_path):
     pair = pocket_pair
-    channel = VectorQuantizedChannel(VectorQuantizedConfig(codec_width=32), pair.ends)
+    channel = VectorQuantizedChannel(VectorQuantizedConfig(codec_width=32), pair.interface)
     (tmp_path / "latent_vq-other").mkdir()
     others = {"sender": "another", "receiver": "another"}
     save_channel(tmp_path / "latent_vq-other/channel.safetensors", channel, others, {})

@@ -11,9 +11,9 @@ import tyro
 
 from parley.agents.command_line import ExitCode, run_command
 from parley.evaluation import gate1
-from parley.evaluation.episodes_file import read_records
+from parley.evaluation.playing.until_decided import UntilDecided
 from parley.evaluation.records import EpisodeRecord, RecordWriter
-from parley.evaluation.until_decided import UntilDecided
+from parley.evaluation.records.episodes_file import read_records
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed")
 FEW = ("--channels", "latent_vq", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu")
@@ -22,8 +22,8 @@ NUM_PLAYS = 6 * (2 + 5)
 
 @pytest.fixture
 def nothing_is_diagnosed(monkeypatch):
-    monkeypatch.setattr(gate1, "examine", lambda pair, contestants: ({}, {}))
-    monkeypatch.setattr("parley.evaluation.flops.COUNTED_EPISODES", 1)
+    monkeypatch.setattr(gate1, "examine", lambda pair, entries: ({}, {}))
+    monkeypatch.setattr("parley.evaluation.diagnostics.flops.COUNTED_EPISODES", 1)
 
 
 @pytest.fixture
@@ -123,11 +123,11 @@ def judges(monkeypatch):
     asked = []
 
     def install(settled_at):
-        def ask(tally, provenance, *, gates, sequential):
+        def ask(outcomes, provenance, *, gates, sequential):
             assert sequential
             assert provenance["sequential"] is True
-            asked.append(tally.p0.n)
-            return {"settled": tally.p0.n >= settled_at}
+            asked.append(outcomes.p0.n)
+            return {"settled": outcomes.p0.n >= settled_at}
 
         monkeypatch.setattr(gate1, "UntilDecided", partial(UntilDecided, ask=ask))
         monkeypatch.setattr(gate1, "LOOK_EVERY", 5)

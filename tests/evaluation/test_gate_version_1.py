@@ -5,11 +5,11 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recorded import arm, attempt_02, perfect, run
+from recorded import attempt_02, outcomes, perfect, run
 
+from parley.evaluation.aggregation.run_data import gather
 from parley.evaluation.gates.criterion import Thresholds
 from parley.evaluation.gates.version_1 import original_rule, version_1
-from parley.evaluation.tally import gather
 
 NAMES = [
     "normal_above_floor",
@@ -22,8 +22,8 @@ NAMES = [
 
 
 def judge(records, channel="latent_vq", rule=version_1):
-    tally = gather(records)
-    return rule(tally.channels[channel], tally.p0, Thresholds())
+    outcomes = gather(records)
+    return rule(outcomes.channels[channel], outcomes.p0, Thresholds())
 
 
 def said(records, channel="latent_vq", rule=version_1):
@@ -75,12 +75,12 @@ def test_a_control_says_on_which_side_it_lies():
 @pytest.mark.parametrize(("wins", "passed"), [(7, None), (8, True)])
 def test_mcnemar_needs_eight_shuffles_that_fail(wins, passed):
     # 2 / 2**7 = .0156 and 2 / 2**8 = .0078 against .01
-    records = [*arm("latent_vq", "normal", 20, 20), *arm("latent_vq", "shuffle", 20 - wins, 20)]
+    records = [*outcomes("latent_vq", "normal", 20, 20), *outcomes("latent_vq", "shuffle", 20 - wins, 20)]
     assert said(records)["normal_beats_shuffle"] is passed
 
 
 def test_too_few_shuffles_that_fail_cannot_be_told_even_where_normal_loses():
-    records = [*arm("latent_vq", "normal", 0, 20), *arm("latent_vq", "shuffle", 13, 20)]
+    records = [*outcomes("latent_vq", "normal", 0, 20), *outcomes("latent_vq", "shuffle", 13, 20)]
     assert said(records)["normal_beats_shuffle"] is None
 
 
@@ -93,21 +93,26 @@ def test_a_normal_that_loses_significantly_does_not_beat_shuffle():
 
 def test_normal_beats_shuffle_is_paired():
     """30 wins and 20 losses on 100 episodes are not significant; 12 wins and no loss are."""
-    crossed = [*arm("latent_vq", "normal", 50, 100), *arm("latent_vq", "shuffle", 40, 100, first_wins=30)]
-    nested = [*arm("latent_vq", "normal", 50, 100), *arm("latent_vq", "shuffle", 38, 100)]
+    crossed = [
+        *outcomes("latent_vq", "normal", 50, 100),
+        *outcomes("latent_vq", "shuffle", 40, 100, first_wins=30),
+    ]
+    nested = [*outcomes("latent_vq", "normal", 50, 100), *outcomes("latent_vq", "shuffle", 38, 100)]
     assert said(crossed)["normal_beats_shuffle"] is False
     assert said(nested)["normal_beats_shuffle"] is True
 
 
 def test_only_shared_episodes_are_paired():
-    shuffle = list(arm("latent_vq", "shuffle", 0, 100))
-    records = [*arm("latent_vq", "normal", 100, 100), *shuffle[:8]]
+    shuffle = list(outcomes("latent_vq", "shuffle", 0, 100))
+    records = [*outcomes("latent_vq", "normal", 100, 100), *shuffle[:8]]
     assert "Of 8 shared episodes 8 succeed only under normal" in judge(records).criteria[4].reason
-    assert said([*arm("latent_vq", "normal", 100, 100), *shuffle[:7]])["normal_beats_shuffle"] is None
+    assert said([*outcomes("latent_vq", "normal", 100, 100), *shuffle[:7]])["normal_beats_shuffle"] is None
 
 
 def test_no_shared_episode_cannot_be_told():
-    records = [*arm("latent_vq", "normal", 50, 100)][:50] + [*arm("latent_vq", "shuffle", 0, 100)][50:]
+    records = [*outcomes("latent_vq", "normal", 50, 100)][:50] + [*outcomes("latent_vq", "shuffle", 0, 100)][
+        50:
+    ]
     criterion = judge(records).criteria[4]
     assert (criterion.passed, criterion.statistic) == (None, None)
     assert criterion.reason == "Normal and shuffle share no episode."
@@ -200,8 +205,8 @@ def test_thresholds_are_those_of_the_issue():
 
 def test_a_reason_shows_enough_decimals_to_tell_two_numbers_apart():
     just_below = Thresholds(min_ci_low=0.869479)
-    tally = gather(run(400, normal=361))
-    criterion = version_1(tally.channels["latent_vq"], None, just_below).criteria[0]
+    outcomes = gather(run(400, normal=361))
+    criterion = version_1(outcomes.channels["latent_vq"], None, just_below).criteria[0]
     numbers = [word for word in criterion.reason.split() if word.strip(",").endswith("%")]
     assert criterion.passed is (criterion.statistic >= 0.869479)
     assert numbers[1] != numbers[2]
@@ -217,8 +222,8 @@ def test_neither_order_nor_other_channels_change_a_gate(counts, seed, other):
     records = run(60, p0=counts[5], **dict(zip(conditions, counts[:5], strict=True)))
     others = [
         *run(60, channel="b", normal=other),
-        *arm("text", "swap", other, 60),
-        *arm("a", "null", other, 60),
+        *outcomes("text", "swap", other, 60),
+        *outcomes("a", "null", other, 60),
     ]
     shuffled = [*records, *others]
     random.Random(seed).shuffle(shuffled)

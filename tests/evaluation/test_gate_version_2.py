@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from recorded import arm, perfect, run
+from recorded import outcomes, perfect, run
 
 from parley.evaluation.gates.criterion import Thresholds
 from parley.evaluation.gates.inference import Inference
@@ -18,7 +18,7 @@ CRITERIA = [
     "normal_beats_null",
     "normal_beats_random",
     "normal_beats_shuffle",
-    "swap_followed",
+    "swap_consistency",
 ]
 HONEST = {"p0": 80, "normal": 240, "null": 80, "random": 80, "shuffle": 80, "swap": 40}
 
@@ -110,13 +110,13 @@ def test_p_values_are_corrected_over_channels_and_controls():
 
 
 @pytest.mark.parametrize(("followed", "passed"), [(137, False), (138, True)])
-def test_the_swapped_message_is_followed(followed, passed):
+def test_the_swapped_message_is_followed(swap_consistent, passed):
     def swap(record):
         wrong = (record.target + 2) % 5
-        return replace(record, choice=record.intended if record.episode_id < followed else wrong)
+        return replace(record, choice=record.intended if record.episode_id < swap_consistent else wrong)
 
     records = [swap(r) if r.condition == "swap" else r for r in honest(swap=0)]
-    assert said(records)["swap_followed"] is passed
+    assert said(records)["swap_consistency"] is passed
 
 
 def test_a_crater_by_harm_is_not_following():
@@ -124,7 +124,7 @@ def test_a_crater_by_harm_is_not_following():
     records = [replace(r, choice=(r.target + 2) % 5) if r.condition == "swap" else r for r in honest(swap=0)]
     gate = judged(records)
     assert gate["version_1"]["passed"] is True
-    assert {item["name"] for item in gate["criteria"] if item["passed"] is False} == {"swap_followed"}
+    assert {item["name"] for item in gate["criteria"] if item["passed"] is False} == {"swap_consistency"}
 
 
 @pytest.mark.parametrize("lift", [20, 40, 80, 160])
@@ -147,7 +147,7 @@ def test_a_missing_condition_cannot_be_told(missing):
 
 def test_records_that_do_not_say_what_was_picked_cannot_show_following():
     records = [replace(record, choice=None) for record in honest()]
-    assert said(records)["swap_followed"] is None
+    assert said(records)["swap_consistency"] is None
     assert "do not say what was picked" in judged(records)["criteria"][-1]["reason"]
 
 
@@ -161,7 +161,7 @@ def test_too_few_episodes_cannot_be_told():
 
 @pytest.mark.parametrize(("normal", "passed"), [(217, False), (218, True)])
 def test_gate_2_asks_for_half_of_text(normal, passed):
-    records = [*honest(normal=normal), *arm("text", "normal", 396, 400)]
+    records = [*honest(normal=normal), *outcomes("text", "normal", 396, 400)]
     gate = judged(records, gate="gate2")
     assert gate["passed"] is passed
     assert gate["criteria"][0]["threshold"] == pytest.approx(0.495)
@@ -190,7 +190,7 @@ def test_gate_3_asks_every_record_for_its_costs(missing):
 
 
 def test_the_gates_that_decide():
-    records = [*honest(normal=180), *arm("text", "normal", 400, 400)]
+    records = [*honest(normal=180), *outcomes("text", "normal", 400, 400)]
     assert build_results(records, {})["verdict"] == "pass"
     assert build_results(records, {}, gates=(1, 2))["verdict"] == "fail"
     assert build_results(records, {}, gates=(2,))["verdict"] == "fail"

@@ -8,23 +8,23 @@ import pytest
 from complete_runs import GUESSED, PRIMED, UNDERSTOOD, complete
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import arm, attempt_02, perfect, run
+from recorded import attempt_02, outcomes, perfect, run
 
+from parley.evaluation.aggregation.run_data import gather
 from parley.evaluation.reporting.junit import _allowed, render_junit
 from parley.evaluation.results import build_results
-from parley.evaluation.tally import gather
 
 RUNS = {
     "understood": complete(UNDERSTOOD, 200),
     "guessed": complete(GUESSED),
     "primed": complete(PRIMED),
     "few": complete(UNDERSTOOD, 12),
-    "attempt_02": attempt_02(),
+    "original": attempt_02(),
     "perfect": perfect(50),
     "normal alone": run(40, normal=30),
-    "references": [*arm("text", "normal", 1, 40), *arm("silence", "normal", 39, 40)],
-    "untrained": [replace(r, trained=False) for r in arm("latent", "normal", 5, 40)],
-    "leak": [*complete(UNDERSTOOD), *arm("text", "normal", 0, 60)],
+    "references": [*outcomes("text", "normal", 1, 40), *outcomes("silence", "normal", 39, 40)],
+    "untrained": [replace(r, trained=False) for r in outcomes("latent", "normal", 5, 40)],
+    "leak": [*complete(UNDERSTOOD), *outcomes("text", "normal", 0, 60)],
 }
 TALLIES = {name: gather(records) for name, records in RUNS.items()}
 
@@ -42,12 +42,12 @@ def test_a_failure_stands_there_exactly_if_the_verdict_is_fail_or_invalid(name, 
 
 
 def test_the_runs_above_have_every_verdict():
-    verdicts = {build_results(tally, {"num_candidates": 5})["verdict"] for tally in TALLIES.values()}
+    verdicts = {build_results(outcomes, {"num_candidates": 5})["verdict"] for tallied in TALLIES.values()}
     assert verdicts == {"pass", "fail", "inconclusive", "invalid"}
 
 
 def test_a_suite_a_channel_and_a_case_a_criterion_that_decides():
-    results = build_results([*RUNS["understood"], *arm("text", "normal", 199, 200)], {}, gates=(1, 3))
+    results = build_results([*RUNS["understood"], *outcomes("text", "normal", 199, 200)], {}, gates=(1, 3))
     root = parsed(results)
     assert [suite.get("name") for suite in root] == ["run", "channel text", "channel latent_vq"]
     for name in ("text", "latent_vq"):
@@ -64,8 +64,8 @@ def test_a_suite_a_channel_and_a_case_a_criterion_that_decides():
 
 
 def test_counts_are_those_of_the_cases():
-    for tally in TALLIES.values():
-        root = parsed(build_results(tally, {"num_candidates": 5}))
+    for tallied in TALLIES.values():
+        root = parsed(build_results(tallied, {"num_candidates": 5}))
         for counted in (*root, root):
             cases = list(counted.iter("testcase"))
             outcomes = Counter(case[0].tag if len(case) else "passed" for case in cases)
@@ -82,8 +82,8 @@ def test_reasons_stand_beside_what_is_not_passed():
     failed = cases["channel latent.gate1", "normal_above_floor"][0]
     assert (failed.tag, failed.get("type")) == ("failure", "gate1")
     assert failed.get("message") == reasons["normal_above_floor"]
-    unsure = cases["channel latent.gate1", "swap_followed"][0]
-    assert (unsure.tag, unsure.get("message")) == ("skipped", f"Cannot tell: {reasons['swap_followed']}")
+    unsure = cases["channel latent.gate1", "swap_consistency"][0]
+    assert (unsure.tag, unsure.get("message")) == ("skipped", f"Cannot tell: {reasons['swap_consistency']}")
 
 
 def test_what_is_not_judged_never_fails():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from recorded import arm, run
+from recorded import outcomes, run
 
 from parley.evaluation.records import REORDERED, SILENCE
 from parley.evaluation.results import build_results
@@ -13,7 +13,7 @@ from studies.simulated import CHANNEL, Truth, records_of, simulate
 
 def reordered(successes, n, *, first_wins=0):
     """Silence with the candidates in another order: the targets stand elsewhere."""
-    for record in arm(SILENCE, REORDERED, successes, n, first_wins=first_wins):
+    for record in outcomes(SILENCE, REORDERED, successes, n, first_wins=first_wins):
         target = (record.target + 2) % 5
         yield replace(record, target=target, choice=target if record.success else (target + 1) % 5)
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from complete_runs import CODES, GUESSED, PRIMED, Page, complete, page_of, without
-from recorded import arm, attempt_02, perfect, run
+from recorded import attempt_02, outcomes, perfect, run
 
 from parley.evaluation import cells, reporting
+from parley.evaluation.aggregation.communication_matters import CONDITIONED, CROSS_FITTED
 from parley.evaluation.reporting import words
 from parley.evaluation.reporting.gallery import gather_gallery
 from parley.evaluation.reporting.page import render_html, write_html
 from parley.evaluation.results import build_results
-from parley.evaluation.subset import CONDITIONED, CROSS_FITTED
 
 PROVENANCE = {
     "command": "python -m evaluation.gate1 --seed 7",
@@ -78,8 +78,8 @@ def test_it_is_one_document_that_loads_nothing(whole):
 def test_its_policy_lets_no_other_script_run(whole):
     _, html, page = whole
     policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
-    script = re.search(r"<script>(.*)</script>", html, re.DOTALL)[1]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    plan = re.search(r"<script>(.*)</script>", html, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(plan.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}';" in policy
     assert policy.startswith("default-src 'none'; img-src data:;")
     assert not [name for _, a in page.elements for name in a if name.startswith("on")]
@@ -246,7 +246,7 @@ def test_what_is_unknown_is_a_dash_and_never_zero():
     success = page.text.split("Success by channel")[1].split("Criterion by criterion")[0]
     assert "chance," not in success
     assert "by luck alone" not in success
-    nothing = page_of([*arm("text", "normal", 1, 40), *arm("silence", "normal", 8, 40)])
+    nothing = page_of([*outcomes("text", "normal", 1, 40), *outcomes("silence", "normal", 8, 40)])
     assert "No trained channel was played" in nothing.text
     assert "No channel played normal and a control" in nothing.text
 

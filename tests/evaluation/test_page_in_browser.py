@@ -97,9 +97,9 @@ def test_the_filter_shows_what_is_asked(html, tmp_path):
     scenes = page.all("article")
     wrong = [scene for scene in scenes if scene["data-outcome"] == "wrong"]
     assert 0 < len(wrong) < 20
-    followed = [scene for scene in wrong if scene["data-swap"] == "followed"]
+    swap_consistent = [scene for scene in wrong if scene["data-swap"] == "followed"]
     wanted = {
-        "first": 12, "more": 20, "wrong": min(12, len(wrong)), "followed": len(followed), "channel": 10,
+        "first": 12, "more": 20, "wrong": min(12, len(wrong)), "followed": len(swap_consistent), "channel": 10,
         "search": "12 of 20 shown", "none": "0No episode fits. Choose fewer conditions.",
         "printed": 0, "folded": 0, "wide": False,
     }  # fmt: skip

@@ -3,10 +3,9 @@
 import pytest
 from complete_runs import PRIMED, complete, without
 from matplotlib.collections import LineCollection
-from recorded import arm, run
+from recorded import outcomes, run
 
-from parley.evaluation import cells
-from parley.evaluation.reporting import figures
+from parley.evaluation.reporting import cells, figures
 from parley.evaluation.results import build_results
 
 
@@ -67,7 +66,7 @@ def test_rows_stand_one_below_the_other(drawn):
 
 
 def test_chance_floor_and_text_are_lines_where_they_are_known(drawn):
-    text = list(arm("text", "normal", 57, 60))
+    text = list(outcomes("text", "normal", 57, 60))
     figures.success_plot(build_results([*complete(), *text], {}))
     assert all(references(axes) >= {0.2, 0.3, 0.95} for axes, _ in drawn)
     drawn.clear()

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from parley.channels.base import Prefix
+from parley.channels.base import SoftPrompt
 from parley.channels.controls import CONDITIONS
 from parley.channels.registry import channel_class
 from parley.envs.episode import EpisodeConfig
 from parley.envs.referential_v0 import RECEIVER, SENDER, env
-from parley.evaluation import stopwatch
-from parley.evaluation.contestants import chosen_channels, enter
-from parley.evaluation.play import Contestant, PlayConfig, play, write_script
+from parley.evaluation.playing import stopwatch
+from parley.evaluation.playing.entries import chosen_channels, enter
+from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, play
 from parley.evaluation.records import REORDERED
 
 EPISODES = 16
@@ -27,16 +27,16 @@ def pair(pocket_pair):
 
 
 @pytest.fixture(scope="module")
-def contestants(pair):
+def entries(pair):
     entered = {name: enter(name, pair, None) for name in chosen_channels(["all"])}
     oracle = channel_class("oracle_prefix")  # by default it takes as long as all the others
-    quick = oracle(oracle.Config(steps=2), pair.ends).eval()
+    quick = oracle(oracle.Config(steps=2), pair.interface).eval()
     return entered | {"oracle_prefix": entered["oracle_prefix"]._replace(channel=quick)}
 
 
 @pytest.fixture(scope="module")
-def records(pair, contestants):
-    return [record for batch in play(pair, contestants, CONFIG) for record in batch]
+def records(pair, entries):
+    return [record for batch in play(pair, entries, CONFIG) for record in batch]
 
 
 def of(records, channel, condition="normal"):
@@ -58,10 +58,10 @@ def test_every_channel_and_condition_plays_the_same_episodes(records):
 
 
 def test_silence_alone_reads_the_candidates_in_another_order(pair, records):
-    script = write_script(pair.world, CONFIG)
+    plan = make_plan(pair.world, CONFIG)
     assert {record.channel for record in records if record.condition == REORDERED} == {"silence"}
     other = of(records, "silence", REORDERED)
-    laid_out = [script.episode(row, REORDERED) for row in range(EPISODES)]
+    laid_out = [plan.episode(row, REORDERED) for row in range(EPISODES)]
     assert [record.target for record in other] == [episode.target for episode in laid_out]
     channel = enter("silence", pair, None).channel
     context = pair.read([episode.candidates for episode in laid_out])
@@ -79,11 +79,11 @@ def test_another_channel_without_a_message_plays_the_normal_condition_alone(pair
 
 
 def test_what_the_receiver_saw_is_recorded_once_an_episode(pair, records):
-    script = write_script(pair.world, CONFIG)
+    plan = make_plan(pair.world, CONFIG)
     for record in records:
         assert record.num_candidates == 5
         shown = (record.channel, record.condition) == ("silence", "normal")
-        candidates = script.episodes[record.episode_id].candidates
+        candidates = plan.episodes[record.episode_id].candidates
         assert record.candidates == ([pair.world.describe(c) for c in candidates] if shown else None)
 
 
@@ -116,15 +116,15 @@ def test_seconds_hold_all_of_the_reading_a_share_of_the_sending_and_the_choosing
     slow(channel, "send")
     slow(pair, "read")
     slow(pair.receiver, "choose")
-    contestants = {
-        "a": Contestant(channel, None, ("normal", "shuffle")),
+    entries = {
+        "a": Entry(channel, None, ("normal", "shuffle")),
         "silence": enter("silence", pair, None),
-        "b": Contestant(anew, None, ("normal",)),
+        "b": Entry(anew, None, ("normal",)),
     }
-    played = [r for batch in play(pair, contestants, PlayConfig(episodes=4)) for r in batch]
+    played = [r for batch in play(pair, entries, PlayConfig(episodes=4)) for r in batch]
     seconds = {(r.channel, r.condition): r.seconds for r in played}
     assert seconds == {
-        ("a", "normal"): (10 + 200 / 2 + 1) / 4,  # nothing delivers what is said of the foils
+        ("a", "normal"): (10 + 200 / 2 + 1) / 4,  # nothing delivers what is said of the swap targets
         ("a", "shuffle"): (10 + 200 / 2 + 1) / 4,
         ("silence", "normal"): (10 + 1) / 4,
         ("silence", REORDERED): (10 + 1) / 4,
@@ -136,7 +136,7 @@ def test_confusable_candidates_are_played_by_the_environment_too(pair):
     config = PlayConfig(episodes=6, resample_probability=0.15, num_candidates=4)
     batches = list(play(pair, {"text": enter("text", pair, None)}, config))
     assert {len(record.probabilities) for batch in batches for record in batch} == {4}
-    targets = [episode.target for episode in write_script(pair.world, config).episodes]
+    targets = [episode.target for episode in make_plan(pair.world, config).episodes]
     assert [record.target for record in batches[0]] == targets
 
 
@@ -153,19 +153,19 @@ def test_shuffle_delivers_the_partner_s_message(pair, records):
     def messages(condition):
         return {r.episode_id: r.message for r in records if (r.channel, r.condition) == ("text", condition)}
 
-    partners = write_script(pair.world, CONFIG).partners
+    partners = make_plan(pair.world, CONFIG).partners
     normal, shuffled = messages("normal"), messages("shuffle")
     assert all(shuffled[i] == normal[int(partners[i])] for i in range(EPISODES))
 
 
 def test_records_do_not_depend_on_how_many_are_played_at_once(pair, records):
-    contestants = {name: enter(name, pair, None) for name in ("silence", "text", "latent_vq")}
+    entries = {name: enter(name, pair, None) for name in ("silence", "text", "latent_vq")}
     config = replace(CONFIG, episodes_at_once=EPISODES)
     again = {
-        (r.channel, r.condition, r.episode_id): r for batch in play(pair, contestants, config) for r in batch
+        (r.channel, r.condition, r.episode_id): r for batch in play(pair, entries, config) for r in batch
     }
     for record in records:
-        if record.channel in contestants:
+        if record.channel in entries:
             other = again[record.channel, record.condition, record.episode_id]
             assert record.message == other.message
             assert record.probabilities == pytest.approx(other.probabilities, abs=1e-4)
@@ -191,11 +191,11 @@ def test_bits_are_charged_for_what_crossed(records):
 
 def test_the_turn_based_environment_gives_the_same_result(pair, records):
     """One episode at a time, through the AEC interface, as anybody would play it."""
-    script = write_script(pair.world, CONFIG)
+    plan = make_plan(pair.world, CONFIG)
     channel = enter("text", pair, None).channel
     game = env(world=pair.world, config=EpisodeConfig(split="test"), message_space=channel.message_space)
     expected = {r.episode_id: r for r in records if (r.channel, r.condition) == ("text", "normal")}
-    for number, episode in enumerate(script.episodes[:5]):
+    for number, episode in enumerate(plan.episodes[:5]):
         game.reset(options={"episodes": [episode]})
         rewards = {}
         for agent in game.agent_iter():
@@ -216,31 +216,31 @@ def test_the_turn_based_environment_gives_the_same_result(pair, records):
 
 def test_the_receiver_gets_nothing_but_what_the_environment_lets_it_observe(pair, monkeypatch):
     """Whatever the sender means, a wire that replaces the message replaces what the receiver does."""
-    import parley.evaluation.play as module
+    import parley.evaluation.playing.play as module
 
     constant = "small red metal cube"
     speak = module.Table.speak
     monkeypatch.setattr(module.Table, "speak", lambda table, sent: speak(table, [constant] * len(sent)))
-    contestants = {"text": enter("text", pair, None)}
-    batches = play(pair, contestants, PlayConfig(episodes=60))
+    entries = {"text": enter("text", pair, None)}
+    batches = play(pair, entries, PlayConfig(episodes=60))
     normal = [record for batch in batches for record in batch if record.condition == "normal"]
     assert np.mean([record.success for record in normal]) < 0.5
 
 
 def test_null_is_content_free_whatever_is_said(pair):
     channel = enter("latent_vq", pair, None).channel
-    reception = channel.null_reception(3)
-    assert isinstance(reception, Prefix)
-    assert torch.equal(reception.vectors, torch.zeros(3, 4, 128))
+    receiver_input = channel.null_input(3)
+    assert isinstance(receiver_input, SoftPrompt)
+    assert torch.equal(receiver_input.vectors, torch.zeros(3, 4, 128))
 
 
 def test_a_contestant_that_raises_ends_the_run_and_is_not_skipped(pair):
-    contestant = enter("text", pair, None)
+    entry = enter("text", pair, None)
 
-    class Broken(type(contestant.channel)):
+    class Broken(type(entry.channel)):
         def receive(self, messages):
             raise RuntimeError("broken")
 
-    broken = Broken(contestant.channel.config, pair.ends)
+    broken = Broken(entry.channel.config, pair.interface)
     with pytest.raises(RuntimeError, match="broken"):
-        list(play(pair, {"text": Contestant(broken, None)}, PlayConfig(episodes=4)))
+        list(play(pair, {"text": Entry(broken, None)}, PlayConfig(episodes=4)))

@@ -5,9 +5,9 @@ import io
 import torch
 from rich.console import Console
 
-from parley.evaluation import stopwatch
-from parley.evaluation.progress import playing_progress
-from parley.evaluation.stopwatch import timed
+from parley.evaluation.playing import stopwatch
+from parley.evaluation.playing.progress import playing_progress
+from parley.evaluation.playing.stopwatch import timed
 
 
 def test_work_is_timed_from_when_the_device_is_free_until_it_is_done(monkeypatch):

@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parley.evaluation.episodes_file import drop_cut_line
-from parley.evaluation.records import CONDITIONS, REORDERED, SILENCE, EpisodeRecord, RecordWriter, read_records
+from parley.evaluation.records import (
+    CONDITIONS,
+    REORDERED,
+    SILENCE,
+    EpisodeRecord,
+    RecordWriter,
+    read_records,
+)
+from parley.evaluation.records.episodes_file import drop_cut_line
 
 GOOD = {"channel": "text", "condition": "normal", "episode_id": 0, "success": True}
 

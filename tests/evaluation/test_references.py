@@ -7,23 +7,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from recorded import arm, perfect, run
+from recorded import outcomes, perfect, run
 from rich.console import Console
 
 from parley.agents.pair import Pair
 from parley.agents.sender import Sender
-from parley.channels.base import Ends
+from parley.channels.base import ModelInterface
 from parley.channels.checkpoint import save_channel
 from parley.channels.controls import CONDITIONS
 from parley.channels.registry import channel_class
 from parley.channels.testing import ENDS
-from parley.evaluation.contestants import asked_by_name, can_play, enter
+from parley.evaluation.aggregation.run_data import gather
 from parley.evaluation.gate1 import count_flops, examine
-from parley.evaluation.play import MOST_NUMBERS, PlayConfig, _as_json, play
+from parley.evaluation.playing.entries import asked_by_name, can_play, enter
+from parley.evaluation.playing.play import MOST_NUMBERS, PlayConfig, _as_json, play
+from parley.evaluation.playing.run_folder import define
 from parley.evaluation.records import RecordWriter, read_records
 from parley.evaluation.results import build_results
-from parley.evaluation.run_folder import define
-from parley.evaluation.tally import gather
 
 FEW = PlayConfig(episodes=6, episodes_at_once=4)
 
@@ -54,9 +54,9 @@ def marked(records, **values):
     ],
 )
 def test_a_reference_is_not_judged(trained, reference, status):
-    tally = gather(marked(perfect(10, channel="index"), trained=trained, reference=reference))
-    assert tally.channels["index"].status == status
-    assert tally.judged.keys() == ({"index"} if status == "trained" else set())
+    outcomes = gather(marked(perfect(10, channel="index"), trained=trained, reference=reference))
+    assert outcomes.channels["index"].status == status
+    assert outcomes.judged.keys() == ({"index"} if status == "trained" else set())
 
 
 @pytest.mark.parametrize(("reference", "verdict"), [(True, "inconclusive"), (False, "pass")])
@@ -75,7 +75,7 @@ def test_it_neither_saves_nor_spoils_what_is_judged():
 
 
 def test_a_channel_is_a_reference_or_it_is_not():
-    records = [*arm("index", "normal", 1, 2, reference=True), *arm("index", "null", 1, 2)]
+    records = [*outcomes("index", "normal", 1, 2, reference=True), *outcomes("index", "null", 1, 2)]
     wanted = "reference must be the same in all records of channel 'index', got"
     with pytest.raises(ValueError, match=rf"{wanted} True and False \(episode_id 0\)"):
         gather(records)
@@ -85,7 +85,7 @@ def test_a_channel_is_a_reference_or_it_is_not():
 
 @pytest.mark.parametrize("reference", [False, True])
 def test_an_episodes_file_keeps_whether_it_is_a_reference(tmp_path, reference):
-    path, records = tmp_path / "episodes.jsonl", list(arm("index", "normal", 1, 2, reference=reference))
+    path, records = tmp_path / "episodes.jsonl", list(outcomes("index", "normal", 1, 2, reference=reference))
     with RecordWriter(path) as writer:
         writer.write(records)
     assert list(read_records(path)) == records
@@ -112,18 +112,18 @@ def test_a_reference_is_true_or_false(tmp_path, value):
 @pytest.mark.parametrize("name", ["cipher", "activation", "text"])
 def test_what_has_nothing_to_learn_decides_only_if_it_was_asked_for(small_pair, name):
     for named in (True, False):
-        contestant = enter(name, small_pair, None, named=named)
-        assert (contestant.trained, contestant.reference) == (None, not named)
-        assert list(contestant.conditions) == list(CONDITIONS)
-        assert not contestant.channel.training
+        entry = enter(name, small_pair, None, named=named)
+        assert (entry.trained, entry.reference) == (None, not named)
+        assert list(entry.conditions) == list(CONDITIONS)
+        assert not entry.channel.training
 
 
 @pytest.mark.parametrize("name", ["index", "oracle_prefix", "priming"])
 def test_a_reference_is_one_however_it_came(small_pair, name):
     for named in (True, False):
-        contestant = enter(name, small_pair, None, named=named)
-        assert contestant.reference
-        assert contestant.trained is (False if channel_class(name).trainable else None)
+        entry = enter(name, small_pair, None, named=named)
+        assert entry.reference
+        assert entry.trained is (False if channel_class(name).trainable else None)
 
 
 def test_an_untrained_channel_plays_as_it_is_meant_alone_unless_it_was_asked_for(small_pair):
@@ -134,8 +134,8 @@ def test_an_untrained_channel_plays_as_it_is_meant_alone_unless_it_was_asked_for
     assert list(asked.conditions) == list(CONDITIONS)
     assert list(brought.conditions) == ["normal"]
     assert (asked.channel.ready, brought.channel.ready) == (True, False), "prepared, or as it begins"
-    for contestant in (asked, brought):
-        assert (contestant.trained, contestant.reference) == (False, False)
+    for entry in (asked, brought):
+        assert (entry.trained, entry.reference) == (False, False)
     by_default = enter("latent_vq", small_pair, None)
     assert list(by_default.conditions) == list(CONDITIONS)
 
@@ -143,14 +143,14 @@ def test_an_untrained_channel_plays_as_it_is_meant_alone_unless_it_was_asked_for
 @pytest.mark.parametrize(("name", "reference"), [("kv", False), ("index", True)])
 def test_what_was_trained_is_loaded_and_plays_in_full(small_pair, tmp_path, name, reference):
     torch.manual_seed(5)
-    channel = channel_class(name)(channel_class(name).Config(), small_pair.ends)
+    channel = channel_class(name)(channel_class(name).Config(), small_pair.interface)
     path = tmp_path / "channel.safetensors"
     save_channel(path, channel, small_pair.fingerprints, {})
     for named in (True, False):
-        contestant = enter(name, small_pair, path, named=named)
-        assert (contestant.trained, contestant.reference) == (True, reference)
-        assert list(contestant.conditions) == list(CONDITIONS)
-        loaded = contestant.channel.state_dict()
+        entry = enter(name, small_pair, path, named=named)
+        assert (entry.trained, entry.reference) == (True, reference)
+        assert list(entry.conditions) == list(CONDITIONS)
+        loaded = entry.channel.state_dict()
         assert all(torch.equal(tensor, loaded[key]) for key, tensor in channel.state_dict().items())
 
 
@@ -160,9 +160,9 @@ def test_who_was_asked_for_by_name():
     assert asked_by_name(["text", "text,"]) == {"text"}
 
 
-def can(name: str, ends: Ends, named: bool) -> tuple[bool, str]:
+def can(name: str, interface: ModelInterface, named: bool) -> tuple[bool, str]:
     shown = io.StringIO()
-    return can_play(name, ends, named, Console(file=shown, width=40)), shown.getvalue()
+    return can_play(name, interface, named, Console(file=shown, width=40)), shown.getvalue()
 
 
 def test_what_cannot_stand_between_two_models_is_left_out_and_named():
@@ -182,21 +182,21 @@ def test_or_is_refused_where_it_was_asked_for():
 
 
 @pytest.fixture(scope="module")
-def contestants(small_pair):
+def entries(small_pair):
     names = ("silence", "index", "kv", "activation", "priming")
     return {name: enter(name, small_pair, None, named=name != "kv") for name in names}
 
 
 @pytest.fixture(scope="module")
-def records(small_pair, contestants):
-    return [record for batch in play(small_pair, contestants, FEW) for record in batch]
+def records(small_pair, entries):
+    return [record for batch in play(small_pair, entries, FEW) for record in batch]
 
 
 def of(records, channel, condition="normal"):
     return [record for record in records if (record.channel, record.condition) == (channel, condition)]
 
 
-def test_references_are_played_and_recorded_as_such(records, contestants):
+def test_references_are_played_and_recorded_as_such(records, entries):
     assert {(r.channel, r.reference) for r in records} == {
         ("silence", False), ("index", True), ("kv", False), ("activation", False), ("priming", True)
     }  # fmt: skip
@@ -233,20 +233,20 @@ def test_long_messages_are_not_recorded(records, tmp_path):
     assert list(read_records(tmp_path / "episodes.jsonl")) == records
 
 
-def test_what_speaks_about_episodes_is_not_diagnosed_on_referents(small_pair, contestants, monkeypatch):
-    monkeypatch.setattr("parley.evaluation.flops.COUNTED_EPISODES", 1)
-    diagnostics, pictures = examine(small_pair, contestants)
+def test_what_speaks_about_episodes_is_not_diagnosed_on_referents(small_pair, entries, monkeypatch):
+    monkeypatch.setattr("parley.evaluation.diagnostics.flops.COUNTED_EPISODES", 1)
+    diagnostics, pictures = examine(small_pair, entries)
     assert diagnostics.keys() == {"kv", "activation", "priming"}
     assert diagnostics["kv"]["prefix"] is None
     assert diagnostics["priming"]["prefix"]["cosine"] == pytest.approx(1, abs=1e-4)
     assert pictures == {}
-    flops = count_flops(small_pair, contestants, FEW)
+    flops = count_flops(small_pair, entries, FEW)
     assert flops["silence"] == flops["activation"] < flops["index"] == flops["priming"]
 
 
-def test_a_run_is_defined_by_who_is_a_reference(contestants):
+def test_a_run_is_defined_by_who_is_a_reference(entries):
     provenance = {"world": "small", "checkpoints": {}, "models": {}, "precision": "float32"}
-    defined = define(provenance, FEW, contestants, None)["contestants"]
+    defined = define(provenance, FEW, entries, None)["entries"]
     assert {name: settings["reference"] for name, settings in defined.items()} == {
         "silence": False, "index": True, "kv": False, "activation": False, "priming": True
     }  # fmt: skip

@@ -5,16 +5,16 @@ import struct
 
 import pytest
 from complete_runs import PRIMED, complete, without
-from recorded import arm, attempt_02, perfect, run
+from recorded import attempt_02, outcomes, perfect, run
 from rich.console import Console
 
-from parley.evaluation import cells
+from parley.evaluation.aggregation.communication_matters import CONDITIONED, CROSS_FITTED
 from parley.evaluation.records import EpisodeRecord
-from parley.evaluation.report import _broken, print_table, render_report, write_report
+from parley.evaluation.reporting import cells
 from parley.evaluation.reporting.gallery import gather_gallery
 from parley.evaluation.reporting.junit import render_junit
+from parley.evaluation.reporting.markdown_report import _broken, print_table, render_report, write_report
 from parley.evaluation.results import build_results
-from parley.evaluation.subset import CONDITIONED, CROSS_FITTED
 
 PROVENANCE = {
     "command": "python -m evaluation.gate1 --channels all --seed 7",
@@ -37,8 +37,10 @@ def wide_run():
         )
         for i in range(100)
     ]
-    named = arm("a_third_party_channel_of_a_long_name", "normal", 20, 100)
-    return build_results([*perfect(100), *untrained, *named, *arm("text", "normal", 79, 100)], PROVENANCE)
+    named = outcomes("a_third_party_channel_of_a_long_name", "normal", 20, 100)
+    return build_results(
+        [*perfect(100), *untrained, *named, *outcomes("text", "normal", 79, 100)], PROVENANCE
+    )
 
 
 def test_the_report_holds_every_number_of_the_table():
@@ -90,7 +92,7 @@ def test_the_report_gives_the_original_rule_folded():
 
 
 def test_the_report_says_what_the_page_says():
-    results = build_results([*complete(), *arm("text", "normal", 59, 60)], PROVENANCE, gates=(1, 3))
+    results = build_results([*complete(), *outcomes("text", "normal", 59, 60)], PROVENANCE, gates=(1, 3))
     text = render_report(results)
     assert text.startswith("# Gates 1 and 3: ")
     assert [part.splitlines()[0] for part in text.split("\n## ")[1:]] == [
@@ -104,8 +106,8 @@ def test_the_report_says_what_the_page_says():
         f"| latent_vq | null | {cells.points(found['difference'])} | {cells.points_interval(found)} | "
         f"{found['only_normal']} | {found['only_control']} | 60 | \\<0.0001 | \\<0.0001 |"
     ) in text
-    followed, stayed = channel["swap_consistency"], channel["conditions"]["swap"]
-    assert f"| latent_vq | {whole_cell(followed)} | {whole_cell(stayed)} |" in text
+    swap_consistent, stayed = channel["swap_consistency"], channel["conditions"]["swap"]
+    assert f"| latent_vq | {whole_cell(swap_consistent)} | {whole_cell(stayed)} |" in text
     subset = results["communication_matters"]["latent_vq"]
     assert f"| latent_vq | – | – | {whole_cell(subset['conditioned'])} |" in text
     bits = channel["information"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recorded import arm, attempt_02, perfect, run
+from recorded import attempt_02, outcomes, perfect, run
 
 from parley.evaluation.gates.criterion import Thresholds
 from parley.evaluation.records import EpisodeRecord
@@ -87,11 +87,11 @@ def without(records, channel, condition):
         (without(attempt_02(), "latent", "null"), "fail", "30.0% asked"),
         (perfect(100, channel="text"), "inconclusive", "no trained channel"),
         (run(100, p0=20), "inconclusive", "no trained channel"),
-        ([*perfect(100), *arm("latent", "normal", 20, 100)], "fail", "that latent carries"),
-        ([*perfect(100), *arm("latent", "normal", 90, 100)], "inconclusive", "whether latent carries"),
-        ([*perfect(100), *arm("text", "normal", 20, 100)], "pass", "latent_vq carries"),
+        ([*perfect(100), *outcomes("latent", "normal", 20, 100)], "fail", "that latent carries"),
+        ([*perfect(100), *outcomes("latent", "normal", 90, 100)], "inconclusive", "whether latent carries"),
+        ([*perfect(100), *outcomes("text", "normal", 20, 100)], "pass", "latent_vq carries"),
         (
-            [*perfect(100), *arm("a", "normal", 20, 100), *arm("b", "normal", 20, 100)],
+            [*perfect(100), *outcomes("a", "normal", 20, 100), *outcomes("b", "normal", 20, 100)],
             "fail",
             "a and b carry",
         ),
@@ -132,7 +132,7 @@ def test_an_untrained_channel_is_named_and_neither_passes_nor_fails():
     assert results["notes"] == ["latent is untrained: it neither passes nor fails."]
     two = build([*perfect(100), *untrained, *trained(run(100, channel="kv", normal=20), False)])
     assert two["notes"][0] == "kv and latent are untrained: they neither pass nor fail."
-    alone = build([*untrained, *arm("silence", "normal", 20, 100)])
+    alone = build([*untrained, *outcomes("silence", "normal", 20, 100)])
     assert alone["verdict"] == "inconclusive"
     assert "no trained channel" in alone["sentence"]
 
@@ -163,7 +163,7 @@ def test_references_are_computed_for_information():
 
 
 def test_a_channel_is_either_trained_or_not():
-    records = [*trained(arm("latent", "normal", 1, 2), True), *arm("latent", "null", 1, 2)]
+    records = [*trained(outcomes("latent", "normal", 1, 2), True), *outcomes("latent", "null", 1, 2)]
     with pytest.raises(
         ValueError, match="trained must be the same in all records of channel 'latent', got True"
     ):
@@ -174,7 +174,7 @@ def test_an_episode_counts_once():
     with pytest.raises(ValueError, match="episode_id 1 is there twice for channel 'a', condition 'null'"):
         build(
             [
-                *arm("a", "null", 1, 2),
+                *outcomes("a", "null", 1, 2),
                 EpisodeRecord(channel="a", condition="null", episode_id=1, success=True),
             ]
         )
@@ -213,8 +213,8 @@ def test_swap_consistency_counts_picks_of_what_the_message_names():
 
 
 def test_communication_matters_counts_normal_where_silence_fails():
-    silence = arm("silence", "normal", 10, 50)
-    normal = arm("latent", "normal", 11, 50, first_wins=8)
+    silence = outcomes("silence", "normal", 10, 50)
+    normal = outcomes("latent", "normal", 11, 50, first_wins=8)
     found = build([*silence, *normal])["communication_matters"]
     found = {name: subsets["conditioned"] for name, subsets in found.items()}
     assert (found["latent"]["n"], found["latent"]["successes"]) == (40, 9)
@@ -223,7 +223,7 @@ def test_communication_matters_counts_normal_where_silence_fails():
 
 def test_communication_matters_of_the_failed_experiment():
     # PRIOR_ART.md section 1: 3 of 38, 7.9%
-    records = [*arm("silence", "normal", 12, 50), *arm("latent", "normal", 11, 50, first_wins=4)]
+    records = [*outcomes("silence", "normal", 12, 50), *outcomes("latent", "normal", 11, 50, first_wins=4)]
     found = build(records)["communication_matters"]["latent"]["conditioned"]
     assert (found["n"], found["successes"], round(100 * found["rate"], 1)) == (38, 3, 7.9)
 
@@ -238,7 +238,7 @@ def test_what_was_not_played_is_absent_or_null():
     results = build(run(50, normal=30))
     assert list(results["channels"]["latent_vq"]["conditions"]) == ["normal"]
     assert results["p0"] is None
-    assert build(arm("a", "normal", 1, 2, num_candidates=None))["chance"] is None
+    assert build(outcomes("a", "normal", 1, 2, num_candidates=None))["chance"] is None
 
 
 def test_num_candidates_comes_from_records_or_provenance():
@@ -313,7 +313,7 @@ def test_the_order_of_records_changes_nothing(seed, bits):
             for i, b in enumerate(bits)
         ],
         *perfect(10),
-        *arm("text", "normal", 9, 10),
+        *outcomes("text", "normal", 9, 10),
     ]
     expected = json.dumps(build(records))
     random.Random(seed).shuffle(records)

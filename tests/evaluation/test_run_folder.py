@@ -10,9 +10,15 @@ from parley.channels.base import ChannelConfig
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from parley.channels.testing import ENDS
 from parley.channels.text import SilenceChannel, TextChannel, TextConfig
-from parley.evaluation.play import Contestant, PlayConfig, turns, write_script
+from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, turns
+from parley.evaluation.playing.run_folder import (
+    check_folder,
+    define,
+    prepare_folder,
+    records_so_far,
+    was_sequential,
+)
 from parley.evaluation.records import EpisodeRecord, RecordWriter
-from parley.evaluation.run_folder import check_folder, define, prepare_folder, records_so_far, was_sequential
 
 CONFIG = PlayConfig(episodes=4, episodes_at_once=3, num_candidates=3)
 PROVENANCE = {
@@ -25,26 +31,26 @@ PROVENANCE = {
 
 
 @pytest.fixture(scope="module")
-def contestants():
+def entries():
     return {
-        "silence": Contestant(SilenceChannel(ChannelConfig(), ENDS), None),
-        "text": Contestant(TextChannel(TextConfig(), ENDS), None, ("normal", "swap")),
-        "latent_vq": Contestant(VectorQuantizedChannel(VectorQuantizedConfig(k=2), ENDS), True, ("normal",)),
+        "silence": Entry(SilenceChannel(ChannelConfig(), ENDS), None),
+        "text": Entry(TextChannel(TextConfig(), ENDS), None, ("normal", "swap")),
+        "latent_vq": Entry(VectorQuantizedChannel(VectorQuantizedConfig(k=2), ENDS), True, ("normal",)),
     }
 
 
 @pytest.fixture(scope="module")
-def script(small_world):
-    return write_script(small_world, CONFIG)
+def plan(small_world):
+    return make_plan(small_world, CONFIG)
 
 
 @pytest.fixture(scope="module")
-def whole(contestants, script):
+def whole(entries, plan):
     """All records of a run in which the receiver always takes the first candidate."""
     found = []
-    for name, condition, rows in turns(contestants, CONFIG):
+    for name, condition, rows in turns(entries, CONFIG):
         for row in rows:
-            target = script.episode(row, condition).target
+            target = plan.episode(row, condition).target
             found.append(
                 EpisodeRecord(
                     channel=name,
@@ -53,19 +59,19 @@ def whole(contestants, script):
                     success=target == 0,
                     choice=0,
                     target=target,
-                    trained=contestants[name].trained,
+                    trained=entries[name].trained,
                 )
             )
     return found
 
 
 @pytest.fixture
-def definition(contestants):
-    return define(PROVENANCE, CONFIG, contestants, None)
+def definition(entries):
+    return define(PROVENANCE, CONFIG, entries, None)
 
 
 @pytest.fixture
-def so_far(tmp_path, contestants, script):
+def so_far(tmp_path, entries, plan):
     path = tmp_path / "episodes.jsonl"
 
     def read(records, cut=b""):
@@ -73,7 +79,7 @@ def so_far(tmp_path, contestants, script):
             writer.write(records)
         with path.open("ab") as file:
             file.write(cut)
-        return list(records_so_far(path, contestants, CONFIG, script, None))
+        return list(records_so_far(path, entries, CONFIG, plan, None))
 
     read.path = path
     return read
@@ -105,24 +111,24 @@ def test_a_run_is_its_episodes_its_contestants_and_its_models(definition):
         "episodes_at_once": 3,
     }
     assert definition["channels"] == ["silence", "text", "latent_vq"]
-    assert definition["contestants"]["latent_vq"]["checkpoint"] == "hash of weights"
-    assert definition["contestants"]["latent_vq"]["trained"] is True
-    assert definition["contestants"]["latent_vq"]["settings"]["k"] == 2
-    assert definition["contestants"]["text"]["checkpoint"] is None
-    assert definition["contestants"]["text"]["conditions"] == ["normal", "swap"]
-    assert definition["contestants"]["silence"]["conditions"] == ["normal", "reordered"]
+    assert definition["entries"]["latent_vq"]["checkpoint"] == "hash of weights"
+    assert definition["entries"]["latent_vq"]["trained"] is True
+    assert definition["entries"]["latent_vq"]["settings"]["k"] == 2
+    assert definition["entries"]["text"]["checkpoint"] is None
+    assert definition["entries"]["text"]["conditions"] == ["normal", "swap"]
+    assert definition["entries"]["silence"]["conditions"] == ["normal", "reordered"]
     assert definition["models"] == {"sender": "hash of sender", "receiver": "hash of receiver"}
     assert definition["precision"] == "float32"
     assert json.loads(json.dumps(definition)) == definition
 
 
-def test_what_differs_is_named_with_both_values(tmp_path, contestants, definition):
+def test_what_differs_is_named_with_both_values(tmp_path, entries, definition):
     begin(tmp_path, definition)
     fill(tmp_path, "episodes.jsonl")
     other = define(
         PROVENANCE | {"precision": "bfloat16"},
         replace(CONFIG, seed=1),
-        dict(reversed(contestants.items())),
+        dict(reversed(entries.items())),
         50,
     )
     message = (
@@ -139,32 +145,32 @@ def test_what_differs_is_named_with_both_values(tmp_path, contestants, definitio
 
 
 @pytest.mark.parametrize("change", ["checkpoint", "model", "settings", "missing"])
-def test_other_contestants_are_another_run(tmp_path, contestants, definition, change):
+def test_other_contestants_are_another_run(tmp_path, entries, definition, change):
     begin(tmp_path, definition)
     fill(tmp_path, "episodes.jsonl")
-    provenance, playing = json.loads(json.dumps(PROVENANCE)), dict(contestants)
+    provenance, playing = json.loads(json.dumps(PROVENANCE)), dict(entries)
     if change == "checkpoint":
         provenance["checkpoints"]["latent_vq"]["sha256"] = "another"
     elif change == "model":
         provenance["models"]["receiver"]["sha256"] = "another"
     elif change == "settings":
-        playing["text"] = contestants["text"]._replace(channel=TextChannel(TextConfig(max_length=9), ENDS))
+        playing["text"] = entries["text"]._replace(channel=TextChannel(TextConfig(max_length=9), ENDS))
     else:
         del playing["latent_vq"]
     words = {
-        "checkpoint": "contestants.latent_vq.checkpoint is 'hash of weights' there and 'another' here",
+        "checkpoint": "entries.latent_vq.checkpoint is 'hash of weights' there and 'another' here",
         "model": "models.receiver is 'hash of receiver' there and 'another' here",
-        "settings": "contestants.text.settings.max_length is 256 there and 9 here",
-        "missing": "contestants.latent_vq.trained is True there and None here",
+        "settings": "entries.text.settings.max_length is 256 there and 9 here",
+        "missing": "entries.latent_vq.trained is True there and None here",
     }
     with pytest.raises(ValueError, match=re.escape(words[change])):
         begin(tmp_path, define(provenance, CONFIG, playing, None), resume=True)
 
 
-def test_versions_file_names_and_training_notes_do_not_make_another_run(contestants, definition):
+def test_versions_file_names_and_training_notes_do_not_make_another_run(entries, definition):
     moved = json.loads(json.dumps(PROVENANCE)) | {"versions": {"torch": "3"}, "command": "another"}
     moved["checkpoints"]["latent_vq"] |= {"file": "elsewhere", "training": {"seed": 3}}
-    assert define(moved, CONFIG, contestants, None) == definition
+    assert define(moved, CONFIG, entries, None) == definition
 
 
 # what a folder may hold
@@ -233,12 +239,12 @@ def test_a_damaged_definition_is_named(tmp_path, definition, content, words):
         was_sequential(tmp_path / "episodes.jsonl")
 
 
-def test_recorded_episodes_say_whether_their_number_was_left_open(tmp_path, contestants, definition):
+def test_recorded_episodes_say_whether_their_number_was_left_open(tmp_path, entries, definition):
     path = tmp_path / "episodes.jsonl"
     assert was_sequential(path) is False
     begin(tmp_path, definition)
     assert was_sequential(path) is False
-    begin(tmp_path, define(PROVENANCE, CONFIG, contestants, 50))
+    begin(tmp_path, define(PROVENANCE, CONFIG, entries, 50))
     assert was_sequential(path) is True
 
 
@@ -254,8 +260,8 @@ def test_what_was_played_is_read_again_without_its_cut_end(so_far, whole):
             assert so_far.path.stat().st_size == 0 or so_far.path.read_bytes().endswith(b"\n")
 
 
-def test_before_the_first_episode_there_is_nothing_to_read(tmp_path, contestants, script):
-    assert list(records_so_far(tmp_path / "none", contestants, CONFIG, script, None)) == []
+def test_before_the_first_episode_there_is_nothing_to_read(tmp_path, entries, plan):
+    assert list(records_so_far(tmp_path / "none", entries, CONFIG, plan, None)) == []
 
 
 def test_a_file_of_another_run_is_refused_by_its_line(so_far, whole):

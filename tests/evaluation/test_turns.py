@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from parley.channels.controls import CONDITIONS
-from parley.evaluation.contestants import enter
-from parley.evaluation.play import Contestant, PlayConfig, Turn, num_batches, num_plays, play, turns
+from parley.evaluation.playing.entries import enter
+from parley.evaluation.playing.play import Entry, PlayConfig, Turn, num_batches, num_plays, play, turns
 from parley.evaluation.records import REORDERED
 
 
@@ -35,8 +35,8 @@ def test_nothing_is_read_or_sent_for_what_was_played_before(pair, monkeypatch):
     reads = []
     read = pair.read
     monkeypatch.setattr(pair, "read", lambda candidates: reads.append(len(candidates)) or read(candidates))
-    contestants = {"text": enter("text", pair, None)}
-    list(play(pair, contestants, PlayConfig(episodes=7, episodes_at_once=2), done=4 * 5))
+    entries = {"text": enter("text", pair, None)}
+    list(play(pair, entries, PlayConfig(episodes=7, episodes_at_once=2), done=4 * 5))
     assert reads == [2, 1]
 
 
@@ -53,7 +53,7 @@ def test_nothing_is_read_or_sent_for_what_was_played_before(pair, monkeypatch):
     ],
 )
 def test_play_ends_when_it_is_settled(pair, look_every, done, asked_at, stop_at, played):
-    contestants = {"text": Contestant(enter("text", pair, None).channel, None, ("normal", "swap"))}
+    entries = {"text": Entry(enter("text", pair, None).channel, None, ("normal", "swap"))}
     taken, asked = [done], []
 
     def settled():
@@ -62,23 +62,23 @@ def test_play_ends_when_it_is_settled(pair, look_every, done, asked_at, stop_at,
         return taken[0] // 2 == stop_at
 
     config = PlayConfig(episodes=10, episodes_at_once=4)
-    for batch in play(pair, contestants, config, done=done, look_every=look_every, settled=settled):
+    for batch in play(pair, entries, config, done=done, look_every=look_every, settled=settled):
         taken[0] += len(batch)
     assert asked == asked_at
     assert taken[0] == 2 * played
 
 
 def test_turns_are_rounds_of_all_conditions(pair):
-    contestants = {name: enter(name, pair, None) for name in ("silence", "text")}
+    entries = {name: enter(name, pair, None) for name in ("silence", "text")}
     config = PlayConfig(episodes=5, episodes_at_once=4)
-    listed = list(turns(contestants, config, look_every=3))
+    listed = list(turns(entries, config, look_every=3))
     assert listed[:2] == [Turn("silence", "normal", range(3)), Turn("silence", REORDERED, range(3))]
     assert listed[2:7] == [Turn("text", condition, range(3)) for condition in CONDITIONS]
     assert listed[7] == Turn("silence", "normal", range(3, 5))
 
 
 def test_progress_knows_how_many_batches_there_are(pair):
-    contestants = {name: enter(name, pair, None) for name in ("silence", "text")}
+    entries = {name: enter(name, pair, None) for name in ("silence", "text")}
     config = PlayConfig(episodes=5, episodes_at_once=2)
-    assert len(list(play(pair, contestants, config))) == num_batches(contestants, config) == 3 * 7
-    assert num_plays(contestants, config) == 5 * 7
+    assert len(list(play(pair, entries, config))) == num_batches(entries, config) == 3 * 7
+    assert num_plays(entries, config) == 5 * 7

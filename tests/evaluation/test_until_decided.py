@@ -2,21 +2,21 @@
 
 from recorded import perfect
 
-from parley.evaluation.tally import OpenTally
-from parley.evaluation.until_decided import LOOK_EVERY, UntilDecided
+from parley.evaluation.aggregation.run_data import RunAggregator
+from parley.evaluation.playing.until_decided import LOOK_EVERY, UntilDecided
 
 
 def test_the_judge_is_asked_about_all_records_so_far():
-    tally, asked = OpenTally(), []
+    outcomes, asked = RunAggregator(), []
 
     def ask(records, provenance, *, gates, sequential):
         asked.append((records.p0.n, provenance, gates, sequential))
         return {"settled": records.p0.n >= 20}
 
-    settled = UntilDecided(tally, {"num_candidates": 5}, (1, 3), ask)
+    settled = UntilDecided(outcomes, {"num_candidates": 5}, (1, 3), ask)
     answers = []
     for record in perfect(30):
-        tally.add(record)
+        outcomes.add(record)
         if record.channel == "silence" and (record.episode_id + 1) % 10 == 0:
             answers.append(settled())
     assert answers == [False, True, True]
@@ -27,10 +27,10 @@ def test_by_default_the_gate_s_own_judge_is_asked():
     """A perfect channel is settled within 400 episodes, and by no means within 4."""
     answers = []
     for n in (4, 400):
-        tally = OpenTally()
+        outcomes = RunAggregator()
         for record in perfect(n):
-            tally.add(record)
-        answers.append(UntilDecided(tally, {"num_candidates": 5}, (1,))())
+            outcomes.add(record)
+        answers.append(UntilDecided(outcomes, {"num_candidates": 5}, (1,))())
     assert answers == [False, True]
 
 

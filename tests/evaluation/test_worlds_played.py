@@ -17,12 +17,14 @@ from parley.channels.checkpoint import read_header, save_channel
 from parley.channels.latent import ScalarQuantizedChannel, ScalarQuantizedConfig
 from parley.channels.text import TextChannel, TextConfig
 from parley.envs.worlds import WORLDS, find_world, world_names
-from parley.evaluation import gate1, gate_sweep, rate_limit
-from parley.evaluation.contestants import find_checkpoint
-from parley.evaluation.diagnostics import diagnose, diagnosed_referents
+from parley.evaluation import gate1
+from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents
+from parley.evaluation.playing.entries import find_checkpoint
 from parley.plugins.registry import LeftOut
 from parley.training.config import TrainConfig, check_same_run
 from parley.training.run import parse, train
+from studies import gate_sweep
+from studies.rate_limit import __main__ as rate_limit
 
 PAGE = Path(__file__).parents[2] / "docs" / "worlds.md"
 THINGS = [
@@ -150,7 +152,7 @@ def test_only_a_checkpoint_of_the_same_world_is_found_unasked(trained, pocket_pa
     assert find_checkpoint("latent_fsq", elsewhere, source.parent) == source / "channel.safetensors"
     assert find_checkpoint("latent_fsq", pocket_pair, source.parent) is None
 
-    channel = ScalarQuantizedChannel(ScalarQuantizedConfig(codec_width=16), pocket_pair.ends)
+    channel = ScalarQuantizedChannel(ScalarQuantizedConfig(codec_width=16), pocket_pair.interface)
     (tmp_path / "old").mkdir()
     save_channel(tmp_path / "old" / "channel.safetensors", channel, pocket_pair.fingerprints, {"seed": 0})
     assert find_checkpoint("latent_fsq", pocket_pair, tmp_path) == tmp_path / "old" / "channel.safetensors"
@@ -204,7 +206,7 @@ def test_free_text_is_diagnosed_as_one_attribute(pocket_pair, tmp_path):
     path.write_text("\n".join(json.dumps({"text": " ".join(thing)}) for thing in THINGS))
     world = find_world(str(path))
     pair = Pair(Sender(pocket_pair.sender.lm, world), pocket_pair.receiver, world)
-    channel = TextChannel(TextConfig(), pair.ends).eval()
+    channel = TextChannel(TextConfig(), pair.interface).eval()
     found = diagnose(pair, channel, diagnosed_referents(world))
     assert (found["num_referents"], found["topographic_similarity"]) == (2, None)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from parley.evaluation.aggregation.run_data import gather
 from parley.evaluation.records import CONDITIONS
 from parley.evaluation.results import build_results
-from parley.evaluation.tally import gather
 from studies.calibration import CalibrationConfig, write_page
 from studies.calibration_plan import EPISODES, TRUTHS, Cell, cells
 from studies.failures import FAILURES, judge_failure, original_records
-from studies.simulated import Truth, records_of, simulate, tally_of
+from studies.simulated import Truth, outcomes_of, records_of, simulate
 
 MANY = 20_000
 ROOT = Path(__file__).parents[2]
@@ -21,24 +21,24 @@ ROOT = Path(__file__).parents[2]
 def rates(truth, seed=0):
     played = simulate(truth, MANY, np.random.default_rng(seed))
     found = {name: float((picks == played.target).mean()) for name, picks in played.picks.items()}
-    followed = float((played.picks["swap"] == played.foil).mean())
-    return found, followed, float((played.silence == played.target).mean())
+    swap_consistent = float((played.picks["swap"] == played.swap_target).mean())
+    return found, swap_consistent, float((played.silence == played.target).mean())
 
 
 @pytest.mark.parametrize("success", [0.25, 0.5, 0.95])
 def test_a_simulated_channel_has_its_true_success(success):
-    found, followed, silence = rates(Truth.of_success(success))
+    found, swap_consistent, silence = rates(Truth.of_success(success))
     assert found["normal"] == pytest.approx(success, abs=0.01)
-    assert followed == pytest.approx(success, abs=0.01)
+    assert swap_consistent == pytest.approx(success, abs=0.01)
     assert found["swap"] == pytest.approx((1 - success) / 4, abs=0.01)
     for rate in (found["null"], found["random"], found["shuffle"], silence):
         assert rate == pytest.approx(0.2, abs=0.01)
 
 
 def test_a_priming_channel_lifts_its_conditions_alike():
-    found, followed, silence = rates(Truth.of_priming(0.2))
+    found, swap_consistent, silence = rates(Truth.of_priming(0.2))
     assert all(found[condition] == pytest.approx(0.4, abs=0.011) for condition in CONDITIONS)
-    assert followed == pytest.approx(0.15, abs=0.01)
+    assert swap_consistent == pytest.approx(0.15, abs=0.01)
     assert silence == pytest.approx(0.2, abs=0.01)
 
 
@@ -49,12 +49,12 @@ def test_a_truth_below_chance_is_refused():
 
 def test_the_short_way_and_the_records_agree():
     played = simulate(Truth.of_success(0.6), 60, np.random.default_rng(3))
-    short, long = tally_of(played, 5), gather(records_of(played, 5))
+    short, long = outcomes_of(played, 5), gather(records_of(played, 5))
     for name, channel in long.channels.items():
-        for condition, arm in channel.arms.items():
-            other = short.channels[name].arms[condition]
+        for condition, outcomes in channel.conditions.items():
+            other = short.channels[name].conditions[condition]
             for field in ("episode_ids", "success", "choice", "target", "intended"):
-                assert (getattr(arm, field) == getattr(other, field)).all(), (name, condition, field)
+                assert (getattr(outcomes, field) == getattr(other, field)).all(), (name, condition, field)
 
 
 def test_a_cell_is_the_same_however_it_is_run():

@@ -3,12 +3,12 @@
 import torch
 
 from parley.agents.receiver import Context, Receiver
-from parley.channels.base import Policy, Prefix, Relay, Utterance, Words
+from parley.channels.base import ChannelOutput, Policy, SoftPrompt, TextInput, Utterance
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import ContinuousChannel
 from parley.channels.testing import ENDS
 from parley.training.heads import Heads
-from parley.training.step import MessageTokens, Said, Step
+from parley.training.step import MessageBatch, MessageTokens, PlayedBatch
 
 NULL = 0  # the message number of a prefix of zeros
 
@@ -24,11 +24,11 @@ class Telephone(Receiver):
         self.table, self.label_ids = logits, torch.tensor(label_ids)
         self.calls, self.with_gradient = [], []
 
-    def listen(self, context, reception):
-        if isinstance(reception, Words):
-            messages = torch.tensor([int(text) for text in reception.texts])
+    def answer_states(self, context, receiver_input):
+        if isinstance(receiver_input, TextInput):
+            messages = torch.tensor([int(text) for text in receiver_input.texts])
         else:
-            messages = reception.vectors[:, 0, 0].round().long()
+            messages = receiver_input.vectors[:, 0, 0].round().long()
         contexts = context.ids[:, 0].repeat_interleave(len(messages) // len(context.ids))
         self.calls.append(list(zip(contexts.tolist(), messages.tolist(), strict=True)))
         self.with_gradient.append(torch.is_grad_enabled())
@@ -48,16 +48,16 @@ def contexts(num, num_candidates):
 
 def numbered(messages, at_start=False):
     """Prefixes of one slot that hold nothing but their message's number."""
-    return Prefix(torch.tensor(messages, dtype=torch.float32)[:, None, None].expand(-1, 1, 3), at_start)
+    return SoftPrompt(torch.tensor(messages, dtype=torch.float32)[:, None, None].expand(-1, 1, 3), at_start)
 
 
 def make_said(vectors, shares=None, losses=None, latents=None, pooled=None, referents=None):
     """Messages nobody has heard; what is not given is zeros."""
     num, slots = len(vectors), vectors.shape[1]
     shares = torch.zeros(num, slots, 1) if shares is None else shares
-    return Said(
+    return MessageBatch(
         utterance=Utterance(["1"] * num, torch.zeros(num, 1, 2), torch.ones(num, 1, dtype=torch.bool)),
-        relay=Relay(Prefix(vectors), losses or {}, vectors if latents is None else latents),
+        relay=ChannelOutput(SoftPrompt(vectors), losses or {}, vectors if latents is None else latents),
         pooled=torch.zeros(num, 2) if pooled is None else pooled,
         referents=torch.zeros(num, 1, dtype=torch.long) if referents is None else referents,
         tokens=MessageTokens(torch.eye(10)[: shares.shape[-1], : vectors.shape[-1]], shares),
@@ -79,9 +79,9 @@ def make_step(logits, targets, per_context=1, policy=None, label_ids=None, **set
     label_ids = list(range(logits.shape[-1])) if label_ids is None else label_ids
     prefix = numbered(range(1, num + 1), settings.pop("at_start", False))
     said = make_said(prefix.vectors)
-    return Step(
+    return PlayedBatch(
         utterance=Utterance([str(row + 1) for row in range(num)], *said.utterance[1:]),
-        relay=Relay(prefix, {}, prefix.vectors, policy),
+        relay=ChannelOutput(prefix, {}, prefix.vectors, policy),
         pooled=said.pooled,
         referents=said.referents,
         tokens=said.tokens,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from plain_path import PlainReceiver
 
-from parley.channels.base import Prefix, Reception, Relay, Words
+from parley.channels.base import ChannelOutput, ReceiverInput, SoftPrompt, TextInput
 from parley.training.heads import Heads
 
 
@@ -25,8 +25,8 @@ class Played:
     targets: list[int]
     referents: torch.Tensor  # (B, A)
     per_context: int
-    relay: Relay
-    null: Reception  # one receiver's content-free one
+    relay: ChannelOutput
+    null: ReceiverInput  # one receiver's content-free one
     texts: Sequence[str]
     pooled: torch.Tensor  # (B, D)
     heads: Heads
@@ -34,29 +34,29 @@ class Played:
     among: str
     _odds: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)  # each pair is asked once
 
-    def heard(self, row, message):
-        """Log-odds of all tokens when the receiver of a row gets some row's message, or a reception."""
+    def answer_states(self, row, message):
+        """Log-odds of all tokens when the receiver of a row gets some row's message, or a receiver input."""
         if not isinstance(message, int):
             return self.receiver.answer(self.candidates[row], message)
         if (row, message) not in self._odds:
-            reception = self.relay.reception.take(torch.tensor([message]))
-            self._odds[row, message] = self.receiver.answer(self.candidates[row], reception)
+            receiver_input = self.relay.receiver_input.take(torch.tensor([message]))
+            self._odds[row, message] = self.receiver.answer(self.candidates[row], receiver_input)
         return self._odds[row, message]
 
     def label_odds(self, row, message):
         """The same of the candidates' labels alone."""
-        return self.heard(row, message)[self.receiver.labels[: len(self.candidates[row])]]
+        return self.answer_states(row, message)[self.receiver.labels[: len(self.candidates[row])]]
 
     def log_p(self, row, message):
         """Log-probability of each candidate among the candidates."""
         odds = self.label_odds(row, message)
         return odds - odds.exp().sum().log()
 
-    def surprisal(self, row, message):
+    def nll(self, row, message):
         """-log p of the row's target, among the candidates or among all tokens."""
         if self.among == "labels":
             return -self.log_p(row, message)[self.targets[row]]
-        odds = self.heard(row, message)
+        odds = self.answer_states(row, message)
         return odds.logsumexp(0) - odds[self.receiver.labels[self.targets[row]]]
 
     @property
@@ -83,20 +83,20 @@ def cosine(one, other):
 
 
 def ce(played):
-    """Mean surprisal of the target under the right message."""
-    return mean(played.surprisal(row, row) for row in played.rows)
+    """Mean nll of the target under the right message."""
+    return mean(played.nll(row, row) for row in played.rows)
 
 
 def help_(played):
     """relu(CE - CE under the content-free prefix + 0.2)."""
     with torch.no_grad():
-        without = mean(played.surprisal(row, played.null) for row in played.rows)
+        without = mean(played.nll(row, played.null) for row in played.rows)
     return relu(ce(played) - without + 0.2)
 
 
 def contrast(played):
     """relu(1 - (CE under the message of the context before - CE))."""
-    wrong = mean(played.surprisal(row, (row - played.per_context) % len(played.rows)) for row in played.rows)
+    wrong = mean(played.nll(row, (row - played.per_context) % len(played.rows)) for row in played.rows)
     return relu(1 - (wrong - ce(played)))
 
 
@@ -126,7 +126,7 @@ def teacher_kl(played):
     losses = []
     for row in played.rows:
         with torch.no_grad():
-            told = played.log_p(row, Words([played.texts[row]]))
+            told = played.log_p(row, TextInput([played.texts[row]]))
         losses.append((told.exp() * (told - played.log_p(row, row))).sum())
     return mean(losses)
 
@@ -166,7 +166,7 @@ def reconstruction(played):
     table = torch.stack([unit(weight[token]) for token in played.vocabulary])
     losses = []
     for row in played.rows:
-        vectors = played.relay.reception.vectors[row].float()
+        vectors = played.relay.receiver_input.vectors[row].float()
         tokens = played.receiver.tokens_of(played.texts[row])
         for slot, vector in enumerate(vectors):
             own = [t for j, t in enumerate(tokens) if math.floor(j * len(vectors) / len(tokens)) == slot]
@@ -232,5 +232,5 @@ def terms_of(relay) -> list[str]:
         for name in PLAIN
         if (name not in OF_LATENTS or relay.latents is not None)
         and (name not in OF_POLICIES or relay.policy is not None)
-        and (name != "reconstruction" or isinstance(relay.reception, Prefix))
+        and (name != "reconstruction" or isinstance(relay.receiver_input, SoftPrompt))
     ]

@@ -13,7 +13,7 @@ import torch
 from transformers import DynamicCache
 
 from parley.agents.prompts import LABELS, SLOT, receiver_prompt
-from parley.channels.base import Graft, Memory, Words
+from parley.channels.base import ActivationPatch, CacheEntries, TextInput
 
 
 class PlainReceiver:
@@ -23,21 +23,21 @@ class PlainReceiver:
         self.lm, self.model = lm, lm.model
         self.labels = [lm.encode(label)[0] for label in LABELS]
 
-    def answer(self, candidates: Sequence[str], reception) -> torch.Tensor:
-        """(W,) float32, with gradient to the one reception that is given."""
+    def answer(self, candidates: Sequence[str], receiver_input) -> torch.Tensor:
+        """(W,) float32, with gradient to the one receiver input that is given."""
         before, after = map(self._embed, self.prompt(candidates))
-        if isinstance(reception, Words):
-            [text] = reception.texts
+        if isinstance(receiver_input, TextInput):
+            [text] = receiver_input.texts
             return self._run([before, self._embed(self.tokens_of(text)), after])
-        if isinstance(reception, Memory):
-            return self._run_after(before, reception, after)
-        if isinstance(reception, Graft):
-            return self._run_grafted([before, after], reception)
-        vectors = reception.vectors[0]
-        if reception.mask is not None:
-            vectors = vectors[reception.mask[0]]
+        if isinstance(receiver_input, CacheEntries):
+            return self._run_after(before, receiver_input, after)
+        if isinstance(receiver_input, ActivationPatch):
+            return self._run_grafted([before, after], receiver_input)
+        vectors = receiver_input.vectors[0]
+        if receiver_input.mask is not None:
+            vectors = vectors[receiver_input.mask[0]]
         vectors = vectors.to(self.lm.dtype)
-        return self._run([vectors, before, after] if reception.at_start else [before, vectors, after])
+        return self._run([vectors, before, after] if receiver_input.at_start else [before, vectors, after])
 
     def tokens_of(self, text):
         """What stands in the slot for a text: after a space, and nothing for nothing."""

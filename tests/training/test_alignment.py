@@ -6,7 +6,7 @@ from trainer_cases import make_trainer, moved, only, snapshot
 
 from parley.agents.receiver import Receiver
 from parley.training.config import TrainConfig
-from parley.training.step import Said, Step
+from parley.training.step import MessageBatch, PlayedBatch
 
 ALL = {"ce": 1.0, "reconstruction": 1.0, "attributes": 0.5, "contrast": 0.5, "help": 1.0}
 
@@ -55,11 +55,11 @@ def test_what_is_of_play_is_not_logged_while_aligning(pair, tmp_path):
 def test_the_codec_learns_while_aligning(pair, tmp_path):
     trainer = make_trainer(pair, tmp_path, alignment_steps=2)
     before = snapshot(trainer.channel)
-    assert isinstance(trainer.say(), Said)
-    assert not isinstance(trainer.say(), Step)
+    assert isinstance(trainer.say(), MessageBatch)
+    assert not isinstance(trainer.say(), PlayedBatch)
     trainer.step()
-    learners = {name for name, _ in trainer.channel.named_parameters()}
-    assert moved(trainer, before) >= learners - {"decoder.scale_gate"}, "cosines know no length"
+    trainable = {name for name, _ in trainer.channel.named_parameters()}
+    assert moved(trainer, before) >= trainable - {"decoder.scale_gate"}, "cosines know no length"
 
 
 @pytest.mark.parametrize(("asked", "given"), [(10, 10), (100_000, None)])

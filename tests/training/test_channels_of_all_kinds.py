@@ -62,7 +62,7 @@ def test_it_learns_is_validated_and_kept_while_the_models_stay(small_pair, tmp_p
     assert moved(trainer, before) == {name for name, _ in trainer.channel.named_parameters()}
     assert same(frozen, snapshot(model))
     assert all(weight.grad is None and not weight.requires_grad for weight in model.parameters())
-    loaded = load_channel(tmp_path / "channel.safetensors", small_pair.ends, small_pair.fingerprints)
+    loaded = load_channel(tmp_path / "channel.safetensors", small_pair.interface, small_pair.fingerprints)
     assert type(loaded) is channel_class(kind)
     assert same(snapshot(loaded), snapshot(trainer.channel))
 
@@ -99,7 +99,7 @@ def test_a_step_tells_each_receiver_s_scene(small_pair, tmp_path):
 
 def test_validation_tells_the_scene_of_target_and_foil(small_pair):
     torch.manual_seed(0)
-    channel, sent = IndexChannel(IndexConfig(), small_pair.ends).eval(), []
+    channel, sent = IndexChannel(IndexConfig(), small_pair.interface).eval(), []
     validation = Validation(small_pair, 12, 5)
 
     class Noted(IndexChannel):
@@ -110,14 +110,14 @@ def test_validation_tells_the_scene_of_target_and_foil(small_pair):
     channel.__class__ = Noted
     channel.name = "index"
     seen = validation.play(channel)
-    own, foils = sent
+    own, swap_targets = sent
     assert own == validation.targets.tolist()
-    assert foils == [(place + 1) % 5 for place in own]
+    assert swap_targets == [(place + 1) % 5 for place in own]
     of_prefixes = {"prefix_cosine", "prefix_rank", "norm_ratio"}
     played = {"validation_success", "nll_normal", "nll_shuffle", "nll_swap", "nll_null"}
     assert seen.keys() == played | of_prefixes
     with torch.no_grad():
-        logits = small_pair.receiver.choose(validation.context, channel.receive(foils))
+        logits = small_pair.receiver.choose(validation.context, channel.receive(swap_targets))
     swapped = float(torch.nn.functional.cross_entropy(logits, validation.targets))
     assert seen["nll_swap"] == pytest.approx(swapped, rel=1e-5)
 
@@ -125,9 +125,9 @@ def test_validation_tells_the_scene_of_target_and_foil(small_pair):
 def test_what_is_no_prefix_has_none_to_observe(small_pair):
     torch.manual_seed(0)
     referents = small_pair.world.referents("train")[:6]
-    kv = KvChannel(KvConfig(), small_pair.ends).eval()
+    kv = KvChannel(KvConfig(), small_pair.interface).eval()
     assert observe(kv, kv.send(small_pair.speak(kv, referents))) == {}
-    priming = PrimingChannel(PrimingConfig(), small_pair.ends).eval()
+    priming = PrimingChannel(PrimingConfig(), small_pair.interface).eval()
     seen = observe(priming, priming.send(small_pair.speak(priming, referents)))
     assert seen["prefix_cosine"] == pytest.approx(1, abs=1e-4), "everybody gets the same"
 
@@ -144,7 +144,7 @@ def test_nothing_is_guessed_from_a_channel_without_latents(small_pair, tmp_path,
     wanted = f"{name} needs a channel with latents, and '{kind}' has none"
     with pytest.raises(ValueError, match=wanted):
         trainer_of(small_pair, tmp_path, kind, objectives=only(**{name: 1.0}))
-    channel = channel_class(kind)(CODECS[kind], small_pair.ends)
+    channel = channel_class(kind)(CODECS[kind], small_pair.interface)
     assert not list(Heads(channel, [2, 4], ["ce", "info_preserve"]).parameters())
 
 
@@ -163,8 +163,8 @@ def test_latents_are_not_asked_of_a_channel_that_has_none(small_pair, tmp_path):
 
 @pytest.mark.parametrize("kind", ["index", "kv", "priming"])
 def test_a_channel_s_recipe_takes_the_place_of_the_default_s_settings(kind):
-    assert dict(channel_class(kind).recipe) == RECIPE
-    preset = find_preset("attempt_03")
+    assert dict(channel_class(kind).train_defaults) == RECIPE
+    preset = find_preset("default")
     training = preset.training_for(channel_class(kind))
     assert training.alignment_steps == 0
     assert training.objectives.reconstruction == training.objectives.quantizer == 0
@@ -177,7 +177,7 @@ def test_a_channel_s_recipe_takes_the_place_of_the_default_s_settings(kind):
 
 
 def test_a_channel_without_a_recipe_is_trained_as_the_preset_says():
-    for name in ("attempt_02", "attempt_03", "reinforce"):
+    for name in ("original", "default", "reinforce"):
         preset = find_preset(name)
         assert preset.training_for(channel_class("latent")) == preset.training
 
@@ -186,7 +186,7 @@ def test_a_recipe_may_hold_only_what_the_trainer_has(monkeypatch):
     monkeypatch.setattr(PrimingChannel, "recipe", MappingProxyType({"reconstructoin": 0.0}))
     wanted = "unknown setting of the trainer 'reconstructoin', did you mean 'reconstruction'?"
     with pytest.raises(ValueError, match=wanted.replace("?", r"\?")):
-        find_preset("attempt_03").training_for(PrimingChannel)
+        find_preset("default").training_for(PrimingChannel)
 
 
 @pytest.mark.parametrize("kind", ["index", "kv", "priming"])
@@ -194,7 +194,7 @@ def test_the_command_takes_the_recipe_unless_a_preset_is_asked_for(kind):
     name, codec, config = parse(["--channel", kind])
     assert (name, type(codec)) == (kind, channel_class(kind).Config)
     assert (config.alignment_steps, config.objectives.reconstruction) == (0, 0)
-    kept = parse(["--preset", "attempt_03", "--channel", kind])[2]
+    kept = parse(["--preset", "default", "--channel", kind])[2]
     assert kept.alignment_steps == TrainConfig().alignment_steps > 0
     assert kept.objectives == ObjectiveWeights()
     changed = parse(["--channel", kind, "--reconstruction", "0.5", "--steps", "7"])[2]
@@ -203,7 +203,7 @@ def test_the_command_takes_the_recipe_unless_a_preset_is_asked_for(kind):
 
 @pytest.mark.usefixtures("pocket_loaded_once")
 def test_a_preset_that_does_not_suit_is_refused_in_clear_words(tmp_path, capsys):
-    arguments = ["--preset", "attempt_03", "--channel", "index", "--folder", str(tmp_path / "run")]
+    arguments = ["--preset", "default", "--channel", "index", "--folder", str(tmp_path / "run")]
 
     def command():
         train(*parse([*arguments, "--device", "cpu"]))

@@ -16,7 +16,7 @@ from parley.agents.prompts import sender_prompt
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.agents.shapes import SHAPES, Shape, random_lm, shape_of
-from parley.channels.base import Prefix
+from parley.channels.base import SoftPrompt
 from parley.training.costs.codec_cost import codec_cost
 from parley.training.costs.estimate import alignment_step, sender_once, step_parts, validation_each
 from parley.training.costs.passes import Pass, Work, hearing
@@ -59,14 +59,14 @@ def test_a_pass_costs_what_torch_counts(listener: tuple[Shape, Receiver]) -> Non
     assert read == Pass(rows=contexts, new=past).work(shape, 4).flops
     vectors = torch.randn(contexts * messages, 4, shape.width, requires_grad=True)
     told = context.repeat(messages)
-    heard, forward = counted(lambda: receiver.listen(told, Prefix(vectors)))
+    answer_states, forward = counted(lambda: receiver.answer_states(told, SoftPrompt(vectors)))
     slot = 4 + len(receiver.lm.encode("<|im_end|>\n<|im_start|>assistant\n"))
     sizes = {"contexts": contexts, "messages": messages, "past": past, "slot": slot, "packed": False}
     assert forward == hearing(**sizes, graph=True, backward=False).work(shape, 4).flops
-    _, backward = counted(lambda: heard.sum().backward())
+    _, backward = counted(lambda: answer_states.sum().backward())
     assert forward + backward == hearing(**sizes, graph=True, backward=True).work(shape, 4).flops
-    anew = Prefix(vectors.detach(), at_start=True)
-    _, whole = counted(lambda: receiver.listen(told, anew))
+    anew = SoftPrompt(vectors.detach(), at_start=True)
+    _, whole = counted(lambda: receiver.answer_states(told, anew))
     assert whole == Pass(rows=contexts * messages, new=past + slot).work(shape, 4).flops
 
 
@@ -83,7 +83,7 @@ def test_a_packed_pass_costs_what_torch_counts(listener: tuple[Shape, Receiver])
     )
     vectors = torch.randn(contexts, new, shape.width, requires_grad=True)
 
-    def listen() -> None:
+    def answer_states() -> None:
         hidden = receiver.lm.model.model(
             inputs_embeds=vectors,
             attention_mask=seen.expand(contexts, 1, -1, -1),
@@ -93,7 +93,7 @@ def test_a_packed_pass_costs_what_torch_counts(listener: tuple[Shape, Receiver])
         ).last_hidden_state
         hidden.sum().backward()
 
-    _, flops = counted(listen)
+    _, flops = counted(answer_states)
     run = hearing(
         contexts=contexts, messages=messages, past=past, slot=slot, packed=True, graph=True, backward=True
     )
@@ -121,8 +121,8 @@ def test_what_is_kept_for_the_backward_pass_is_what_torch_saves(
 
     vectors = torch.randn(10, 4, lm.width, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        heard = receiver.listen(context, Prefix(vectors))
-    assert heard.requires_grad
+        answer_states = receiver.answer_states(context, SoftPrompt(vectors))
+    assert answer_states.requires_grad
     sizes = {"contexts": 2, "messages": 5, "past": context.mask.shape[1], "slot": 9}
     run = hearing(**sizes, packed=packed, graph=True, backward=False)
     assert run.saved(shape, dtype.itemsize) == sum(saved.values())
@@ -167,7 +167,7 @@ def setting_of(trainer: Trainer) -> Setting:
         said=4,
         vocabulary=len(batch.tokens.table),
     )
-    ends = replace(pair.ends, models=None)
+    interface = replace(pair.interface, models=None)
     return Setting(
         config=trainer.config,
         sender=POCKET,
@@ -175,8 +175,8 @@ def setting_of(trainer: Trainer) -> Setting:
         one_model=True,
         lengths=lengths,
         rereads=False,
-        layers_read=trainer.pair.sender.layer(trainer.channel.reading.depth),
-        codec=codec_cost(trainer.channel.name, trainer.channel.config, ends, lengths.prompt),
+        layers_read=trainer.pair.sender.layer(trainer.channel.features.depth),
+        codec=codec_cost(trainer.channel.name, trainer.channel.config, interface, lengths.prompt),
         referents=len(pair.world.referents("train")),
         values=int(pair.world.num_values.sum()),
         packed=True,
@@ -232,7 +232,7 @@ def test_the_sender_and_validation_cost_what_torch_counts(trained: Counted) -> N
     pair, world = trainer.pair, trainer.pair.world
     everyone = world.referents("train")[:40]
     fresh = Sender(pair.sender.lm, world)
-    _, flops = counted(lambda: fresh.speak(everyone, trainer.channel.reading))
+    _, flops = counted(lambda: fresh.speak(everyone, trainer.channel.features))
     prompts = [len(fresh.lm.encode(fresh.lm.render(sender_prompt(world.facts(each))))) for each in everyone]
     said = max(len(fresh.lm.encode_plain(text)) for text in fresh.describe(everyone))
     lengths = setting.lengths._replace(prompt=max(prompts), said=said)
@@ -242,7 +242,7 @@ def test_the_sender_and_validation_cost_what_torch_counts(trained: Counted) -> N
     context = trainer.validation.context
     silent = setting.codec._replace(forward=0.0, forward_once=0.0)
     lengths = lengths._replace(before=context.mask.shape[1])
-    heard = replace(setting, lengths=lengths, codec=silent)
-    three = trainer.channel.null_reception(3 * len(context.mask))
+    answer_states = replace(setting, lengths=lengths, codec=silent)
+    three = trainer.channel.null_input(3 * len(context.mask))
     _, flops = counted(lambda: pair.receiver.choose(context, three))
-    assert validation_each(heard).flops == flops
+    assert validation_each(answer_states).flops == flops

@@ -12,15 +12,15 @@ import torch
 from parley.agents.language_model import FrozenLM, ModelError
 from parley.agents.pair import Pair
 from parley.agents.shapes import SHAPES, Shape, paper_model, shape_of
-from parley.channels.base import Ends
+from parley.channels.base import ModelInterface
 from parley.channels.registry import channel_class
 from parley.training.config import TrainConfig
 from parley.training.costs.cards import CARDS, Card, EstimateConfig
 from parley.training.costs.codec_cost import CodecCost, codec_cost
 from parley.training.costs.estimate import Estimate, memory, step_parts
-from parley.training.costs.hearings import hearings
 from parley.training.costs.passes import Work
 from parley.training.costs.prompt_lengths import Lengths
+from parley.training.costs.receiver_passes import receiver_passes
 from parley.training.costs.setting import Setting
 from parley.training.run import main
 
@@ -66,7 +66,9 @@ def test_operations_grow_in_proportion_to_contexts_and_messages() -> None:
     one, two = total(step_parts(on_paper(batch_size=8))), total(step_parts(on_paper(batch_size=16)))
     assert two == 2 * one
     for packed in (True, False):
-        few, more = (hearings(replace(on_paper(messages_per_context=m), packed=packed))[0] for m in (2, 4))
+        few, more = (
+            receiver_passes(replace(on_paper(messages_per_context=m), packed=packed))[0] for m in (2, 4)
+        )
         grown = more.work(on_paper()).flops / few.work(on_paper()).flops
         assert 2 <= grown < 2.3
         assert (grown == 2) is not packed, "side by side, messages also pay for masked looks at each other"
@@ -164,14 +166,12 @@ def test_bad_settings_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         EstimateConfig(peak_tflops=-1.0)
     with pytest.raises(ValueError, match=r"bandwidth_gbs must be at least 0, got -1"):
         EstimateConfig(bandwidth_gbs=-1.0)
-    ends = Ends(state_width=8, num_positions=40, embedding_width=8, embedding_norm=1.0)
+    interface = ModelInterface(state_width=8, num_positions=40, embedding_width=8, embedding_norm=1.0)
     with pytest.raises(ValueError, match=r"channel 'kv' cannot be estimated from configurations: this"):
-        codec_cost("kv", channel_class("kv").Config(), ends, 10)
+        codec_cost("kv", channel_class("kv").Config(), interface, 10)
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--model", "qwen2.5-3b"], ["--card", "cpu", "--preset", "attempt_02"]]
-)
+@pytest.mark.parametrize("arguments", [["--model", "qwen2.5-3b"], ["--card", "cpu", "--preset", "original"]])
 def test_the_command_shows_tables_and_writes_nothing(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -102,7 +102,7 @@ def test_the_help_loss_can_be_asked_for():
 
 
 @pytest.mark.parametrize("value", [True, False])
-@pytest.mark.parametrize("preset", ["attempt_02", "attempt_03"])
+@pytest.mark.parametrize("preset", ["original", "default"])
 def test_every_switch_can_be_thrown_both_ways_whatever_the_preset_says(preset, value):
     _, codec, training = parse(
         ["--preset", preset, "--channel", "latent_vq", *flags(dict.fromkeys(SWITCHES, value))]
@@ -145,7 +145,7 @@ def test_the_flags_of_one_channel_are_unknown_to_another(capsys):
         assert flag in shown.err + shown.out
 
 
-@pytest.mark.parametrize("preset", ["attempt_02", "attempt_03", "reinforce"])
+@pytest.mark.parametrize("preset", ["original", "default", "reinforce"])
 def test_a_preset_without_flags_is_itself(preset):
     name, codec, training = parse([f"--preset={preset}"])
     wanted = find_preset(preset)
@@ -160,7 +160,7 @@ def test_single_flags_override_the_preset_and_leave_the_rest():
         "--k",
         "7",
         "--preset",
-        "attempt_02",
+        "original",
         "--no-at-start",
         "--batch-size",
         "16",
@@ -168,7 +168,7 @@ def test_single_flags_override_the_preset_and_leave_the_rest():
         "2",
     ]
     name, codec, training = parse(arguments)
-    preset = find_preset("attempt_02")
+    preset = find_preset("original")
     assert name == "latent"
     assert (codec.k, codec.at_start) == (7, False)
     assert (codec.encoder, codec.depth, codec.initial_gate) == ("pooled", 1.0, 0.5)
@@ -180,9 +180,7 @@ def test_single_flags_override_the_preset_and_leave_the_rest():
 
 
 def test_another_channel_takes_the_preset_s_codec_as_far_as_it_has_one():
-    name, codec, training = parse(
-        ["--preset", "attempt_02", "--channel", "latent_vq", "--codebook-size", "8"]
-    )
+    name, codec, training = parse(["--preset", "original", "--channel", "latent_vq", "--codebook-size", "8"])
     assert name == "latent_vq"
     assert type(codec) is channel_class("latent_vq").Config
     assert (codec.codebook_size, codec.encoder, codec.at_start) == (8, "pooled", True)
@@ -194,12 +192,12 @@ def test_another_channel_takes_the_preset_s_codec_as_far_as_it_has_one():
     [
         ([], "runs/latent_vq-seed0"),
         (["--channel", "latent", "--seed", "3"], "runs/latent-seed3"),
-        (["--preset", "attempt_03", "--channel", "latent"], "runs/latent-seed0"),
-        (["--preset", "attempt_02"], "runs/attempt_02-seed0"),
-        (["--preset", "attempt_02", "--channel", "latent"], "runs/attempt_02-seed0"),
+        (["--preset", "default", "--channel", "latent"], "runs/latent-seed0"),
+        (["--preset", "original"], "runs/original-seed0"),
+        (["--preset", "original", "--channel", "latent"], "runs/original-seed0"),
         (
-            ["--preset", "attempt_02", "--channel", "latent_vq", "--seed", "4"],
-            "runs/attempt_02-latent_vq-seed4",
+            ["--preset", "original", "--channel", "latent_vq", "--seed", "4"],
+            "runs/original-latent_vq-seed4",
         ),
         (["--preset=reinforce"], "runs/reinforce-seed0"),
         (["--preset", "reinforce", "--folder", "here"], "here"),
@@ -218,7 +216,7 @@ def test_help_names_presets_channels_and_the_flags_of_the_one_that_is_named(chan
         parse(["--channel", channel, "--help"])
     assert stop.value.code in (0, None)
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "one of attempt_02, attempt_03, reinforce" in shown
+    assert "one of original, default, reinforce" in shown
     assert "latent, latent_fsq, latent_gumbel, latent_rvq, latent_vq, " in shown
     assert "what is talked about. (one of elements, objects, or a file; default: objects)" in shown
     assert own in shown

@@ -25,7 +25,7 @@ from parley.training.objectives import (
     register_objective,
 )
 from parley.training.run import parse, train
-from parley.training.step import Said, Step
+from parley.training.step import MessageBatch, PlayedBatch
 
 PLUGIN = '''
 from parley.training.objectives import register_objective
@@ -54,13 +54,13 @@ def loudness():
 
     @register_objective("loudness", of="message")
     def loud(said):
-        assert isinstance(said, Said)
+        assert isinstance(said, MessageBatch)
         return said.prefix.vectors.square().mean()
 
     @register_objective("doubt", of="play")
     def doubt(step):
-        assert isinstance(step, Step)
-        return step.surprisal(step.heard).mean()
+        assert isinstance(step, PlayedBatch)
+        return step.nll(step.answer_states).mean()
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ def test_a_resumed_run_with_it_ends_where_an_uninterrupted_one_does(pocket_pair,
     second = make_trainer(pocket_pair, tmp_path, **settings)
     second.resume()
     assert second.step() == wanted
-    assert same(snapshot(whole.learners), snapshot(second.learners))
+    assert same(snapshot(whole.trainable), snapshot(second.trainable))
 
 
 def test_a_run_without_plug_ins_is_recorded_as_such():

@@ -183,8 +183,8 @@ def test_the_bound_on_information_never_passes_log_eight(generator):
 def test_info_nce_takes_the_first_message_of_each_of_eight_contexts():
     step = make_step(torch.zeros(10, 21, 4), [0, 1] * 10, per_context=2)
     info_nce(step)
-    [heard] = step.receiver.calls
-    assert heard == [(context, 2 * message + 1) for context in range(8) for message in range(8)]
+    [answer_states] = step.receiver.calls
+    assert answer_states == [(context, 2 * message + 1) for context in range(8) for message in range(8)]
 
 
 def test_info_nce_scores_each_context_by_its_own_target():

@@ -16,10 +16,10 @@ from trainer_cases import CODECS, make_trainer, only
 from parley.agents.language_model import FrozenLM
 from parley.agents.model_channels.kv import KvConfig
 from parley.agents.model_channels.lora_encoder import LoraEncoderConfig
-from parley.agents.pair import Pair, Seen
+from parley.agents.pair import Pair, ReceiverView
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
-from parley.channels.base import Graft, Memory, Prefix
+from parley.channels.base import ActivationPatch, CacheEntries, SoftPrompt
 from parley.channels.codec import CodecConfig
 from parley.channels.registry import channel_class, channel_names
 from parley.training.objective_plugins import BUILT_IN
@@ -59,9 +59,9 @@ def trainer_of(pair, folder, kind, settings=None, **changed):
 
 def weights_of(pair, kind, **settings):
     """A different weight for every objective that the channel can be asked for."""
-    channel = channel_class(kind)(SETTINGS.get(kind, channel_class(kind).Config()), pair.ends).train()
+    channel = channel_class(kind)(SETTINGS.get(kind, channel_class(kind).Config()), pair.interface).train()
     few = pair.world.referents("train")[:2]
-    terms = terms_of(channel.relay(pair.speak(channel, few, Seen([few, few], [0, 1]))))
+    terms = terms_of(channel.relay(pair.speak(channel, few, ReceiverView([few, few], [0, 1]))))
     return only(**{name: 1 + 0.1 * number for number, name in enumerate(terms)}, **settings)
 
 
@@ -83,7 +83,7 @@ def both(trainer):
         referents=step.referents,
         per_context=config.messages_per_context,
         relay=step.relay,
-        null=trainer.channel.null_reception(1),
+        null=trainer.channel.null_input(1),
         texts=pair.sender.describe(batch.referents),
         pooled=step.pooled,
         heads=trainer.heads,
@@ -92,7 +92,7 @@ def both(trainer):
     )
 
 
-def check(step, played, objectives, learners):
+def check(step, played, objectives, trainable):
     """Every objective's value, and the gradient of their weighted sum, are those of the plain path."""
     of_values, of_gradients = CLOSE[played.receiver.lm.dtype]
     total, values = evaluate_objectives(step, played.heads, objectives)
@@ -102,24 +102,26 @@ def check(step, played, objectives, learners):
     for name, value in plain.items():
         error = abs(values[name].item() - value.item())
         assert error <= of_values * max(abs(value.item()), 0.01), f"{name}: {values[name]} for {value}"
-    wanted = gradient_of(sum(asked[name] * value for name, value in plain.items()), learners)
-    error = (gradient_of(total, learners) - wanted).norm() / wanted.norm()
+    wanted = gradient_of(sum(asked[name] * value for name, value in plain.items()), trainable)
+    error = (gradient_of(total, trainable) - wanted).norm() / wanted.norm()
     assert error <= of_gradients, f"gradient: {error}"
     return plain
 
 
-def gradient_of(total, learners):
-    parts = torch.autograd.grad(total, learners, retain_graph=True, allow_unused=True, materialize_grads=True)
+def gradient_of(total, trainable):
+    parts = torch.autograd.grad(
+        total, trainable, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
     return torch.cat([part.flatten() for part in parts])
 
 
-def learners_of(trainer):
+def trainable_of(trainer):
     return [*trainer.channel.parameters(), *trainer.heads.parameters()]
 
 
 def compare(trainer):
     step, played = both(trainer)
-    return check(step, played, trainer.config.objectives, learners_of(trainer))
+    return check(step, played, trainer.config.objectives, trainable_of(trainer))
 
 
 def distinct(vectors):
@@ -129,9 +131,9 @@ def distinct(vectors):
     return (other * vectors.detach().norm() / other.norm()).requires_grad_()
 
 
-def replayed(step, played, reception):
-    """A step with another reception in it, and its rows."""
-    relay = step.relay._replace(reception=reception)
+def replayed(step, played, receiver_input):
+    """A step with another receiver input in it, and its rows."""
+    relay = step.relay._replace(receiver_input=receiver_input)
     return replace(step, relay=relay), replace(played, relay=relay)
 
 
@@ -183,22 +185,22 @@ def test_messages_of_unequal_length(pocket, tmp_path):
     objectives = only(**dict.fromkeys(PLAYED, 1.0))
     trainer = trainer_of(pocket, tmp_path, "latent", objectives=objectives)
     step, played = both(trainer)
-    vectors = distinct(step.relay.reception.vectors)
+    vectors = distinct(step.relay.receiver_input.vectors)
     mask = torch.arange(4) < torch.tensor([4, 2, 0, 3])[:, None]
-    check(*replayed(step, played, Prefix(vectors, mask=mask)), objectives, [vectors])
+    check(*replayed(step, played, SoftPrompt(vectors, mask=mask)), objectives, [vectors])
 
 
 def test_cached_messages_of_unequal_length(pocket, tmp_path):
     objectives = only(**dict.fromkeys(PLAYED, 1.0))
     step, played = both(trainer_of(pocket, tmp_path, "kv", objectives=objectives))
-    keys, values = (distinct(part) for part in step.relay.reception[:2])
+    keys, values = (distinct(part) for part in step.relay.receiver_input[:2])
     mask = torch.arange(keys.shape[3]) < torch.tensor([4, 8, 0, 3])[:, None]
-    check(*replayed(step, played, Memory(keys, values, mask)), objectives, [keys, values])
+    check(*replayed(step, played, CacheEntries(keys, values, mask)), objectives, [keys, values])
 
 
 @pytest.mark.parametrize("mode", ["replace", "add", "mean"])
 def test_grafted_states(pocket, tmp_path, mode):
     objectives = only(ce=1.0, contrast=1.0, swap_contrast=1.0)
     step, played = both(trainer_of(pocket, tmp_path, "latent", objectives=objectives))
-    states = distinct(step.relay.reception.vectors[:, 0])
-    check(*replayed(step, played, Graft(states, 0.5, mode)), objectives, [states])
+    states = distinct(step.relay.receiver_input.vectors[:, 0])
+    check(*replayed(step, played, ActivationPatch(states, 0.5, mode)), objectives, [states])

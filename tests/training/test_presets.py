@@ -16,15 +16,15 @@ def codec_of(preset, channel=None):
 
 
 def test_there_are_the_failed_the_repaired_and_the_rewarded_recipe():
-    assert list(PRESETS) == ["attempt_02", "attempt_03", "reinforce"]
-    assert DEFAULT_PRESET == "attempt_03"
+    assert list(PRESETS) == ["original", "default", "reinforce"]
+    assert DEFAULT_PRESET == "default"
     assert all(preset.about for preset in PRESETS.values())
 
 
 def test_attempt_02_s_codec_is_the_failed_experiment_s():
     """Prior art, section 1: last-token final-layer state of the message -> MLP(512) -> k x d latents;
     identity decoder; LayerNorm, times a gate learned from 0.5; at position 0, outside the chat template."""
-    codec = codec_of("attempt_02")
+    codec = codec_of("original")
     assert isinstance(codec, CodecConfig)
     assert codec.k == 4
     assert codec.encoder == "pooled"  # the last token alone
@@ -41,7 +41,7 @@ def test_attempt_02_s_codec_is_the_failed_experiment_s():
 def test_attempt_02_s_loss_is_the_failed_experiment_s():
     """Prior art, section 1: CE_pos + 0.5*relu(1.0 - (CE_neg - CE_pos)) + 1.0*relu(CE_pos - CE_null + 0.2)
     + 20*recon + 10*info."""
-    weights = find_preset("attempt_02").training.objectives
+    weights = find_preset("original").training.objectives
     assert {name: weight for name, weight in weights.weights.items() if weight} == {
         "ce": 1.0, "contrast": 0.5, "help": 1.0, "state_reconstruction": 20.0, "info_preserve": 10.0
     }  # fmt: skip
@@ -51,7 +51,7 @@ def test_attempt_02_s_loss_is_the_failed_experiment_s():
 
 def test_attempt_02_is_trained_as_the_failed_experiment_was():
     """Prior art, section 1: 10 epochs, batch 8, AdamW 1e-3, cosine per epoch, clip 1.0."""
-    training = find_preset("attempt_02").training
+    training = find_preset("original").training
     assert training.batch_size == 8
     assert training.fixed_episodes == 1099
     assert training.steps == 1374 == round(10 * 1099 / 8)
@@ -63,17 +63,17 @@ def test_attempt_02_is_trained_as_the_failed_experiment_was():
     assert training.max_grad_norm == 1.0
     assert training.alignment_steps == 0
     assert training.messages_per_context == 1
-    assert find_preset("attempt_02").channel == "latent"
+    assert find_preset("original").channel == "latent"
 
 
 def test_attempt_02_says_what_it_could_not_carry_over():
-    assert len(find_preset("attempt_02").differs) == 5
+    assert len(find_preset("original").differs) == 5
 
 
 def test_attempt_03_is_all_defaults():
-    preset = find_preset("attempt_03")
+    preset = find_preset("default")
     assert preset.channel == "latent_vq"
-    assert codec_of("attempt_03") == VectorQuantizedConfig()
+    assert codec_of("default") == VectorQuantizedConfig()
     assert preset.training == TrainConfig()
     assert preset.differs == ()
 
@@ -89,20 +89,20 @@ def test_reinforce_sees_nothing_but_reward():
 
 
 def test_a_preset_gives_another_channel_what_it_knows_of():
-    codec = codec_of("attempt_02", "latent_vq")
+    codec = codec_of("original", "latent_vq")
     assert isinstance(codec, VectorQuantizedConfig)
     assert (codec.encoder, codec.at_start, codec.codebook_size) == ("pooled", True, 64)
-    other = codec_of("attempt_02", "latent_fsq")
+    other = codec_of("original", "latent_fsq")
     assert isinstance(other, ScalarQuantizedConfig)
     assert (other.encoder, other.levels) == ("pooled", (8, 8))
-    text = codec_of("attempt_02", "text")
+    text = codec_of("original", "text")
     assert text == channel_class("text").Config()
 
 
 @pytest.mark.parametrize(
     ("asked", "hint"),
     [
-        ("attempt_2", ", did you mean 'attempt_02'?"),
+        ("attempt_2", ", did you mean 'original'?"),
         ("reinforced", ", did you mean 'reinforce'?"),
         ("zzz", "."),
     ],
@@ -110,7 +110,7 @@ def test_a_preset_gives_another_channel_what_it_knows_of():
 def test_an_unknown_preset_lists_the_valid_ones_and_suggests_the_nearest(asked, hint):
     with pytest.raises(ValueError, match="unknown preset") as caught:
         find_preset(asked)
-    wanted = f"unknown preset {asked!r}{hint} The presets are: attempt_02, attempt_03, reinforce"
+    wanted = f"unknown preset {asked!r}{hint} The presets are: original, default, reinforce"
     assert str(caught.value) == wanted
 
 

@@ -27,8 +27,8 @@ def steps(trainer, num):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(pocket_pair, tmp_path, recipe):
-    cut, settings = RECIPES[recipe]
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(pocket_pair, tmp_path, train_defaults):
+    cut, settings = RECIPES[train_defaults]
     settings = {"steps": STEPS, **settings}
     whole = make_trainer(pocket_pair, tmp_path, **settings)
     wanted = steps(whole, STEPS)
@@ -42,7 +42,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(pocket_pair, tmp_pat
     second.resume()
     assert (second.step_number, second.best, second.seconds) == (cut, 0.25, 7.5)
     assert steps(second, STEPS - cut) == wanted[cut:]
-    assert same(snapshot(whole.learners), snapshot(second.learners))
+    assert same(snapshot(whole.trainable), snapshot(second.trainable))
 
 
 def test_heads_are_part_of_what_is_resumed(pocket_pair, tmp_path):
@@ -55,4 +55,4 @@ def test_heads_are_part_of_what_is_resumed(pocket_pair, tmp_path):
     assert same(snapshot(first.heads), snapshot(second.heads))
     assert len(list(second.heads.parameters())) == 4
     moments = second.optimizer.state_dict()["state"]
-    assert len(moments) == len(list(second.learners.parameters()))
+    assert len(moments) == len(list(second.trainable.parameters()))

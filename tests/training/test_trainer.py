@@ -8,7 +8,7 @@ import torch
 from trainer_cases import CODECS, failed_codec, make_trainer, moved, only, same, snapshot
 
 from parley.agents.command_line import RunError
-from parley.channels.base import Prefix
+from parley.channels.base import SoftPrompt
 from parley.channels.checkpoint import load_channel, read_header
 from parley.channels.controls import Control
 from parley.training.objectives import OF_MESSAGES, OF_PLAY
@@ -75,11 +75,11 @@ def test_training_s_null_is_evaluation_s(pair, tmp_path, codec):
     trainer.step()
     null = trainer.play().null
     messages = trainer.channel.send(pair.sender.speak(pair.world.referents("test")[: len(null.vectors)]))
-    heard = Control(trainer.channel, "null", np.random.default_rng(0)).receive(messages)
-    assert isinstance(heard, Prefix)
-    assert torch.equal(null.vectors, heard.vectors)
+    answer_states = Control(trainer.channel, "null", np.random.default_rng(0)).receive(messages)
+    assert isinstance(answer_states, SoftPrompt)
+    assert torch.equal(null.vectors, answer_states.vectors)
     assert not null.vectors.any()
-    assert null.at_start == heard.at_start == codec.at_start
+    assert null.at_start == answer_states.at_start == codec.at_start
 
 
 def test_the_run_folder_holds_metrics_checkpoint_and_state(pair, tmp_path):
@@ -92,7 +92,7 @@ def test_the_run_folder_holds_metrics_checkpoint_and_state(pair, tmp_path):
     header = read_header(tmp_path / "channel.safetensors")
     assert header.channel == "latent_vq"
     assert header.training["seed"] == 0
-    loaded = load_channel(tmp_path / "channel.safetensors", pair.ends, pair.fingerprints)
+    loaded = load_channel(tmp_path / "channel.safetensors", pair.interface, pair.fingerprints)
     assert not loaded.training
     assert (tmp_path / "state.safetensors").exists()
 
@@ -106,7 +106,7 @@ def test_heads_are_trained_and_kept_out_of_the_checkpoint(pair, tmp_path):
     trainer.run()
     after = snapshot(trainer.heads)
     assert all(not torch.equal(before[name], after[name]) for name in before)
-    loaded = load_channel(tmp_path / "channel.safetensors", pair.ends, pair.fingerprints)
+    loaded = load_channel(tmp_path / "channel.safetensors", pair.interface, pair.fingerprints)
     assert not any("head" in name or "attributes" in name for name in loaded.state_dict())
 
 

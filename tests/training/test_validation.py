@@ -5,7 +5,7 @@ import pytest
 import torch
 from gymnasium.spaces import Text
 
-from parley.channels.base import Channel, Prefix
+from parley.channels.base import Channel, SoftPrompt
 from parley.channels.codec import CodecConfig
 from parley.channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
 from parley.channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
@@ -19,7 +19,7 @@ class Telepath(Channel):
     receiver = None
 
     def __init__(self, pair, at_start=False):
-        super().__init__(Channel.Config(), pair.ends)
+        super().__init__(Channel.Config(), pair.interface)
         self.message_space, self.at_start = Text(99, charset=CHARSET), at_start
         object.__setattr__(self, "receiver", pair.receiver)
         self.sent = []
@@ -30,7 +30,7 @@ class Telepath(Channel):
 
     def receive(self, messages):
         ids = torch.tensor(self.receiver.message_tokens(messages))
-        return Prefix(self.receiver.embed_ids(ids), self.at_start)
+        return SoftPrompt(self.receiver.embed_ids(ids), self.at_start)
 
     def message_bits(self, message):
         return 8.0 * len(message)
@@ -41,8 +41,8 @@ def validation(pocket_pair):
     return Validation(pocket_pair, 24, 5)
 
 
-def nll_of(validation, receptions):
-    logits = validation.pair.receiver.choose(validation.context, receptions)
+def nll_of(validation, receiver_inputs):
+    logits = validation.pair.receiver.choose(validation.context, receiver_inputs)
     return float(torch.nn.functional.cross_entropy(logits, validation.targets))
 
 
@@ -52,8 +52,8 @@ def test_episodes_are_of_the_validation_split_and_always_the_same(pocket_pair, v
     assert torch.equal(validation.targets, again.targets)
     world = pocket_pair.world
     assert world.in_split(validation.referents, "validation").all()
-    assert world.in_split(validation.foils, "validation").all()
-    assert (world.index(validation.referents) != world.index(validation.foils)).all()
+    assert world.in_split(validation.swap_targets, "validation").all()
+    assert (world.index(validation.referents) != world.index(validation.swap_targets)).all()
     assert validation.context.num_candidates == 5
     assert set(validation.targets.tolist()) == set(range(5))
 
@@ -70,15 +70,15 @@ def test_what_is_understood_succeeds_and_its_swap_surprises(pocket_pair, validat
 def test_each_condition_by_hand(pocket_pair, validation):
     channel = Telepath(pocket_pair)
     seen = validation.play(channel)
-    own, foils = channel.sent
+    own, swap_targets = channel.sent
     assert own == list(pocket_pair.sender.speak(validation.referents).texts)
-    assert foils == list(pocket_pair.sender.speak(validation.foils).texts)
+    assert swap_targets == list(pocket_pair.sender.speak(validation.swap_targets).texts)
     shuffled = [own[-1], *own[:-1]]
     wanted = {
         "nll_normal": nll_of(validation, channel.receive(own)),
         "nll_shuffle": nll_of(validation, channel.receive(shuffled)),
-        "nll_swap": nll_of(validation, channel.receive(foils)),
-        "nll_null": nll_of(validation, channel.null_reception(24)),
+        "nll_swap": nll_of(validation, channel.receive(swap_targets)),
+        "nll_null": nll_of(validation, channel.null_input(24)),
     }
     assert {name: seen[name] for name in wanted} == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     picks = pocket_pair.receiver.choose(validation.context, channel.receive(own)).argmax(-1)
@@ -92,39 +92,41 @@ def test_a_prefix_at_the_start_is_validated_there(pocket_pair, validation):
     shuffled = channel.receive([own[-1], *own[:-1]])
     assert shuffled.at_start
     assert at_start["nll_shuffle"] == pytest.approx(nll_of(validation, shuffled), rel=1e-4)
-    assert at_start["nll_null"] == pytest.approx(nll_of(validation, channel.null_reception(24)), rel=1e-4)
+    assert at_start["nll_null"] == pytest.approx(nll_of(validation, channel.null_input(24)), rel=1e-4)
 
 
 def test_a_channel_is_validated_by_its_own_reading(pocket_pair, validation, monkeypatch):
-    channel = ContinuousChannel(CodecConfig(depth=1.0, reads="message"), pocket_pair.ends).eval()
+    channel = ContinuousChannel(CodecConfig(depth=1.0, reads="message"), pocket_pair.interface).eval()
     asked, speak = [], pocket_pair.sender.speak
 
-    def noted(referents, reading):
-        asked.append(reading)
-        return speak(referents, reading)
+    def noted(referents, features):
+        asked.append(features)
+        return speak(referents, features)
 
     monkeypatch.setattr(pocket_pair.sender, "speak", noted)
     validation.play(channel)
-    assert asked == [channel.reading] * 2
+    assert asked == [channel.features] * 2
 
 
 def test_prefixes_are_observed_by_the_diagnostics(pocket_pair):
     torch.manual_seed(0)
-    channel = ContinuousChannel(CodecConfig(initial_gate=0.5), pocket_pair.ends).eval()
+    channel = ContinuousChannel(CodecConfig(initial_gate=0.5), pocket_pair.interface).eval()
     utterance = pocket_pair.sender.speak(pocket_pair.world.referents("test")[:20])
-    vectors = channel.relay(utterance).reception.vectors.detach()
+    vectors = channel.relay(utterance).receiver_input.vectors.detach()
     seen = observe(channel, channel.send(utterance))
     assert seen == {
         "prefix_cosine": prefix_cosine(vectors),
         "prefix_rank": effective_rank(vectors),
-        "norm_ratio": norm_ratio(vectors, pocket_pair.ends.embedding_norm),
+        "norm_ratio": norm_ratio(vectors, pocket_pair.interface.embedding_norm),
     }
     assert seen["norm_ratio"] == pytest.approx(0.5, rel=1e-4)
 
 
 def test_codes_are_observed_where_there_are_any(pocket_pair):
     torch.manual_seed(0)
-    channel = VectorQuantizedChannel(VectorQuantizedConfig(k=2, codebook_size=16), pocket_pair.ends).eval()
+    channel = VectorQuantizedChannel(
+        VectorQuantizedConfig(k=2, codebook_size=16), pocket_pair.interface
+    ).eval()
     utterance = pocket_pair.sender.speak(pocket_pair.world.referents("test")[:20])
     seen = observe(channel, channel.send(utterance))
     codes = torch.from_numpy(np.stack(channel.send(utterance)))
@@ -134,10 +136,12 @@ def test_codes_are_observed_where_there_are_any(pocket_pair):
 
 def test_what_crossed_is_observed_with_every_validation(pocket_pair, validation):
     torch.manual_seed(0)
-    channel = VectorQuantizedChannel(VectorQuantizedConfig(k=2, codebook_size=16), pocket_pair.ends).eval()
+    channel = VectorQuantizedChannel(
+        VectorQuantizedConfig(k=2, codebook_size=16), pocket_pair.interface
+    ).eval()
     messages = [
         message
-        for referents in (validation.referents, validation.foils)
+        for referents in (validation.referents, validation.swap_targets)
         for message in channel.send(pocket_pair.speak(channel, referents))
     ]
     seen = validation.play(channel)
@@ -147,6 +151,6 @@ def test_what_crossed_is_observed_with_every_validation(pocket_pair, validation)
 def test_the_content_free_prefix_is_heard_once(pocket_pair, validation, monkeypatch):
     channel = Telepath(pocket_pair)
     first, asked = validation.play(channel), []
-    monkeypatch.setattr(channel, "null_reception", lambda batch: asked.append(batch))
+    monkeypatch.setattr(channel, "null_input", lambda batch: asked.append(batch))
     assert validation.play(channel) == first
     assert not asked

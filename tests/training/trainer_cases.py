@@ -34,13 +34,13 @@ CODECS = {
 def make_trainer(pair, folder, kind="latent_vq", codec=None, **settings):
     torch.manual_seed(0)
     config = TrainConfig(**{**SMALL, "steps": 4, **settings})
-    channel = channel_class(kind)(codec or CODECS[kind], pair.ends)
+    channel = channel_class(kind)(codec or CODECS[kind], pair.interface)
     return Trainer(channel, pair, config, folder)
 
 
 def failed_codec(**changed):
     """The codec of the failed experiment, narrower."""
-    settings = {**find_preset("attempt_02").codec, "codec_width": 32}
+    settings = {**find_preset("original").codec, "codec_width": 32}
     return CodecConfig(**{**settings, **changed})
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from parley.agents.flop_counter import flop_counter
-from parley.channels.base import Channel, ChannelConfig, Ends, Prefix, Scene, Utterance
+from parley.channels.base import Channel, ChannelConfig, ModelInterface, Scene, SoftPrompt, Utterance
 from parley.channels.registry import channel_class
 
 FEW, MORE = 2, 4  # messages that are counted, to tell what each costs from what all cost together
@@ -27,13 +27,13 @@ class CodecCost(NamedTuple):
     at_start: bool
 
 
-def codec_cost(name: str, config: ChannelConfig, ends: Ends, tokens: int) -> CodecCost:
+def codec_cost(name: str, config: ChannelConfig, interface: ModelInterface, tokens: int) -> CodecCost:
     """Count a codec before it is quantised: the look-up of codes is left out.
 
     Args:
         name: of a channel that fills the slot with vectors.
         config: its settings.
-        ends: widths at both ends; no models.
+        interface: widths at both ends; no models.
         tokens: of the sender whose states are read.
 
     Raises:
@@ -41,7 +41,7 @@ def codec_cost(name: str, config: ChannelConfig, ends: Ends, tokens: int) -> Cod
     """
     with torch.random.fork_rng(devices=[]):
         try:
-            channel = channel_class(name)(config, ends).train()
+            channel = channel_class(name)(config, interface).train()
         except ValueError as error:
             raise ValueError(f"channel {name!r} cannot be estimated from configurations: {error}") from error
         few, more = (_count(channel, _utterance(channel.state_width, tokens, size)) for size in (FEW, MORE))
@@ -79,10 +79,10 @@ def _count(channel: Channel, utterance: Utterance) -> _Counted:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), flop_counter() as there:
-        reception = channel.relay(utterance).reception
-    assert isinstance(reception, Prefix), "those that need no models fill the slot with vectors"
+        receiver_input = channel.relay(utterance).receiver_input
+    assert isinstance(receiver_input, SoftPrompt), "those that need no models fill the slot with vectors"
     with flop_counter() as back:
-        torch.autograd.backward(reception.vectors.sum())
+        torch.autograd.backward(receiver_input.vectors.sum())
     return _Counted(there.get_total_flops(), back.get_total_flops(), sum(saved.values()))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from parley.agents.reading import MAX_DESCRIPTION_TOKENS
+from parley.agents.features import MAX_DESCRIPTION_TOKENS
 from parley.agents.sender import ROWS_AT_ONCE
 from parley.training.costs.cards import Card
-from parley.training.costs.hearings import hearings, of_messages
 from parley.training.costs.passes import FP32, Pass, Work, hearing
+from parley.training.costs.receiver_passes import of_messages, receiver_passes
 from parley.training.costs.setting import Setting
 
 ADAMW_COPIES = 4  # weight, gradient and two moments
@@ -22,8 +22,8 @@ def step_parts(setting: Setting) -> dict[str, Work]:
     parts = {"contexts are read": reading_pass(setting).work(setting.receiver, setting.number_bytes)}
     if setting.codec.at_start:
         parts = {}  # the prompt is read anew with every message
-    for heard in hearings(setting):
-        parts[heard.name] = heard.work(setting)
+    for answer_states in receiver_passes(setting):
+        parts[answer_states.name] = answer_states.work(setting)
     rows = setting.config.batch_size * setting.config.messages_per_context
     return parts | {"codec, its losses, AdamW": codec_work(setting, rows)}
 
@@ -103,15 +103,15 @@ def memory(setting: Setting) -> dict[str, float]:
     tokens = setting.lengths.before * number * setting.receiver.cache_numbers_per_token
     states = setting.referents * setting.states * setting.sender.width * FP32
     at_once = min(ROWS_AT_ONCE, setting.referents) * setting.lengths.prompt
-    reading = 2 * at_once * setting.sender.width * number
+    features = 2 * at_once * setting.sender.width * number
     rows = config.batch_size if setting.packed else config.batch_size * config.messages_per_context
-    saved = [heard.run.saved(setting.receiver, number) for heard in hearings(setting)]
+    saved = [answer_states.run.saved(setting.receiver, number) for answer_states in receiver_passes(setting)]
     messages = config.batch_size * config.messages_per_context
     return {
         "models' weights": number * sum(shape.num_parameters for shape in models),
         "contexts read, and a copy that goes on": 0.0 if setting.codec.at_start else 2.0 * rows * tokens,
         "kept for the backward pass": float(sum(saved)),
-        "sender's states": max(2.0 * states, states + reading),
+        "sender's states": max(2.0 * states, states + features),
         "validation's contexts": float(config.validation_episodes * tokens),
         "codec, its activations, AdamW": ADAMW_COPIES * FP32 * setting.codec.parameters
         + messages * setting.codec.saved,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from parley.agents.sender import Sender
 from parley.agents.shapes import Shape, paper_model
-from parley.channels.base import ChannelConfig, Ends
+from parley.channels.base import ChannelConfig, ModelInterface
 from parley.channels.registry import channel_class
 from parley.envs.worlds import find_world
 from parley.training.config import TrainConfig
@@ -85,7 +85,7 @@ def read_setting(
     speaking = paper_model(names[0])
     listening = speaking if names[0] == names[1] else paper_model(names[1])
     world = find_world(config.world)
-    ends = Ends(
+    interface = ModelInterface(
         state_width=speaking.shape.width,
         num_positions=Sender(speaking.lm, world).num_positions,
         embedding_width=listening.shape.width,
@@ -93,9 +93,9 @@ def read_setting(
         one_vocabulary=names[0] == names[1],
     )
     lengths = count_lengths(speaking.lm, listening.lm, world, config)
-    reading = getattr(codec, "reading", channel_class(channel).reading)
-    rereads = reading.of == "message"
-    cost = codec_cost(channel, codec, ends, max(1, lengths.said) if rereads else lengths.prompt)
+    features = getattr(codec, "reading", channel_class(channel).features)
+    rereads = features.of == "message"
+    cost = codec_cost(channel, codec, interface, max(1, lengths.said) if rereads else lengths.prompt)
     setting = Setting(
         config=config,
         sender=speaking.shape,
@@ -103,7 +103,7 @@ def read_setting(
         one_model=names[0] == names[1],
         lengths=lengths,
         rereads=rereads,
-        layers_read=int((reading.depth if reading.what == "states" else 1) * speaking.shape.num_layers),
+        layers_read=int((features.depth if features.what == "states" else 1) * speaking.shape.num_layers),
         codec=cost,
         referents=len(world.referents("train")),
         values=int(world.num_values.sum()),

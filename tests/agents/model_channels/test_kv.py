@@ -15,8 +15,8 @@ from parley.agents.model_channels.kv import BOUND, CacheShape, KvChannel, KvConf
 from parley.agents.pair import Pair
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
-from parley.channels.base import Memory, Reading
-from parley.channels.reception import num_positions
+from parley.channels.base import CacheEntries, SenderFeatures
+from parley.channels.receiver_input import num_positions
 from parley.channels.registry import channel_class
 from parley.channels.testing import ENDS
 from parley.envs.world import Referents, World
@@ -37,7 +37,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(pair: Pair, prepared: bool = True, **settings: Any) -> KvChannel:
     torch.manual_seed(0)
-    channel = KvChannel(KvConfig(**settings), pair.ends)
+    channel = KvChannel(KvConfig(**settings), pair.interface)
     if prepared:
         pair.prepare(channel)
     return channel.eval()
@@ -56,7 +56,7 @@ def apart(rows: Tensor, shape: CacheShape) -> tuple[Tensor, Tensor]:
     return both[0], both[1]
 
 
-def memory_equals(memory: Memory, keys: Tensor, values: Tensor, mask: Tensor) -> None:
+def memory_equals(memory: CacheEntries, keys: Tensor, values: Tensor, mask: Tensor) -> None:
     """Wherever both count."""
     assert memory.mask is not None
     tokens = min(mask.shape[1], memory.mask.shape[1])
@@ -74,19 +74,19 @@ def test_between_a_model_and_itself_it_begins_with_the_senders_own_cache(
 ) -> None:
     pair = Pair(Sender(any_lm, small_world), Receiver(any_lm), small_world)
     channel, referents = make(pair, prepared, max_tokens=16), some(small_world)
-    rows, mask = pair.sender.read(referents, Reading(of="message", what="cache"))
+    rows, mask = pair.sender.read(referents, SenderFeatures(of="message", what="cache"))
     lengths = mask.sum(1)
     assert len(lengths.unique()) > 2
     assert lengths.max() < 16
     messages = channel.send(pair.speak(channel, referents))
     assert max(np.abs(message).max() for message in messages) < BOUND, "nothing is clipped"
-    heard = channel.receive(messages)
+    answer_states = channel.receive(messages)
     keys, values = apart(rows, CacheShape.of(any_lm))
-    memory_equals(heard, keys, values, mask)
+    memory_equals(answer_states, keys, values, mask)
     context = pair.read([referents] * 4)
-    wanted = pair.receiver.choose(context, Memory(keys, values, mask))
-    torch.testing.assert_close(pair.receiver.choose(context, heard), wanted, rtol=0, atol=2e-4)
-    nothing = pair.receiver.choose(context, heard._replace(mask=torch.zeros(4, 16, dtype=torch.bool)))
+    wanted = pair.receiver.choose(context, CacheEntries(keys, values, mask))
+    torch.testing.assert_close(pair.receiver.choose(context, answer_states), wanted, rtol=0, atol=2e-4)
+    nothing = pair.receiver.choose(context, answer_states._replace(mask=torch.zeros(4, 16, dtype=torch.bool)))
     assert ((wanted - nothing).abs().amax(-1) > 1e-3).all(), "it is heard"
 
 
@@ -100,18 +100,18 @@ def test_longer_messages_are_cut_and_rows_after_shorter_ones_take_no_position(pa
         assert message.shape == (4, channel.state_width)
         assert message[: min(4, length)].any(-1).all()
         assert not message[length:].any()
-    heard = channel.receive(messages)
-    assert num_positions(heard).tolist() == lengths.clamp(max=4).tolist()
+    answer_states = channel.receive(messages)
+    assert num_positions(answer_states).tolist() == lengths.clamp(max=4).tolist()
     keys, values = apart(utterance.states, channel.sent)
-    memory_equals(heard, keys, values, utterance.mask)
+    memory_equals(answer_states, keys, values, utterance.mask)
     context = pair.read([referents] * 4)
-    noisy = heard._replace(
+    noisy = answer_states._replace(
         **{
-            name: torch.where(heard.mask[:, None, None, :, None], getattr(heard, name), 50.0)
+            name: torch.where(answer_states.mask[:, None, None, :, None], getattr(answer_states, name), 50.0)
             for name in ("keys", "values")
         }
     )
-    logits = pair.receiver.choose(context, heard)
+    logits = pair.receiver.choose(context, answer_states)
     torch.testing.assert_close(pair.receiver.choose(context, noisy), logits, rtol=1e-4, atol=1e-5)
 
 
@@ -129,7 +129,7 @@ def test_what_crosses_is_in_standard_deviations_and_clipped(pair: Pair) -> None:
 
 
 def test_null_is_entries_of_zeros_that_count(pair: Pair) -> None:
-    null = make(pair).null_reception(3)
+    null = make(pair).null_input(3)
     assert null.keys.shape == null.values.shape == (3, 3, 4, 8, 8)
     assert not null.keys.any()
     assert not null.values.any()
@@ -147,11 +147,11 @@ def test_models_of_other_depth_heads_and_vocabulary_are_joined(
     theirs = FrozenLM(str(request.getfixturevalue(other)))
     for pair in (two_models(lm, theirs, small_world), two_models(theirs, lm, small_world)):
         channel, referents = make(pair).train(), some(small_world)
-        assert channel.obstacle(pair.ends) is None
+        assert channel.incompatibility(pair.interface) is None
         layers, heads, width = CacheShape.of(pair.receiver.lm)
-        heard = channel.relay(pair.speak(channel, referents)).reception
-        assert heard.keys.shape == heard.values.shape == (4, layers, heads, 8, width)
-        logits = pair.receiver.choose(pair.read([referents] * 4), heard)
+        answer_states = channel.relay(pair.speak(channel, referents)).receiver_input
+        assert answer_states.keys.shape == answer_states.values.shape == (4, layers, heads, 8, width)
+        logits = pair.receiver.choose(pair.read([referents] * 4), answer_states)
         logits.logsumexp(-1).sum().backward()
         for name, parameter in channel.named_parameters():
             assert parameter.grad is not None, name
@@ -189,8 +189,8 @@ def test_an_fp32_projection_learns_between_bf16_models(
         two_models(narrow, wide, small_world) if role == "sender" else two_models(wide, narrow, small_world)
     )
     channel, referents = make(pair).train(), some(small_world)
-    heard = channel.relay(pair.speak(channel, referents)).reception
-    pair.receiver.choose(pair.read([referents] * 4), heard).logsumexp(-1).sum().backward()
+    answer_states = channel.relay(pair.speak(channel, referents)).receiver_input
+    pair.receiver.choose(pair.read([referents] * 4), answer_states).logsumexp(-1).sum().backward()
     for parameter in channel.parameters():
         assert parameter.dtype == torch.float32
         assert parameter.grad is not None
@@ -198,15 +198,17 @@ def test_an_fp32_projection_learns_between_bf16_models(
 
 
 def test_more_tokens_than_the_sender_has_positions_are_refused(pair: Pair) -> None:
-    most = pair.ends.num_positions
-    assert KvChannel(KvConfig(max_tokens=most), pair.ends).num_slots == most
+    most = pair.interface.num_positions
+    assert KvChannel(KvConfig(max_tokens=most), pair.interface).num_slots == most
     with pytest.raises(ValueError, match=f"max_tokens must be at most the sender's {most}, got {most + 1}"):
-        KvChannel(KvConfig(max_tokens=most + 1), pair.ends)
+        KvChannel(KvConfig(max_tokens=most + 1), pair.interface)
 
 
 def test_it_needs_the_models_and_its_settings_have_bounds() -> None:
     assert channel_class("kv") is KvChannel
-    with pytest.raises(ValueError, match="this channel runs the models themselves: make it with the `ends`"):
+    with pytest.raises(
+        ValueError, match="this channel runs the models themselves: make it with the `interface`"
+    ):
         KvChannel(KvConfig(), ENDS)
     for name, value, bounds in (("max_tokens", 0, "1 to 256"), ("hidden_width", 0, "1 to 65536")):
         with pytest.raises(ValueError, match=f"{name} must be from {bounds}, got {value}"):

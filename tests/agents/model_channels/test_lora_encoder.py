@@ -16,7 +16,7 @@ from parley.agents.model_channels.lora_encoder import LoraEncoder, LoraEncoderCh
 from parley.agents.pair import Pair
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
-from parley.channels.base import Reading, Utterance
+from parley.channels.base import SenderFeatures, Utterance
 from parley.channels.checkpoint import load_channel, save_channel
 from parley.channels.registry import channel_class
 from parley.channels.testing import ENDS, check_channel
@@ -31,7 +31,7 @@ def said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(pair: Pair, seed: int = 0, **settings: Any) -> LoraEncoderChannel:
     torch.manual_seed(seed)
-    return LoraEncoderChannel(LoraEncoderConfig(codec_width=32, **settings), pair.ends).eval()
+    return LoraEncoderChannel(LoraEncoderConfig(codec_width=32, **settings), pair.interface).eval()
 
 
 def encoder_of(channel: LoraEncoderChannel) -> LoraEncoder:
@@ -50,7 +50,7 @@ def train(pair: Pair, channel: LoraEncoderChannel, steps: int = 2) -> None:
     for _ in range(steps):
         relay = channel.relay(pair.speak(channel, referents[:, 0]))
         loss = torch.nn.functional.cross_entropy(
-            pair.receiver.choose(context, relay.reception), torch.zeros(4, dtype=torch.long)
+            pair.receiver.choose(context, relay.receiver_input), torch.zeros(4, dtype=torch.long)
         )
         optimizer.zero_grad()
         loss.backward()
@@ -67,8 +67,12 @@ def channel(pair: Pair) -> LoraEncoderChannel:
 def said_by(pair: Pair) -> list[Tensor]:
     """What the sender's model makes of some prompts, computed anew."""
     sender, referents = Sender(pair.sender.lm, pair.world), pair.world.referents("train")[:3]
-    readings = [Reading(1.0), Reading(0.5, "message"), Reading(of="message", what="cache")]
-    return [sender.read(referents, reading)[0] for reading in readings]
+    readings = [
+        SenderFeatures(1.0),
+        SenderFeatures(0.5, "message"),
+        SenderFeatures(of="message", what="cache"),
+    ]
+    return [sender.read(referents, features)[0] for features in readings]
 
 
 def test_training_moves_the_adapters_and_leaves_the_sender_bit_identical(
@@ -104,11 +108,11 @@ def test_no_weight_is_stored_twice(pair: Pair, channel: LoraEncoderChannel) -> N
 
 def test_a_copied_channel_has_adapters_of_its_own(pair: Pair, channel: LoraEncoderChannel) -> None:
     copied, utterance = deepcopy(channel), spoken(pair, channel)
-    before = channel.relay(utterance).reception.vectors
-    assert torch.equal(copied.relay(utterance).reception.vectors, before)
+    before = channel.relay(utterance).receiver_input.vectors
+    assert torch.equal(copied.relay(utterance).receiver_input.vectors, before)
     train(pair, copied)
-    assert torch.equal(channel.relay(utterance).reception.vectors, before)
-    assert not torch.equal(copied.relay(utterance).reception.vectors, before)
+    assert torch.equal(channel.relay(utterance).receiver_input.vectors, before)
+    assert not torch.equal(copied.relay(utterance).receiver_input.vectors, before)
 
 
 def test_a_trained_channel_keeps_the_contract(pair: Pair, channel: LoraEncoderChannel) -> None:
@@ -140,17 +144,17 @@ def test_a_checkpoint_is_exact_and_meets_no_other_channel(
     train(pair, channel)
     path, utterance = tmp_path / "channel.safetensors", spoken(pair, channel)
     save_channel(path, channel, pair.fingerprints, {})
-    wanted = channel.relay(utterance).reception.vectors
+    wanted = channel.relay(utterance).receiver_input.vectors
     other = make(pair, seed=1)
-    others = other.relay(utterance).reception.vectors
-    loaded = load_channel(path, pair.ends, pair.fingerprints)
+    others = other.relay(utterance).receiver_input.vectors
+    loaded = load_channel(path, pair.interface, pair.fingerprints)
     assert isinstance(loaded, LoraEncoderChannel)
     assert loaded.config == channel.config
-    assert torch.equal(loaded.relay(utterance).reception.vectors, wanted)
+    assert torch.equal(loaded.relay(utterance).receiver_input.vectors, wanted)
     assert torch.equal(loaded.receive(loaded.send(utterance)).vectors, wanted)
     assert not torch.equal(others, wanted)
-    assert torch.equal(other.relay(utterance).reception.vectors, others)
-    assert torch.equal(channel.relay(utterance).reception.vectors, wanted)
+    assert torch.equal(other.relay(utterance).receiver_input.vectors, others)
+    assert torch.equal(channel.relay(utterance).receiver_input.vectors, wanted)
 
 
 @torch.no_grad()
@@ -160,7 +164,7 @@ def test_latents_are_what_the_model_makes_of_the_slots_behind_the_prompt(
     """With adapters of zeros the model is the sender; each prompt alone, without padding."""
     pair = Pair(Sender(any_lm, small_world), Receiver(any_lm), small_world)
     channel = make(pair, k=3)
-    assert channel.reading == Reading(0.0, "prompt")
+    assert channel.features == SenderFeatures(0.0, "prompt")
     encoder, utterance = encoder_of(channel), spoken(pair, channel)
     assert len(utterance.mask.sum(1).unique()) > 1
     adapted = encoder(utterance.states, utterance.mask)
@@ -184,7 +188,7 @@ def test_adapters_learn_in_full_precision_beside_a_bf16_sender(
     channel = make(pair).train()
     relay = channel.relay(spoken(pair, channel))
     context = pair.read([pair.world.referents("train")[:4]] * 4)
-    pair.receiver.choose(context, relay.reception).logsumexp(-1).sum().backward()
+    pair.receiver.choose(context, relay.receiver_input).logsumexp(-1).sum().backward()
     for name, parameter in channel.named_parameters():
         assert parameter.dtype == torch.float32, name
         assert parameter.grad is not None, name
@@ -208,7 +212,9 @@ def test_it_reads_the_embeddings_of_the_prompt_as_they_are(settings: dict[str, A
 
 def test_it_needs_the_models_and_its_settings_have_bounds() -> None:
     assert channel_class("lora_encoder") is LoraEncoderChannel
-    with pytest.raises(ValueError, match="this channel runs the models themselves: make it with the `ends`"):
+    with pytest.raises(
+        ValueError, match="this channel runs the models themselves: make it with the `interface`"
+    ):
         LoraEncoderChannel(LoraEncoderConfig(), ENDS)
     for name, bounds in (("rank", "1 to 1024"), ("alpha", "1 to 65536")):
         with pytest.raises(ValueError, match=f"{name} must be from {bounds}, got 0"):

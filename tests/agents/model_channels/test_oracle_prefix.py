@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from parley.agents.model_channels.oracle_prefix import OraclePrefixChannel, OraclePrefixConfig
-from parley.agents.pair import Pair, Seen
+from parley.agents.pair import Pair, ReceiverView
 from parley.agents.sender import Sender
-from parley.channels.base import Prefix, Utterance
+from parley.channels.base import SoftPrompt, Utterance
 from parley.channels.registry import channel_class
 from parley.channels.testing import ENDS, synthetic_utterance
 
@@ -28,7 +28,7 @@ def said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def channel(pair: Pair) -> OraclePrefixChannel:
-    return OraclePrefixChannel(OraclePrefixConfig(k=2, steps=5), pair.ends).eval()
+    return OraclePrefixChannel(OraclePrefixConfig(k=2, steps=5), pair.interface).eval()
 
 
 def shown(pair: Pair) -> list[np.ndarray]:
@@ -38,12 +38,12 @@ def shown(pair: Pair) -> list[np.ndarray]:
 def told(pair: Pair, channel: OraclePrefixChannel, rows: slice = slice(None)) -> Utterance:
     candidates, targets = shown(pair)[rows], TARGETS[rows]
     referents = np.stack([row[target] for row, target in zip(candidates, targets, strict=True)])
-    return pair.speak(channel, referents, Seen(candidates, targets))
+    return pair.speak(channel, referents, ReceiverView(candidates, targets))
 
 
 def surprise(pair: Pair, vectors: Tensor) -> Tensor:
     """-log p of each target, in nats."""
-    logits = pair.receiver.choose(pair.read(shown(pair)), Prefix(vectors))
+    logits = pair.receiver.choose(pair.read(shown(pair)), SoftPrompt(vectors))
     return cross_entropy(logits, torch.tensor(TARGETS), reduction="none")
 
 
@@ -58,7 +58,7 @@ def test_every_target_surprises_less_than_where_the_fit_began(
     assert not sent.requires_grad
     before, after = surprise(pair, begin), surprise(pair, sent)
     assert (after < before - 0.01).all()
-    longer = OraclePrefixChannel(OraclePrefixConfig(k=2, steps=15), pair.ends)
+    longer = OraclePrefixChannel(OraclePrefixConfig(k=2, steps=15), pair.interface)
     assert (surprise(pair, longer.receive(longer.send(told(pair, longer))).vectors) < after).all()
 
 
@@ -67,7 +67,7 @@ def test_vectors_are_as_long_as_real_embeddings(pair: Pair, channel: OraclePrefi
     for message in messages:
         assert channel.message_space.contains(message)
         assert message.shape == (2, 32)
-        assert np.linalg.norm(message, axis=-1) == pytest.approx(channel.ends.embedding_norm, rel=1e-5)
+        assert np.linalg.norm(message, axis=-1) == pytest.approx(channel.interface.embedding_norm, rel=1e-5)
         assert channel.message_bits(message) == 32 * 2 * 32
     assert torch.equal(channel.receive(messages).vectors, torch.from_numpy(np.stack(messages)))
 
@@ -105,7 +105,9 @@ def test_it_is_a_reference_that_needs_scene_and_models(channel: OraclePrefixChan
     unseen = synthetic_utterance(ENDS)._replace(scene=None)
     with pytest.raises(ValueError, match="oracle_prefix is fitted to what the receiver sees: it needs the"):
         channel.send(unseen)
-    with pytest.raises(ValueError, match="this channel runs the models themselves: make it with the `ends`"):
+    with pytest.raises(
+        ValueError, match="this channel runs the models themselves: make it with the `interface`"
+    ):
         OraclePrefixChannel(OraclePrefixConfig(), ENDS)
 
 

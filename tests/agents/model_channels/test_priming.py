@@ -38,7 +38,7 @@ def test_it_is_pefts_prompt_tuning_and_a_reference(channel: PrimingChannel) -> N
 def test_it_does_not_depend_on_what_is_said(channel: PrimingChannel) -> None:
     one, other = synthetic_utterance(ENDS), synthetic_utterance(ENDS)
     assert channel.send(one) == channel.send(other) == [0] * 32
-    first, second = channel.relay(one).reception.vectors, channel.relay(other).reception.vectors
+    first, second = channel.relay(one).receiver_input.vectors, channel.relay(other).receiver_input.vectors
     assert torch.equal(first, second)
     assert torch.equal(first, channel.receive(channel.send(one)).vectors)
     assert (first == first[:1]).all(), "everybody gets the same"
@@ -62,13 +62,15 @@ def test_weights_begin_as_directions(channel: PrimingChannel) -> None:
 def test_it_learns_what_can_be_had_without_a_message(pair: Pair) -> None:
     """To favour one place: all that a prefix can say to everybody."""
     torch.manual_seed(0)
-    channel = PrimingChannel(PrimingConfig(), pair.ends).train()
+    channel = PrimingChannel(PrimingConfig(), pair.interface).train()
     optimizer = torch.optim.Adam(channel.parameters(), lr=0.05)
     referents = pair.world.referents("train")[:12].reshape(4, 3, -1)
     context, places = pair.read(list(referents)), torch.full((4,), 2)
     losses = []
     for _ in range(8):
-        logits = pair.receiver.choose(context, channel.relay(pair.speak(channel, referents[:, 0])).reception)
+        logits = pair.receiver.choose(
+            context, channel.relay(pair.speak(channel, referents[:, 0])).receiver_input
+        )
         loss = torch.nn.functional.cross_entropy(logits, places)
         optimizer.zero_grad()
         loss.backward()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import binom, entropy, norm
 
-from parley.evaluation.statistics import confusion_information, crossed_at_least, fano_bound, wilson
+from parley.evaluation.statistics import confusion_information, fano_bound, min_transmitted_bits, wilson
 from parley.evaluation.statistics.information import _jackknife
 
 
@@ -187,11 +187,13 @@ def test_fano_s_bound_rises_with_the_rate(one, other, num_candidates):
 
 
 def test_at_least_so_many_bits_crossed():
-    assert crossed_at_least(300, 400, 5) == fano_bound(wilson(300, 400).ci_low, 5) > 0.8
-    assert crossed_at_least(80, 400, 5) == 0
-    bounds = np.array([crossed_at_least(count, 100, 5) for count in range(101)])
+    assert min_transmitted_bits(300, 400, 5) == fano_bound(wilson(300, 400).ci_low, 5) > 0.8
+    assert min_transmitted_bits(80, 400, 5) == 0
+    bounds = np.array([min_transmitted_bits(count, 100, 5) for count in range(101)])
     assert 0.01 < binom.pmf(np.arange(101), 100, 0.8)[bounds > 1.2].sum() < 0.03
-    assert crossed_at_least(300, 400, 5, confidence=0.99) < crossed_at_least(300, 400, 5, confidence=0.9)
+    assert min_transmitted_bits(300, 400, 5, confidence=0.99) < min_transmitted_bits(
+        300, 400, 5, confidence=0.9
+    )
 
 
 @pytest.mark.parametrize(

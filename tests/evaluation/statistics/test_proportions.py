@@ -19,7 +19,7 @@ NEWCOMBE = [
 ]
 
 # PRIOR_ART.md section 1: the failed experiment's own table, 50 episodes a condition, in percent.
-ATTEMPT_02 = [(11, 12.8, 35.2), (12, 14.3, 37.4), (14, 17.5, 41.7), (16, 20.8, 45.8), (10, 11.2, 33.0)]
+ORIGINAL = [(11, 12.8, 35.2), (12, 14.3, 37.4), (14, 17.5, 41.7), (16, 20.8, 45.8), (10, 11.2, 33.0)]
 
 # PRIOR_ART.md section 3: smallest successes for CI_low >= .30.
 SMALLEST = [(50, 22), (100, 39), (200, 73), (400, 138)]
@@ -42,7 +42,7 @@ def test_wilson_agrees_with_newcombe(successes, n, low, high):
     assert found.rate == successes / n
 
 
-@pytest.mark.parametrize(("successes", "low", "high"), ATTEMPT_02)
+@pytest.mark.parametrize(("successes", "low", "high"), ORIGINAL)
 def test_wilson_agrees_with_the_failed_experiment(successes, low, high):
     found = wilson(successes, 50)
     assert (round(100 * found.ci_low, 1), round(100 * found.ci_high, 1)) == (low, high)

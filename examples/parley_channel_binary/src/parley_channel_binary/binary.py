@@ -8,7 +8,7 @@ import torch
 from gymnasium.spaces import MultiDiscrete
 
 from parley.channels import register
-from parley.channels.base import Ends, Message, Prefix, Utterance, check_range
+from parley.channels.base import Message, ModelInterface, SoftPrompt, Utterance, check_range
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import Encoding, LatentChannel
 
@@ -29,10 +29,10 @@ class BinaryChannel(LatentChannel):
     """k slots of b bits, each the sign of a number."""
 
     Config = BinaryConfig
-    modality, price = "codes", "k b"
+    modality, bits_formula = "codes", "k b"
 
-    def __init__(self, config: BinaryConfig, ends: Ends) -> None:
-        super().__init__(config, ends, latent_width=config.bits_per_slot)
+    def __init__(self, config: BinaryConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface, latent_width=config.bits_per_slot)
         self.message_space = MultiDiscrete([2] * (config.k * config.bits_per_slot))
 
     def encode(self, utterance: Utterance) -> Encoding:
@@ -47,7 +47,7 @@ class BinaryChannel(LatentChannel):
         signs = self.encode(utterance).latents.flatten(1)
         return list((signs > 0).long().cpu().numpy())
 
-    def receive(self, messages: Sequence[Message]) -> Prefix:
+    def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The prefix that the decoder makes of the signs."""
         signs = 2.0 * torch.from_numpy(np.stack(messages)).to(self.device) - 1.0
         return self.decode(signs.unflatten(1, (self.num_slots, self.latent_width)))

@@ -1,0 +1,117 @@
+"""Which channels are put to the test, and with which weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from parley.agents.pair import Pair
+from parley.channels.base import ModelInterface
+from parley.channels.checkpoint import CheckpointError, load_channel, read_header
+from parley.channels.controls import CONDITIONS
+from parley.channels.registry import channel_class, channel_names
+from parley.envs.worlds import DEFAULT_WORLD
+from parley.evaluation.playing.play import Entry
+from parley.evaluation.records import SILENCE
+
+ALL = "all"
+CHECKPOINT_FILE = "channel.safetensors"
+
+
+def chosen_channels(names: Sequence[str]) -> list[str]:
+    """The channels asked for; `all` stands for every one. Silence always plays: it measures P0.
+
+    Raises:
+        ValueError: if a name is unknown.
+    """
+    wanted = [part for name in names for part in name.split(",") if part]
+    if not wanted:
+        raise ValueError("channels must name at least one channel, or all")
+    listed = channel_names() if ALL in wanted else wanted
+    for name in {*listed, *wanted} - {ALL}:
+        channel_class(name)
+    return list(dict.fromkeys([SILENCE, "text", *listed] if "text" in listed else [SILENCE, *listed]))
+
+
+def asked_by_name(names: Sequence[str]) -> set[str]:
+    """The channels that were named, not counting those that `all` brings."""
+    return {part for name in names for part in name.split(",") if part} - {ALL}
+
+
+def can_play(name: str, interface: ModelInterface, named: bool, console: Console) -> bool:
+    """Whether a channel can stand between these models; one that came with `all` is left out, and named.
+
+    Raises:
+        ValueError: if one was asked for by name and cannot.
+    """
+    incompatibility = channel_class(name).incompatibility(interface)
+    if incompatibility is None:
+        return True
+    if named:
+        raise ValueError(f"channel {name!r} cannot stand between these models: {incompatibility}")
+    console.print(f"{name} is left out: {incompatibility}", soft_wrap=True)
+    return False
+
+
+def find_checkpoint(name: str, pair: Pair, runs: Path) -> Path | None:
+    """The newest checkpoint of a channel under `runs` made for this world and these models, if any."""
+    found = sorted(runs.glob(f"*/{CHECKPOINT_FILE}"), key=lambda p: p.stat().st_mtime, reverse=True)
+    for path in found:
+        try:
+            header = read_header(path)
+        except CheckpointError:
+            continue
+        world = header.training.get("world", DEFAULT_WORLD)  # the only one there was when none was noted
+        if header.channel == name and header.models == pair.fingerprints and world == pair.world.name:
+            return path
+    return None
+
+
+def given_checkpoints(paths: Iterable[Path], wanted: Sequence[str]) -> dict[str, Path]:
+    """The checkpoint files that were named (a file, or its run folder), by channel.
+
+    Raises:
+        CheckpointError: if one cannot be read.
+        ValueError: if two are of one channel, or one is of a channel that does not play.
+    """
+    files: dict[str, Path] = {}
+    for given in paths:
+        path = given / CHECKPOINT_FILE if given.is_dir() else given
+        name = read_header(path).channel
+        if name in files:
+            raise ValueError(f"two checkpoints are of channel {name!r}: {files[name]} and {path}")
+        if name not in wanted:
+            raise ValueError(
+                f"{path} is of channel {name!r}, which is not among --channels {', '.join(wanted)}"
+            )
+        files[name] = path
+    return files
+
+
+def enter(name: str, pair: Pair, checkpoint: Path | None, *, named: bool = True) -> Entry:
+    """A channel in eval mode: trained from its checkpoint, or as it begins.
+
+    Args:
+        name: of the channel.
+        pair: who plays.
+        checkpoint: what it has learned, where there is something to learn.
+        named: whether it was asked for by name. One that came with `all` decides nothing if it has nothing
+            to learn; if it is a reference, or has not learned what it could, it plays under normal alone.
+    """
+    kind = channel_class(name)
+    if not kind.trainable:
+        channel = kind(kind.Config(), pair.interface).eval()
+        conditions = ("normal",) if kind.reference and not named else CONDITIONS
+        return Entry(channel, None, conditions, reference=kind.reference or not named)
+    if checkpoint is not None:
+        channel = load_channel(checkpoint, pair.interface, pair.fingerprints).to(pair.device)
+        return Entry(channel, True, reference=kind.reference)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        channel = kind(kind.Config(), pair.interface).to(pair.device)
+        if named:
+            pair.prepare(channel)
+    return Entry(channel.eval(), False, CONDITIONS if named else ("normal",), reference=kind.reference)

@@ -1,0 +1,130 @@
+"""What is drawn before the first message: the episodes, and what stands in for what in each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from parley.agents.command_line import WorldName
+from parley.channels.base import check_range
+from parley.channels.controls import derangement
+from parley.envs.episode import Episode, EpisodeConfig, EpisodeSampler
+from parley.envs.world import AnyWorld
+from parley.envs.worlds import DEFAULT_WORLD
+from parley.evaluation.records import REORDERED
+
+# what is drawn from the evaluation's seed; the episodes themselves from the seed alone
+_MESSAGES, _ORDERS = 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayConfig:
+    """Which episodes are played.
+
+    Args:
+        episodes: how many, from the test split, at least 2; with --until-decided the most that are played.
+        seed: of the episodes, the derangement, the swapped candidates, the random messages and the other
+            orders.
+        num_candidates: N.
+        resample_probability: chance that a candidate differs from the others' common base in an attribute;
+            the lower, the more confusable they are.
+        episodes_at_once: environments played side by side; a matter of speed.
+        world: what is talked about.
+    """
+
+    episodes: int = 400
+    seed: int = 0
+    num_candidates: int = 5
+    resample_probability: float = 0.5
+    episodes_at_once: int = 100
+    world: WorldName = DEFAULT_WORLD
+
+    def __post_init__(self) -> None:
+        check_range("episodes", self.episodes, 2, 10_000_000)
+        check_range("seed", self.seed, 0, 2**31 - 1)
+        check_range("num_candidates", self.num_candidates, 2, 26)
+        check_range("resample_probability", self.resample_probability, 1e-3, 1)
+        check_range("episodes_at_once", self.episodes_at_once, 1)
+
+    @property
+    def candidates(self) -> EpisodeConfig:
+        """How the candidates are drawn: from the test split."""
+        return EpisodeConfig(
+            split="test",
+            num_candidates=self.num_candidates,
+            resample_probability=self.resample_probability,
+        )
+
+
+class EpisodePlan(NamedTuple):
+    """Episodes, what stands in for each one's message under `shuffle` and `swap`, and its other order."""
+
+    episodes: list[Episode]
+    partners: np.ndarray  # (n,) the episode whose message is delivered under shuffle
+    swap_targets: np.ndarray  # (n,) the candidate whose message is delivered under swap
+    orders: np.ndarray  # (n, N) which candidate stands in each place under reordered
+
+    def episode(self, row: int, condition: str) -> Episode:
+        """An episode as a condition lays its candidates out."""
+        episode = self.episodes[row]
+        if condition != REORDERED:
+            return episode
+        order = self.orders[row]
+        return Episode(episode.candidates[order], int(np.flatnonzero(order == episode.target)[0]))
+
+
+def make_plan(world: AnyWorld, config: PlayConfig) -> EpisodePlan:
+    """Draw the test episodes, a derangement over them, and another candidate and another order in each.
+
+    Raises:
+        ValueError: if the test split has fewer referents than an episode has candidates.
+    """
+    rng = np.random.default_rng(config.seed)
+    sampler = EpisodeSampler(world, config.candidates)
+    episodes = [sampler.draw(rng) for _ in range(config.episodes)]
+    steps = rng.integers(1, config.num_candidates, size=config.episodes)
+    swap_targets = (np.array([episode.target for episode in episodes]) + steps) % config.num_candidates
+    return EpisodePlan(episodes, derangement(config.episodes, rng), swap_targets, _orders(config))
+
+
+def _orders(config: PlayConfig) -> np.ndarray:
+    """(n, N) uniform permutations.
+
+    The one that changes nothing is among them: only so is the target's new place independent of its old one,
+    and what a receiver without a message does in one order tells nothing of the other but what it sees.
+    """
+    rng = np.random.default_rng([config.seed, _ORDERS])
+    places = np.tile(np.arange(config.num_candidates), (config.episodes, 1))
+    return rng.permuted(places, axis=1)
+
+
+def message_rng(config: PlayConfig, row: int, channel: str, condition: str) -> np.random.Generator:
+    """What draws the message of one episode where a condition leaves it to chance.
+
+    It depends on nothing that was played before: a run that was cut goes on with the messages that it would
+    have drawn, and they are the same however many episodes are played at once.
+
+    Args:
+        config: whose seed it is.
+        row: the episode.
+        channel: the name under which the channel plays.
+        condition: under which.
+    """
+    return np.random.default_rng([config.seed, _MESSAGES, row, *f"{channel}\n{condition}".encode()])
+
+
+def rounds(config: PlayConfig, look_every: int | None = None) -> list[range]:
+    """The episodes that are played side by side, round by round.
+
+    Args:
+        config: how many there are, and how many at most make a round.
+        look_every: no round goes across a multiple of this.
+    """
+    block = look_every or config.episodes
+    return [
+        range(start, min(start + config.episodes_at_once, first + block, config.episodes))
+        for first in range(0, config.episodes, block)
+        for start in range(first, min(first + block, config.episodes), config.episodes_at_once)
+    ]

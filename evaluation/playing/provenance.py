@@ -1,0 +1,51 @@
+"""What a reader needs to play the same again: command, seeds, models, checkpoints, versions."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from parley.agents.pair import Pair
+from parley.channels.checkpoint import file_hash, read_header
+from parley.evaluation.judge import versions
+from parley.evaluation.playing.play import PlayConfig
+
+
+def describe(
+    module: str, arguments: Sequence[str], config: PlayConfig, pair: Pair, files: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Describe a run, as JSON.
+
+    Args:
+        module: that is run, such as evaluation.gate1.
+        arguments: of its command line.
+        config: which episodes were played.
+        pair: who played them.
+        files: the checkpoints, by channel.
+    """
+    return {
+        "command": shlex.join(["python", "-m", module, *arguments]),
+        "world": pair.world.name,
+        "num_referents": pair.world.size,
+        "split": "test",
+        "episodes": config.episodes,
+        "num_candidates": config.num_candidates,
+        "resample_probability": config.resample_probability,
+        "seeds": {"evaluation": config.seed},
+        "models": {
+            "sender": {"name": pair.sender.lm.name, "sha256": pair.fingerprints["sender"]},
+            "receiver": {"name": pair.receiver.lm.name, "sha256": pair.fingerprints["receiver"]},
+        },
+        "checkpoints": {
+            name: {
+                "file": path.as_posix(),
+                "sha256": file_hash(path),
+                "training": read_header(path).training,
+            }
+            for name, path in files.items()
+        },
+        "precision": str(pair.receiver.lm.dtype).removeprefix("torch."),
+        "versions": versions("torch", "transformers", "gymnasium", "pettingzoo", "scipy", "numpy"),
+    }
