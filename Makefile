@@ -7,7 +7,7 @@ JOBS ?= 2
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install gate1 test test-slow test-gpu check names types results study calibration zoo pairs shapes bench pocket clean
+.PHONY: help install gate1 test test-slow test-gpu check names types results study calibration zoo pairs bench pocket clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -75,9 +75,6 @@ pairs: $(VENV)/installed  ## two models of different width and vocabulary: docs/
 	  $(BIN)/python -m evaluation.gate1 --channels latent_vq,text --sender $$1 --receiver $$2 \
 	    --checkpoint $$run --folder $$run/gate1 || exit 1; \
 	done
-
-shapes: $(VENV)/installed  ## what Qwen's shapes cost on your CUDA device: docs/results/shapes.md
-	$(BIN)/python -m studies.shapes --device cuda
 
 BENCHMARKS := environment floor alternatives evaluating growth cost
 

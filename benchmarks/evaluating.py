@@ -45,7 +45,7 @@ PARTS: dict[str, list[Method]] = {
     "reading the candidates": [(Pair, "read")],
     "sending": [(playing, "_send")],
     "choosing": [(Control, "receive"), (Receiver, "choose")],
-    "environment": [(Environments, "deal"), (Environments, "speak"), (Environments, "choose")],
+    "environment": [(Environments, "sample_contexts"), (Environments, "speak"), (Environments, "choose")],
     "records": [(vars(playing)["_Round"], "_record"), (RecordWriter, "write")],
 }
 Contestants = dict[str, Entry]

@@ -83,7 +83,7 @@ def told(plan: EpisodePlan, row: int, condition: Condition) -> Episode:
 def encode(pair: Pair, channel: Channel, episode: Episode) -> Message:
     """The sender reads its prompt, and for a channel of words speaks; one message."""
     referent = episode.referent[None]
-    if channel.modality == "text" or channel.sees_scene or channel.reading.what == "expected":
+    if channel.modality == "text" or channel.sees_scene or channel.features.what == "expected":
         utterance = pair.speak(channel, referent, ReceiverView([episode.candidates], [episode.target]))
     else:  # a codec looks at states alone: no words are made that it would not read
         utterance = _states_alone(pair.sender, channel, referent)
@@ -92,4 +92,4 @@ def encode(pair: Pair, channel: Channel, episode: Episode) -> Message:
 
 
 def _states_alone(sender: Sender, channel: Channel, referent: Referents) -> Utterance:
-    return Utterance([""], *sender.read(referent, channel.reading))
+    return Utterance([""], *sender.read(referent, channel.features))

@@ -74,7 +74,7 @@ def read_header(path: Path) -> CheckpointHeader:
         raise CheckpointError(f"{path} is a safetensors file, but not a channel's checkpoint")
     if (version := header.get("format_version")) != FORMAT_VERSION:
         raise CheckpointError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}")
-    kinds = {"channel": str, "config": dict, "ends": dict, "models": dict, "training": dict}
+    kinds = {"channel": str, "config": dict, "interface": dict, "models": dict, "training": dict}
     for name, kind in kinds.items():
         if not isinstance(header.get(name), kind):
             raise CheckpointError(f"{path} has a header without a proper {name!r} in it")

@@ -34,7 +34,7 @@ def write_study(folder: Path) -> None:
         raise ValueError(f"{folder / RECORD} must hold the parts failure and repaired; run them first")
     curve = load_curve(folder / LIMIT) if (folder / LIMIT).exists() else []
     pictures = {
-        "repair_repair.png": draw_repair(outcomes),
+        "repair.png": draw_repair(outcomes),
         "repair_rate.png": draw_rate(outcomes, curve),
         "repair_receiver.png": draw_receiver(outcomes),
     }

@@ -1,9 +1,7 @@
 """The whole way, as a user goes it: minutes on a CPU (slow), or on a CUDA device (gpu)."""
 
 import json
-from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,12 +15,9 @@ from parley.envs.world import objects_world
 from parley.evaluation import gate1
 from parley.evaluation.playing.play import PlayConfig
 from parley.training.config import TrainConfig
-from parley.training.costs.estimate import memory
-from parley.training.costs.setting import read_setting
 from parley.training.run import train
 from parley.training.trainer import Trainer
 from studies.pretrain_pocket import PretrainConfig, Pretraining
-from studies.shape_costs import Cell
 
 
 @pytest.mark.slow
@@ -60,27 +55,6 @@ def test_a_bfloat16_pair_trains_a_float32_codec_on_a_gpu(tmp_path):
     assert all(torch.isfinite(value).all() for value in channel.parameters())
     for name, value in pair.receiver.lm.model.state_dict().items():
         assert torch.equal(value, frozen[name])
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_the_shape_of_a_real_qwen_trains_and_plays_on_a_gpu():
-    """Random weights: what is tried is bfloat16 at that size, and the estimate of its memory."""
-    cell = Cell(
-        shape="qwen2.5-0.5b", batch=8, messages=5, steps=3, episodes=20, values=3, device="cuda", threads=1
-    )
-    row = cell.run()
-    assert not row["out_of_memory"]
-    assert row["precision"] == "bfloat16"
-    assert np.isfinite(row["losses"]).all()
-    config = TrainConfig(
-        batch_size=cell.batch, validation_episodes=cell.episodes, models=ModelConfig(model=cell.shape)
-    )
-    setting = read_setting("latent_vq", VectorQuantizedConfig(), config).setting
-    lengths = setting.lengths._replace(before=row["tokens"]["before_slot"])
-    expected = memory(replace(setting, lengths=lengths, referents=row["referents"]))
-    assert row["weights_bytes"] == expected["models' weights"]
-    assert row["weights_bytes"] < row["training_peak_bytes"] < 2 * sum(expected.values())
 
 
 @pytest.mark.gpu

@@ -86,18 +86,18 @@ def channel_checks(
 def _environment_loaded(outcomes: RunOutcomes, num_candidates: int | None, asked: int | None) -> Criterion:
     """Same episodes, same targets, as many as asked, picks that are the most probable, targets spread out."""
     name = "environment_loaded"
-    conditions = {
-        f"{channel.name}, {condition}": outcomes
+    played = {
+        f"{channel.name}, {condition}": condition_outcomes
         for channel in outcomes.channels.values()
-        for condition, outcomes in channel.conditions.items()
+        for condition, condition_outcomes in channel.conditions.items()
         if condition in CONDITIONS
     }
-    longest = max(conditions, key=lambda key: conditions[key].n)
-    for key, outcomes in conditions.items():
-        fault = _fault(outcomes, conditions[longest], longest, asked)
+    longest = max(played, key=lambda key: played[key].n)
+    for key, shown in played.items():
+        fault = _fault(shown, played[longest], longest, asked)
         if fault:
             return _answer(name, False, f"{key}: {fault}.")
-    target = conditions[longest].target
+    target = played[longest].target
     if (target == UNKNOWN).any():
         return unknown(name, None, f"The records of {longest} do not say which candidate was the target.")
     if num_candidates is not None:
@@ -106,11 +106,13 @@ def _environment_loaded(outcomes: RunOutcomes, num_candidates: int | None, asked
         if p < LEAST_TARGET_P:
             reason = f"Targets are not spread over the positions: {counts.tolist()} (p = {p:.2g})."
             return _answer(name, False, reason)
-    if any(outcomes.probabilities is None for outcomes in conditions.values()):
+    if any(shown.probabilities is None for shown in played.values()):
         return unknown(
             name, None, "The records do not hold the receiver's probabilities: its picks cannot be checked."
         )
-    reason = f"Every condition played the same {conditions[longest].n} episodes, and every pick is the most probable."
+    reason = (
+        f"Every condition played the same {played[longest].n} episodes, and every pick is the most probable."
+    )
     return _answer(name, True, reason)
 
 

@@ -70,7 +70,7 @@ def render_html(
     Raises:
         ValueError: if a picture that is shown is no PNG.
     """
-    plan = (_HERE / "page.js").read_text(encoding="utf-8")
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
     diagnostics = results["diagnostics"]
     return _environment().get_template("page.html.jinja").render(
         results=results,
@@ -79,8 +79,8 @@ def render_html(
         measured={name: found for name, found in diagnostics.items() if "num_referents" in found},
         flops={name: found.get("receiver_flops") for name, found in diagnostics.items()},
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ships with the package
-        plan=Markup(plan),  # noqa: S704 - ships with the package
-        script_hash=base64.b64encode(hashlib.sha256(plan.encode()).digest()).decode(),
+        script=Markup(script),  # noqa: S704 - ships with the package
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         success=success_plot(results),
         differences=differences_plot(results),
         trained=_of_status(results, "trained"),

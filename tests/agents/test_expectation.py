@@ -49,7 +49,7 @@ class Speaker:
 
 
 class Reciter(Speaker):
-    """Says these tokens, row by row, whatever it is asked; one of `interface` ends its turn."""
+    """Says these tokens, row by row, whatever it is asked; one of `ends` ends its turn."""
 
     def __init__(self, model: Any, tokens: list[list[int]], ends: int | list[int]) -> None:
         super().__init__(model, 1)
@@ -192,8 +192,8 @@ def test_a_pair_speaks_in_the_receivers_embeddings(
     other = FrozenLM(str(qwen2_untied_folder))
     pair = Pair(Sender(other, small_world), Receiver(lm), small_world)
     assert pair.one_vocabulary
-    assert pair.ends.one_vocabulary
-    channel = CipherChannel(CipherChannel.Config(), pair.ends)
+    assert pair.interface.one_vocabulary
+    channel = CipherChannel(CipherChannel.Config(), pair.interface)
     referents = small_world.referents("train")[:3]
     utterance = pair.speak(channel, referents)
     wanted = expectation(other, prompts_of(other, small_world, 3), lm.embedding_table)
@@ -210,9 +210,9 @@ def test_two_vocabularies_have_no_expectation_in_common(
 ) -> None:
     pair = Pair(Sender(lm, small_world), Receiver(FrozenLM(str(other_folder))), small_world)
     assert not pair.one_vocabulary
-    assert not pair.ends.one_vocabulary
-    channel = CipherChannel(CipherChannel.Config(), pair.ends)
-    assert channel.incompatibility(pair.ends) == "it needs one vocabulary for sender and receiver"
+    assert not pair.interface.one_vocabulary
+    channel = CipherChannel(CipherChannel.Config(), pair.interface)
+    assert channel.incompatibility(pair.interface) == "it needs one vocabulary for sender and receiver"
     with pytest.raises(
         ValueError, match=r"expected embeddings need one vocabulary: those of '.*' and '.*' d"
     ):
@@ -232,8 +232,8 @@ def test_a_padded_model_speaks_to_one_that_is_padded_more(
     assert len(more.embedding_table) == len(lm.embedding_table) + 8
     for speaking, listening in ((lm, more), (more, lm)):
         pair = Pair(Sender(speaking, small_world), Receiver(listening), small_world)
-        channel = CipherChannel(CipherChannel.Config(), pair.ends)
-        assert channel.incompatibility(pair.ends) is None
+        channel = CipherChannel(CipherChannel.Config(), pair.interface)
+        assert channel.incompatibility(pair.interface) is None
         utterance = pair.speak(channel, small_world.referents("train")[:2])
         assert utterance.states.shape[2] == listening.width
         assert utterance.states.isfinite().all()

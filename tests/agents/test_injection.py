@@ -178,7 +178,7 @@ def test_a_memory_needs_a_cache(receiver: Receiver) -> None:
         lambda: receiver.choose_uncached(ROWS, memory),
         lambda: receiver.choose(receiver.read(ROWS, cached=False), memory),
     ):
-        with pytest.raises(ValueError, match="the slot holds words or vectors, got a Memory"):
+        with pytest.raises(ValueError, match="the slot holds words or vectors, got a CacheEntries"):
             refuse()
     with pytest.raises(ValueError, match="the slot holds words or vectors, got a ActivationPatch"):
         receiver.fill(ActivationPatch(torch.zeros(3, 32), 0.5, "add"))

@@ -31,7 +31,7 @@ class LoudChannel(TextChannel):
     More of them.
     """
 
-    price = "{price}"
+    bits_formula = "{bits_formula}"
 
     def message_bits(self, message):
         return {bits}
@@ -157,7 +157,7 @@ class Unpriced(Sparse):
 
 
 @pytest.mark.parametrize(
-    ("kind", "price"),
+    ("kind", "bits_formula"),
     [
         (Sparse, "log2 3 = 1.6"),
         (AsWide, "E"),

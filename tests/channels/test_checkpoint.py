@@ -170,7 +170,7 @@ def test_another_version_is_refused(saved: Path, version: Any) -> None:
         load_channel(saved, ENDS, MODELS)
 
 
-@pytest.mark.parametrize("name", ["channel", "config", "ends", "models", "training"])
+@pytest.mark.parametrize("name", ["channel", "config", "interface", "models", "training"])
 def test_an_incomplete_header_is_refused(saved: Path, name: str) -> None:
     rewrite(saved, lambda header, _: header.update({name: 7}))
     with pytest.raises(CheckpointError, match=f"has a header without a proper '{name}' in it"):
@@ -190,7 +190,7 @@ def test_an_incomplete_header_is_refused(saved: Path, name: str) -> None:
         (lambda h, w: h["config"].update(shared_codebook=True), "size mismatch"),
         (lambda h, w: h["config"].update(colour=1), "colour"),
         (lambda h, w: h.update(channel="telepathy"), "unknown channel 'telepathy'"),
-        (lambda h, w: h["ends"].update(extra=1), "extra"),
+        (lambda h, w: h["interface"].update(extra=1), "extra"),
     ],
 )
 def test_what_does_not_fit_is_refused(saved: Path, change: Any, reason: str) -> None:

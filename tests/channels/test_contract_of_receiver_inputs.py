@@ -188,7 +188,7 @@ MASK = torch.tensor([[True, True, False], [False, False, False]])
 
 
 @pytest.mark.parametrize(
-    ("receiver input", "positions"),
+    ("receiver_input", "positions"),
     [
         (SoftPrompt(torch.ones(2, 3, 5)), [3, 3]),
         (SoftPrompt(torch.ones(2, 3, 5), mask=MASK), [2, 0]),

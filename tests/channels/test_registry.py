@@ -16,7 +16,7 @@ from parley.channels.testing import check_channel
 from parley.channels.text import TextChannel
 
 NEW_CHANNEL = '''
-from parley.channels.base import Channel, Words
+from parley.channels.base import Channel, TextInput
 from parley.channels.registry import register
 from gymnasium.spaces import Discrete
 
@@ -33,7 +33,7 @@ class Loud(Channel):
         return [len(text) % 4 for text in utterance.texts]
 
     def receive(self, messages):
-        return Words([str(int(message)) for message in messages])
+        return TextInput([str(int(message)) for message in messages])
 
     def message_bits(self, message):
         return 8.0

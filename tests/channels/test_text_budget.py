@@ -145,7 +145,7 @@ def test_what_arrives_is_read_as_the_tokens_that_were_sent(pocket_pair: Pair) ->
 
 
 def test_tokens_need_the_receiver() -> None:
-    with pytest.raises(ValueError, match="unit tokens asks the receiver for its tokens: make it with the `e"):
+    with pytest.raises(ValueError, match="unit tokens asks the receiver for its tokens: make it with the `i"):
         made(4, ENDS, "tokens")
 
 

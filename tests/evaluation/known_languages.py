@@ -33,7 +33,7 @@ class KnownPair(Pair):
         self.sender, self.world = PerfectSender(world), world
 
     @property
-    def ends(self):
+    def interface(self):
         return ENDS
 
 

@@ -112,7 +112,7 @@ def test_learned_channels_are_diagnosed_on_what_the_wire_carries(pair, referents
         assert per_slot == (2 if name == "latent_rvq" else 1)
         assert len(found["codes"]["nmi"]) == 4 * per_slot
     assert all(torch.equal(value, before[key]) for key, value in channel.state_dict().items())
-    assert set(pair.sender.readings) == {channel.reading}
+    assert set(pair.sender.readings) == {channel.features}
 
 
 def test_training_mode_is_refused(pair, referents):
@@ -125,7 +125,7 @@ def test_training_mode_is_refused(pair, referents):
 
 def test_the_sender_is_asked_in_parts(pair, referents, monkeypatch):
     whole = speak_of(pair, Spelling(pair.world), referents)
-    monkeypatch.setattr(diagnostics, "REFERENTS_AT_ONCE", 20)
+    monkeypatch.setattr(diagnostics.diagnose, "REFERENTS_AT_ONCE", 20)
     pair.sender.asked.clear()
     parts = speak_of(pair, Spelling(pair.world), referents)
     assert pair.sender.asked == [20, 20, 11]
@@ -135,7 +135,7 @@ def test_the_sender_is_asked_in_parts(pair, referents, monkeypatch):
 
 def test_of_large_worlds_always_the_same_referents_are_diagnosed(few_objects, monkeypatch):
     assert np.array_equal(diagnosed_referents(few_objects), few_objects.referents("test"))
-    monkeypatch.setattr(diagnostics, "MOST_REFERENTS", 30)
+    monkeypatch.setattr(diagnostics.diagnose, "MOST_REFERENTS", 30)
     chosen = diagnosed_referents(few_objects)
     assert len(np.unique(few_objects.index(chosen))) == 30
     assert few_objects.in_split(chosen, "test").all()

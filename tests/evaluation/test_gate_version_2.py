@@ -109,7 +109,7 @@ def test_p_values_are_corrected_over_channels_and_controls():
     assert found["latent_vq"]["differences"]["null"]["corrected_p"] == pytest.approx(0.0234375)
 
 
-@pytest.mark.parametrize(("followed", "passed"), [(137, False), (138, True)])
+@pytest.mark.parametrize(("swap_consistent", "passed"), [(137, False), (138, True)])
 def test_the_swapped_message_is_followed(swap_consistent, passed):
     def swap(record):
         wrong = (record.target + 2) % 5

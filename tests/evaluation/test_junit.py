@@ -42,7 +42,7 @@ def test_a_failure_stands_there_exactly_if_the_verdict_is_fail_or_invalid(name, 
 
 
 def test_the_runs_above_have_every_verdict():
-    verdicts = {build_results(outcomes, {"num_candidates": 5})["verdict"] for tallied in TALLIES.values()}
+    verdicts = {build_results(tallied, {"num_candidates": 5})["verdict"] for tallied in TALLIES.values()}
     assert verdicts == {"pass", "fail", "inconclusive", "invalid"}
 
 

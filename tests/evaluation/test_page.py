@@ -11,9 +11,9 @@ import pytest
 from complete_runs import CODES, GUESSED, PRIMED, Page, complete, page_of, without
 from recorded import attempt_02, outcomes, perfect, run
 
-from parley.evaluation import cells, reporting
+from parley.evaluation import reporting
 from parley.evaluation.aggregation.communication_matters import CONDITIONED, CROSS_FITTED
-from parley.evaluation.reporting import words
+from parley.evaluation.reporting import cells, words
 from parley.evaluation.reporting.gallery import gather_gallery
 from parley.evaluation.reporting.page import render_html, write_html
 from parley.evaluation.results import build_results

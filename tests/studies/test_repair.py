@@ -55,14 +55,14 @@ def test_the_page_tells_the_figures_of_the_record(record):
     assert "| 1 | 21.0 [40.0, 60.0] |" in page
     assert re.search(r"VQ 4 x 8 \| 12 \| 0 \| 97\.0 \[40\.0, 60\.0\]", page)
     assert "98.0 [98.0, 98.0]" in page
-    for picture in ("repair", "rate"):
-        assert f"](attempt_03_{picture}.png)" in page
-        assert (record / f"attempt_03_{picture}.png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("repair", "repair_rate"):
+        assert f"]({picture}.png)" in page
+        assert (record / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_record_without_the_two_recipes_is_refused(record):
     (record / RECORD).write_text(json.dumps([outcome("rate", "VQ 4 x 8", 0)]))
-    with pytest.raises(ValueError, match=r"default\.json must hold the parts failure and repaired"):
+    with pytest.raises(ValueError, match=r"repair\.json must hold the parts failure and repaired"):
         write_study(record)
 
 

@@ -69,7 +69,7 @@ def test_it_learns_is_validated_and_kept_while_the_models_stay(small_pair, tmp_p
 
 def test_kv_learns_under_statistics_of_the_senders_cache(small_pair, tmp_path):
     trainer = trainer_of(small_pair, tmp_path, "kv")
-    assert trainer.everything.states.shape[2] == trainer.channel.state_width
+    assert trainer.train_utterances.states.shape[2] == trainer.channel.state_width
     assert trainer.channel.standardize.mean.any()
     assert trainer.play().null.keys.shape == (4, 3, 4, 8, 8), "one a context, whatever its messages"
 
@@ -78,7 +78,7 @@ def test_index_learns_to_point(small_pair, tmp_path):
     """It is told where the target is, and nothing stands between that and the answer."""
     fixed = {"fixed_episodes": 4, "messages_per_context": 1, "warmup_steps": 0}
     trainer = trainer_of(small_pair, tmp_path, "index", steps=9, learning_rate=0.05, **fixed)
-    assert trainer.everything is None
+    assert trainer.train_utterances is None
     losses = [trainer.step()["loss"] for _ in range(8)]
     assert losses[-1] < losses[0] - 0.1
     assert set(trainer.channel.send(trainer.play().utterance)) <= set(range(5))
@@ -150,7 +150,7 @@ def test_nothing_is_guessed_from_a_channel_without_latents(small_pair, tmp_path,
 
 def test_a_cache_is_not_compared_with_tokens(small_pair, tmp_path):
     trainer = trainer_of(small_pair, tmp_path, "kv", objectives=only(reconstruction=1.0))
-    wanted = "channel delivers a Memory: set --reconstruction 0 and --alignment-steps 0"
+    wanted = "channel delivers a CacheEntries: set --reconstruction 0 and --alignment-steps 0"
     with pytest.raises(ValueError, match=wanted):
         trainer.step()
 
@@ -183,7 +183,7 @@ def test_a_channel_without_a_recipe_is_trained_as_the_preset_says():
 
 
 def test_a_recipe_may_hold_only_what_the_trainer_has(monkeypatch):
-    monkeypatch.setattr(PrimingChannel, "recipe", MappingProxyType({"reconstructoin": 0.0}))
+    monkeypatch.setattr(PrimingChannel, "train_defaults", MappingProxyType({"reconstructoin": 0.0}))
     wanted = "unknown setting of the trainer 'reconstructoin', did you mean 'reconstruction'?"
     with pytest.raises(ValueError, match=wanted.replace("?", r"\?")):
         find_preset("default").training_for(PrimingChannel)

@@ -53,7 +53,7 @@ def trainer_of(pair, folder, kind, settings=None, **changed):
     small = {"batch_size": 2, "messages_per_context": 2, "num_candidates": 3, "validation_episodes": 2}
     trainer = make_trainer(pair, folder, kind, codec, **{**small, **changed})
     if not trainer.channel.ready:
-        trainer.channel.start_quantizing(trainer.everything)
+        trainer.channel.start_quantizing(trainer.train_utterances)
     return trainer
 
 

@@ -102,7 +102,7 @@ def test_a_preset_gives_another_channel_what_it_knows_of():
 @pytest.mark.parametrize(
     ("asked", "hint"),
     [
-        ("attempt_2", ", did you mean 'original'?"),
+        ("orignal", ", did you mean 'original'?"),
         ("reinforced", ", did you mean 'reinforce'?"),
         ("zzz", "."),
     ],

@@ -26,7 +26,7 @@ def steps(trainer, num):
     return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("train_defaults", RECIPES)
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(pocket_pair, tmp_path, train_defaults):
     cut, settings = RECIPES[train_defaults]
     settings = {"steps": STEPS, **settings}

@@ -98,9 +98,9 @@ def test_an_unknown_channel_lists_the_valid_and_suggests_the_nearest(capsys):
 
 
 def test_an_unknown_preset_lists_the_valid_and_suggests_the_nearest(capsys):
-    assert command("--preset", "attempt_2") == ExitCode.USAGE
+    assert command("--preset", "orignal") == ExitCode.USAGE
     shown = " ".join(capsys.readouterr().err.split())
-    assert "unknown preset 'attempt_2', did you mean 'original'? The presets are:" in shown
+    assert "unknown preset 'orignal', did you mean 'original'? The presets are:" in shown
 
 
 def test_a_channel_without_weights_cannot_be_trained(capsys):

@@ -143,7 +143,9 @@ def test_only_a_prefix_can_be_reconstructed():
         referents=said.referents,
         tokens=said.tokens,
     )
-    with pytest.raises(ValueError, match="this channel delivers a Words: set --reconstruction 0 and --align"):
+    with pytest.raises(
+        ValueError, match="this channel delivers a TextInput: set --reconstruction 0 and --align"
+    ):
         words.prefix  # noqa: B018 - as above
     with pytest.raises(ValueError, match="info_preserve need latents, as channel `latent` has"):
         words.latents  # noqa: B018 - as above
