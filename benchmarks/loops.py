@@ -15,7 +15,7 @@ from parley.agents.pair import Pair, ReceiverView
 from parley.agents.sender import Sender
 from parley.channels.base import Channel, Message, Utterance
 from parley.channels.controls import CONDITIONS, Condition, Control, Sent
-from parley.envs.episode import Episode
+from parley.envs.referential import ReferentialEpisode
 from parley.envs.world import Referents
 from parley.evaluation.playing.plan import EpisodePlan, PlayConfig, message_rng
 
@@ -72,7 +72,7 @@ def play_one_by_one(
     return choices
 
 
-def told(plan: EpisodePlan, row: int, condition: Condition) -> Episode:
+def told(plan: EpisodePlan, row: int, condition: Condition) -> ReferentialEpisode:
     """The episode with the target that the sender is told: under `shuffle` and `swap` not the receiver's."""
     episode = plan.episodes[row]
     if condition == "shuffle":
@@ -80,9 +80,9 @@ def told(plan: EpisodePlan, row: int, condition: Condition) -> Episode:
     return episode._replace(target=int(plan.swap_targets[row])) if condition == "swap" else episode
 
 
-def encode(pair: Pair, channel: Channel, episode: Episode) -> Message:
+def encode(pair: Pair, channel: Channel, episode: ReferentialEpisode) -> Message:
     """The sender reads its prompt, and for a channel of words speaks; one message."""
-    referent = episode.referent[None]
+    referent = episode.sender_view[None]
     if channel.modality == "text" or channel.sees_scene or channel.features.what == "expected":
         utterance = pair.speak(channel, referent, ReceiverView([episode.candidates], [episode.target]))
     else:  # a codec looks at states alone: no words are made that it would not read

@@ -24,23 +24,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from difflib import get_close_matches
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from gymnasium.spaces import Dict, Discrete, MultiDiscrete, Space
+from gymnasium.spaces import Space
 from gymnasium.utils.seeding import np_random
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from parley.envs.episode import Episode, EpisodeConfig, EpisodeSampler, EpisodeStream
-from parley.envs.message import contains, empty_message, own_copy
+from parley.envs.game import Episode, Game
+from parley.envs.referential import EpisodeConfig, ReferentialGame
 from parley.envs.render import show_round
+from parley.envs.rules import AGENTS, RECEIVER, SENDER, Rules, sender_view
+from parley.envs.stream import EpisodeStream
 from parley.envs.world import AnyWorld, objects_world
 
-SENDER, RECEIVER = "sender_0", "receiver_0"
-AGENTS = (SENDER, RECEIVER)
 _BIT = (np.int64(0), np.int64(1))
 _NOT_PLAYING = "no round is in play: call reset() first"
 
@@ -49,7 +48,7 @@ Infos = dict[str, dict[str, int]]
 
 
 def env(**arguments: Any) -> OrderEnforcingWrapper:
-    """The AEC environment, guarded against calls out of order; takes the arguments of `ReferentialGame`."""
+    """The AEC environment, guarded against calls out of order; takes the arguments of `GameEnv`."""
     # AssertOutOfBoundsWrapper is left out: it would turn the ValueErrors into bare assertions.
     return OrderEnforcingWrapper(raw_env(**arguments))
 
@@ -62,14 +61,15 @@ class _Round(NamedTuple):
     choice: int
 
 
-class ReferentialGame:
+class GameEnv:
     """Spaces, phases and rules: all that the two interfaces share.
 
     Args:
         world: what is talked about; the default is `objects_world()`.
         config: how episodes are drawn; the default is `EpisodeConfig()`.
-        message_space: what the sender may send; the default, a MultiDiscrete of the world's
-            attribute sizes, can name any referent. Each environment keeps copies of its own.
+        game: what is played; the default is the referential game of `world` and `config`.
+        message_space: what the sender may send; the default, the space of what it sees, can name any
+            referent. Each environment keeps copies of its own.
         num_rounds: rounds until both agents terminate, at least 1.
         render_mode: "ansi" (render returns a string), "human" (render prints it) or None.
 
@@ -89,6 +89,7 @@ class ReferentialGame:
         *,
         world: AnyWorld | None = None,
         config: EpisodeConfig | None = None,
+        game: Game | None = None,
         message_space: Space[Any] | None = None,
         num_rounds: int = 1,
         render_mode: str | None = None,
@@ -98,25 +99,14 @@ class ReferentialGame:
             raise ValueError(f"num_rounds must be at least 1, got {num_rounds}")
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode must be None, 'human' or 'ansi', got {render_mode!r}")
-        self.world = objects_world() if world is None else world
-        self.config = EpisodeConfig() if config is None else config
+        self.game: Game = ReferentialGame(world or objects_world(), config or EpisodeConfig())
+        if game is not None:
+            self.game = game
         self.num_rounds, self.render_mode = num_rounds, render_mode
         self.possible_agents, self.agents = list(AGENTS), list[str]()
-        self._sampler = EpisodeSampler(self.world, self.config)
-
-        values = self.world.num_values
-        messages = MultiDiscrete(values) if message_space is None else message_space
-        self._empty_message = empty_message(messages)
-        # A shared space would share its generator: sampling or seeding one would move another.
-        self.action_spaces: dict[str, Space[Any]] = {
-            SENDER: deepcopy(messages),
-            RECEIVER: Discrete(self.config.num_candidates),
-        }
-        candidates = MultiDiscrete(np.tile(values, (self.config.num_candidates, 1)))
-        self.observation_spaces: dict[str, Space[Any]] = {
-            SENDER: Dict(target=MultiDiscrete(values), speaking=Discrete(2)),
-            RECEIVER: Dict(candidates=candidates, message=deepcopy(messages), heard=Discrete(2)),
-        }
+        self._rules = Rules(self.game, message_space)
+        self.action_spaces = self._rules.action_spaces
+        self.observation_spaces = self._rules.observation_spaces
         self._stream: EpisodeStream | None = None
         self._given: Sequence[Episode] | None = None
         self._episode: Episode | None = None
@@ -134,12 +124,12 @@ class ReferentialGame:
 
     def observe(self, agent: str) -> Observation:
         """What the agent sees now: the sender never the candidates, the receiver never the target."""
-        candidates = self._playing().candidates
+        candidates = self._playing().receiver_view
         sent = self._message is not None
         if agent == SENDER:
             return {"target": self._target, "speaking": _BIT[not sent]}
         if agent == RECEIVER:
-            message = self._message if sent else self._empty_message
+            message = self._message if sent else self._rules.empty_message
             return {"candidates": candidates, "message": message, "heard": _BIT[sent]}
         raise ValueError(f"agent must be one of {', '.join(AGENTS)}, got {agent!r}")
 
@@ -153,7 +143,7 @@ class ReferentialGame:
             rounds.append((*self._finished, self._num_finished))
         if self._num_finished < self.num_rounds:
             rounds.append((episode, self._message, None, self._num_finished + 1))
-        text = "\n\n".join(show_round(self.world, *shown, self.num_rounds) for shown in rounds)
+        text = "\n\n".join(show_round(self.game, *shown, self.num_rounds) for shown in rounds)
         if self.render_mode == "ansi":
             return text
         sys.stdout.write(text + "\n")
@@ -166,7 +156,7 @@ class ReferentialGame:
         """Begin the first round; without a seed the generator goes on where it was."""
         self._given = self._given_episodes(options or {})
         if seed is not None or self._stream is None:
-            self._stream = EpisodeStream(self._sampler, np_random(seed)[0])
+            self._stream = EpisodeStream(self.game, np_random(seed)[0])
         self.agents = list(AGENTS)
         self._num_finished, self._success, self._finished = 0, 0, None
         self._begin_round(self._stream)
@@ -174,29 +164,23 @@ class ReferentialGame:
     def _begin_round(self, stream: EpisodeStream) -> None:
         given = self._given
         self._episode = stream.draw() if given is None else given[self._num_finished]
-        # A copy, because a view would carry all candidates along in its `base`.
-        self._target = self._episode.referent.copy()
+        self._target = sender_view(self._episode)
         self._message = None
 
     def _act(self, action: Any) -> float:
         """Play the action of the agent whose phase it is; return the reward of both."""
         episode = self._playing()
         if self._message is None:
-            space = self.action_spaces[SENDER]
-            if not contains(space, action):
-                raise ValueError(f"message must be in {space}, got {action!r}")
-            self._message = own_copy(space, action)
+            self._message = self._rules.accept_message(action)
             return 0.0
-        if not contains(self.action_spaces[RECEIVER], action):
-            raise ValueError(f"choice must be in [0, {self.config.num_candidates}), got {action!r}")
-        choice = int(action)
-        self._finished = _Round(episode, self._message, choice)
-        self._success = int(choice == episode.target)
+        choice = self._rules.accept_choice(action)
+        reward = self._rules.reward(episode, choice)
+        self._finished, self._success = _Round(episode, self._message, choice), int(reward)
         self._num_finished += 1
         if self._num_finished < self.num_rounds:
             assert self._stream is not None
             self._begin_round(self._stream)
-        return float(self._success)
+        return reward
 
     def _infos(self) -> Infos:
         return {agent: {"round": self._num_finished, "success": self._success} for agent in AGENTS}
@@ -220,11 +204,11 @@ class ReferentialGame:
         episodes = list(options["episodes"])
         if len(episodes) != self.num_rounds:
             raise ValueError(f"episodes must be num_rounds = {self.num_rounds} episodes, got {len(episodes)}")
-        return [self._sampler.check(episode) for episode in episodes]
+        return self.game.check(episodes)
 
 
-class raw_env(ReferentialGame, AECEnv):  # type: ignore[misc]  # noqa: N801 (PettingZoo's name; its classes are untyped)
-    """The agent-environment-cycle interface; takes the arguments of `ReferentialGame`."""
+class raw_env(GameEnv, AECEnv):  # type: ignore[misc]  # noqa: N801 (PettingZoo's name; its classes are untyped)
+    """The agent-environment-cycle interface; takes the arguments of `GameEnv`."""
 
     def reset(self, seed: int | None = None, options: Mapping[str, Any] | None = None) -> None:
         """Begin anew; see the module's docstring for `options`."""
@@ -258,8 +242,8 @@ class raw_env(ReferentialGame, AECEnv):  # type: ignore[misc]  # noqa: N801 (Pet
         self.agent_selection = RECEIVER if agent == SENDER else SENDER
 
 
-class parallel_env(ReferentialGame, ParallelEnv):  # type: ignore[misc]  # noqa: N801 (as above)
-    """The parallel interface: a step is a phase; takes the arguments of `ReferentialGame`."""
+class parallel_env(GameEnv, ParallelEnv):  # type: ignore[misc]  # noqa: N801 (as above)
+    """The parallel interface: a step is a phase; takes the arguments of `GameEnv`."""
 
     def reset(
         self, seed: int | None = None, options: Mapping[str, Any] | None = None

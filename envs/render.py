@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from parley.envs.episode import Episode
-from parley.envs.world import AnyWorld
+from parley.envs.game import Episode, Game
 
 
 def show_round(
-    world: AnyWorld, episode: Episode, message: Any, choice: int | None, number: int, num_rounds: int
+    game: Game, episode: Episode, message: Any, choice: int | None, number: int, num_rounds: int
 ) -> str:
     """Candidates with letters, the target marked, the message, the choice and whether it is right.
 
     Args:
-        world: names the candidates.
+        game: names the candidates, and says which choice is right.
         episode: what is played.
         message: an element of a message space, or None if none was sent yet.
         choice: position of the chosen candidate, or None if none was chosen yet.
@@ -26,12 +25,15 @@ def show_round(
         num_rounds: how many there are.
     """
     lines = [f"round {number} of {num_rounds}"]
-    for position, candidate in enumerate(episode.candidates):
+    for position, option in enumerate(game.world.options(episode.receiver_view)):
         mark = "  <- target" if position == episode.target else ""
-        lines.append(f"  {letter(position)}  {world.describe(candidate)}{mark}")
+        lines.append(f"  {letter(position)}  {option}{mark}")
     lines.append(f"message: {'-' if message is None else show_message(message)}")
-    outcome = "success" if choice == episode.target else "failure"
-    lines.append("choice:  -" if choice is None else f"choice:  {letter(choice)}, {outcome}")
+    if choice is None:
+        lines.append("choice:  -")
+    else:
+        outcome = "success" if game.succeeds(episode, choice) else "failure"
+        lines.append(f"choice:  {letter(choice)}, {outcome}")
     return "\n".join(lines)
 
 

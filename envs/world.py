@@ -125,6 +125,10 @@ class AnyWorld(ABC):
         """The canonical description of one referent (A,), such as `small red metal cube`."""
         return " ".join(self.words(referent))
 
+    def options(self, view: Referents) -> list[str]:
+        """The choices of a receiver's view (N, A) in words, one a choice."""
+        return [self.describe(row) for row in view]
+
     def facts(self, referent: Referents) -> tuple[tuple[str, str], ...]:
         """Attribute and value names of one referent (A,), such as `("size", "small")`."""
         return tuple((a.name, w) for a, w in zip(self.attributes, self.words(referent), strict=True))

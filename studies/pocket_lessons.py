@@ -16,7 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from parley.agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, sender_prompt, slot_text
-from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialGame
 from parley.envs.world import Referents, World
 
 IGNORED = -100  # the label that torch's cross-entropy leaves out
@@ -115,8 +115,8 @@ class Lessons:
         return list(texts)
 
     @lru_cache(maxsize=64)  # noqa: B019 - lives as long as one training
-    def _sampler(self, config: EpisodeConfig) -> EpisodeSampler:
-        return EpisodeSampler(self.world, config)
+    def _sampler(self, config: EpisodeConfig) -> ReferentialGame:
+        return ReferentialGame(self.world, config)
 
     def _partial_description(self, referent: Referents, kept: np.ndarray) -> str:
         words = self.world.words(referent)

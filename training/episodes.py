@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parley.envs.episode import Episode, EpisodeSampler
+from parley.envs.referential import ReferentialEpisode, ReferentialGame
 from parley.envs.world import Referents
 
 
@@ -39,7 +39,7 @@ class Episodes:
         seed: of the fixed samples.
     """
 
-    def __init__(self, sampler: EpisodeSampler, per_context: int, fixed: int, seed: int) -> None:
+    def __init__(self, sampler: ReferentialGame, per_context: int, fixed: int, seed: int) -> None:
         self.sampler, self.per_context = sampler, per_context
         rng = np.random.default_rng([seed, 1])
         self._fixed = [sampler.draw(rng) for _ in range(fixed)]
@@ -55,7 +55,7 @@ class Episodes:
         epoch, rest = divmod(place, len(self._fixed))
         return int(np.random.default_rng([epoch, len(self._fixed)]).permutation(len(self._fixed))[rest])
 
-    def _batch(self, episodes: list[Episode], rng: np.random.Generator) -> Batch:
+    def _batch(self, episodes: list[ReferentialEpisode], rng: np.random.Generator) -> Batch:
         places = []
         for episode in episodes:
             order = rng.permutation(len(episode.candidates))

@@ -19,7 +19,7 @@ from parley.agents.pair import Pair, ReceiverView
 from parley.agents.receiver import Context
 from parley.channels.base import Channel, TextInput
 from parley.channels.checkpoint import save_channel
-from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialGame
 from parley.envs.world import Referents
 from parley.training.config import TrainConfig
 from parley.training.episodes import Batch, Episodes
@@ -84,7 +84,7 @@ class Trainer:
         )
         self.codec, self.prepared = self.accelerator.prepare(channel, self.optimizer)
         self.rng = np.random.default_rng(config.seed)
-        sampler = EpisodeSampler(
+        sampler = ReferentialGame(
             pair.world, EpisodeConfig(split="train", num_candidates=config.num_candidates)
         )
         self.episodes = Episodes(sampler, config.messages_per_context, config.fixed_episodes, config.seed)

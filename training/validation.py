@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from parley.agents.pair import Pair, ReceiverView
 from parley.channels.base import Channel, Message, SoftPrompt
 from parley.channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
-from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialGame
 
 VALIDATION_SEED = 1_000_003
 
@@ -30,13 +30,13 @@ class Validation:
 
     def __init__(self, pair: Pair, num_episodes: int, num_candidates: int) -> None:
         config = EpisodeConfig(split="validation", num_candidates=num_candidates)
-        sampler = EpisodeSampler(pair.world, config)
+        sampler = ReferentialGame(pair.world, config)
         rng = np.random.default_rng(VALIDATION_SEED)
         episodes = [sampler.draw(rng) for _ in range(num_episodes)]
         self.pair = pair
         self.context = pair.read([episode.candidates for episode in episodes])
         self.targets = torch.tensor([episode.target for episode in episodes], device=pair.device)
-        self.referents = np.stack([episode.referent for episode in episodes])
+        self.referents = np.stack([episode.sender_view for episode in episodes])
         self.swap_targets = np.stack([e.candidates[(e.target + 1) % num_candidates] for e in episodes])
         places = np.array([episode.target for episode in episodes])
         candidates = [episode.candidates for episode in episodes]

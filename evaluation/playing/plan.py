@@ -10,7 +10,7 @@ import numpy as np
 from parley.agents.command_line import WorldName
 from parley.channels.base import check_range
 from parley.channels.controls import derangement
-from parley.envs.episode import Episode, EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialEpisode, ReferentialGame
 from parley.envs.world import AnyWorld
 from parley.envs.worlds import DEFAULT_WORLD
 from parley.evaluation.records import REORDERED
@@ -61,18 +61,18 @@ class PlayConfig:
 class EpisodePlan(NamedTuple):
     """Episodes, what stands in for each one's message under `shuffle` and `swap`, and its other order."""
 
-    episodes: list[Episode]
+    episodes: list[ReferentialEpisode]
     partners: np.ndarray  # (n,) the episode whose message is delivered under shuffle
     swap_targets: np.ndarray  # (n,) the candidate whose message is delivered under swap
     orders: np.ndarray  # (n, N) which candidate stands in each place under reordered
 
-    def episode(self, row: int, condition: str) -> Episode:
+    def episode(self, row: int, condition: str) -> ReferentialEpisode:
         """An episode as a condition lays its candidates out."""
         episode = self.episodes[row]
         if condition != REORDERED:
             return episode
         order = self.orders[row]
-        return Episode(episode.candidates[order], int(np.flatnonzero(order == episode.target)[0]))
+        return ReferentialEpisode(episode.candidates[order], int(np.flatnonzero(order == episode.target)[0]))
 
 
 def make_plan(world: AnyWorld, config: PlayConfig) -> EpisodePlan:
@@ -82,7 +82,7 @@ def make_plan(world: AnyWorld, config: PlayConfig) -> EpisodePlan:
         ValueError: if the test split has fewer referents than an episode has candidates.
     """
     rng = np.random.default_rng(config.seed)
-    sampler = EpisodeSampler(world, config.candidates)
+    sampler = ReferentialGame(world, config.candidates)
     episodes = [sampler.draw(rng) for _ in range(config.episodes)]
     steps = rng.integers(1, config.num_candidates, size=config.episodes)
     swap_targets = (np.array([episode.target for episode in episodes]) + steps) % config.num_candidates

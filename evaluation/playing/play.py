@@ -19,7 +19,7 @@ from parley.agents.receiver import Context, Receiver
 from parley.channels.base import Channel, Message, ReceiverInput, TextInput, Utterance
 from parley.channels.controls import CONDITIONS, Condition, Control, Sent
 from parley.channels.receiver_input import num_positions
-from parley.envs.episode import Episode
+from parley.envs.referential import ReferentialEpisode
 from parley.envs.world import Referents
 from parley.evaluation.playing.plan import EpisodePlan, PlayConfig, make_plan, message_rng, rounds
 from parley.evaluation.playing.stopwatch import timed
@@ -244,10 +244,10 @@ def _send(pair: Pair, channel: Channel, plan: EpisodePlan, rows: range, conditio
     )
 
 
-def _speak(pair: Pair, channel: Channel, told: Sequence[Episode]) -> Utterance:
+def _speak(pair: Pair, channel: Channel, told: Sequence[ReferentialEpisode]) -> Utterance:
     """What the sender says of the targets of some episodes."""
     seen = ReceiverView([episode.candidates for episode in told], [episode.target for episode in told])
-    return pair.speak(channel, np.stack([episode.referent for episode in told]), seen)
+    return pair.speak(channel, np.stack([episode.sender_view for episode in told]), seen)
 
 
 @torch.no_grad()

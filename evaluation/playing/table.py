@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from parley.channels.base import Channel, Message
-from parley.envs.episode import Episode
-from parley.envs.referential_v0 import RECEIVER, SENDER, parallel_env
+from parley.envs.referential import ReferentialEpisode
+from parley.envs.referential_v0 import parallel_env
+from parley.envs.rules import RECEIVER, SENDER
 from parley.envs.world import AnyWorld, Referents
 from parley.evaluation.playing.plan import PlayConfig
 
@@ -30,7 +31,7 @@ class Table:
         ]
         self._playing = self._all
 
-    def sample_contexts(self, episodes: Sequence[Episode]) -> list[Referents]:
+    def sample_contexts(self, episodes: Sequence[ReferentialEpisode]) -> list[Referents]:
         """Begin the episodes; returns the candidates (N, A) that each receiver sees."""
         self._playing = self._all[: len(episodes)]
         return [

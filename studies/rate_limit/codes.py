@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialGame
 from parley.envs.world import Referents, Split, World
 from studies.rate_limit.bound import check_num_messages
 from studies.rate_limit.candidate_law import CandidateLaw, Floats, Integers
@@ -99,7 +99,7 @@ def sample_game(world: World, law: CandidateLaw, num_episodes: int, rng: np.rand
 def draw_candidates(
     world: World, law: CandidateLaw, split: Split, num_episodes: int, rng: np.random.Generator
 ) -> Integers:
-    """Referent numbers (n, N) of the candidates of n episodes, as EpisodeSampler draws them.
+    """Referent numbers (n, N) of the candidates of n episodes, as ReferentialGame draws them.
 
     Raises:
         ValueError: if there are fewer than 2 episodes, for they have no standard error.
@@ -109,7 +109,7 @@ def draw_candidates(
     config = EpisodeConfig(
         num_candidates=law.num_candidates, resample_probability=law.resample_probability, split=split
     )
-    sampler = EpisodeSampler(world, config)
+    sampler = ReferentialGame(world, config)
     return np.stack([world.index(sampler.draw(rng).candidates) for _ in range(num_episodes)])
 
 

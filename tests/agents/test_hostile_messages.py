@@ -22,7 +22,7 @@ from parley.agents.prompts import LABELS, cut_at_slot, receiver_prompt
 from parley.agents.receiver import Receiver
 from parley.channels.base import ModelInterface, TextInput, Utterance
 from parley.channels.text import TextChannel
-from parley.envs.episode import Episode
+from parley.envs.referential import ReferentialEpisode
 from parley.envs.world import World
 from parley.evaluation.playing.plan import PlayConfig
 from parley.evaluation.playing.table import Table
@@ -137,7 +137,7 @@ def test_no_message_leaves_the_slot_through_the_text_channel(
     referents = small_world.referents("test")[:3]
     for start in range(0, NUM_MESSAGES, AT_ONCE):
         messages = sent[start : start + AT_ONCE]
-        seen = table.sample_contexts([Episode(referents, 0)] * AT_ONCE)
+        seen = table.sample_contexts([ReferentialEpisode(referents, 0)] * AT_ONCE)
         observed = table.speak(messages)
         assert observed == messages
         assert all(np.array_equal(candidates, referents) for candidates in seen), "they stay as they were"

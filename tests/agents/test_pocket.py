@@ -7,7 +7,7 @@ from safetensors import safe_open
 from parley.agents.pair import ModelConfig, Pair
 from parley.agents.pocket_model import POCKET_FOLDER, PocketConfig, train_tokenizer
 from parley.channels.base import TextInput
-from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialGame
 from parley.envs.world import objects_world
 from studies.pocket_lessons import corpus
 
@@ -27,9 +27,9 @@ def test_the_sender_describes_unseen_referents_exactly(pocket):
 
 
 def test_the_receiver_understands_the_sender_about_unseen_referents(pocket):
-    sampler, rng = EpisodeSampler(WORLD, EpisodeConfig(split="test")), np.random.default_rng(5)
+    sampler, rng = ReferentialGame(WORLD, EpisodeConfig(split="test")), np.random.default_rng(5)
     episodes = [sampler.draw(rng) for _ in range(300)]
-    texts = pocket.sender.speak(np.stack([episode.referent for episode in episodes])).texts
+    texts = pocket.sender.speak(np.stack([episode.sender_view for episode in episodes])).texts
     context = pocket.read([episode.candidates for episode in episodes])
     choices = pocket.receiver.choose(context, TextInput(list(texts))).argmax(-1).tolist()
     assert np.mean([c == e.target for c, e in zip(choices, episodes, strict=True)]) >= 0.93
@@ -55,9 +55,9 @@ def test_two_pockets_of_different_width_and_vocabulary_understand_each_other(spe
     pair = Pair.load(ModelConfig(sender=speaks, receiver=listens, device="cpu"), WORLD)
     assert {pair.sender.lm.width, pair.receiver.lm.width} == {96, 128}
     assert not pair.one_vocabulary
-    sampler, rng = EpisodeSampler(WORLD, EpisodeConfig(split="test")), np.random.default_rng(6)
+    sampler, rng = ReferentialGame(WORLD, EpisodeConfig(split="test")), np.random.default_rng(6)
     episodes = [sampler.draw(rng) for _ in range(100)]
-    texts = pair.sender.describe(np.stack([episode.referent for episode in episodes]))
+    texts = pair.sender.describe(np.stack([episode.sender_view for episode in episodes]))
     context = pair.read([episode.candidates for episode in episodes])
     choices = pair.receiver.choose(context, TextInput(texts)).argmax(-1).tolist()
     assert np.mean([c == e.target for c, e in zip(choices, episodes, strict=True)]) >= 0.93

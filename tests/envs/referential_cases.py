@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Text
 
-from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialGame
 from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
 from parley.envs.world import objects_world
 
@@ -28,7 +28,7 @@ each_interface = pytest.mark.parametrize("make", [env, raw_env, parallel_env])
 
 
 def sampled_episodes(num_episodes, seed=0, **config):
-    sampler, rng = EpisodeSampler(WORLD, EpisodeConfig(**config)), np.random.default_rng(seed)
+    sampler, rng = ReferentialGame(WORLD, EpisodeConfig(**config)), np.random.default_rng(seed)
     return [sampler.draw(rng) for _ in range(num_episodes)]
 
 
@@ -37,7 +37,7 @@ def actions(game, num_rounds, seed):
     space = pickle.loads(pickle.dumps(game.action_space(SENDER)))
     space.seed(seed)
     rng = np.random.default_rng(seed)
-    return [(space.sample(), int(rng.integers(game.config.num_candidates))) for _ in range(num_rounds)]
+    return [(space.sample(), int(rng.integers(game.game.config.num_candidates))) for _ in range(num_rounds)]
 
 
 def play_aec(game, plan, **reset_arguments):

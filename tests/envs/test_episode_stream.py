@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import chi2_contingency
 
 from parley.envs.elements import elements_world
-from parley.envs.episode import MOST_AT_ONCE, EpisodeConfig, EpisodeSampler, EpisodeStream
+from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.stream import MOST_AT_ONCE, EpisodeStream
 from parley.envs.world import objects_world
 
 SIZE = 3000
@@ -22,7 +23,7 @@ def alike(episodes):
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_many_at_once_have_the_law_of_one_by_one(split):
-    sampler = EpisodeSampler(objects_world(), EpisodeConfig(num_candidates=4, split=split))
+    sampler = ReferentialGame(objects_world(), EpisodeConfig(num_candidates=4, split=split))
     one_by_one = [sampler.draw(rng) for rng in [np.random.default_rng(0)] for _ in range(SIZE)]
     at_once = sampler.draw_many(SIZE, np.random.default_rng(1))
     for count in (lambda counts: counts.sum(1), lambda counts: counts.sum(0)):
@@ -35,13 +36,13 @@ def test_many_at_once_have_the_law_of_one_by_one(split):
 @pytest.mark.parametrize("probability", [0.05, 0.5, 1.0])
 def test_every_one_of_them_could_have_been_drawn(probability):
     config = EpisodeConfig(num_candidates=7, resample_probability=probability, split="test")
-    sampler = EpisodeSampler(objects_world(), config)
+    sampler = ReferentialGame(objects_world(), config)
     for episode in sampler.draw_many(100, np.random.default_rng(0)):
-        assert np.array_equal(sampler.check(episode).candidates, episode.candidates)
+        assert np.array_equal(sampler.check([episode])[0].candidates, episode.candidates)
 
 
 def test_a_stream_begins_as_single_draws_do_and_never_repeats_a_block():
-    sampler = EpisodeSampler(objects_world(), EpisodeConfig())
+    sampler = ReferentialGame(objects_world(), EpisodeConfig())
     stream = EpisodeStream(sampler, np.random.default_rng(0))
     drawn = [stream.draw() for _ in range(3 * MOST_AT_ONCE)]
     assert np.array_equal(drawn[0].candidates, sampler.draw(np.random.default_rng(0)).candidates)
@@ -51,7 +52,7 @@ def test_a_stream_begins_as_single_draws_do_and_never_repeats_a_block():
 
 
 def test_listed_worlds_are_drawn_one_by_one():
-    sampler = EpisodeSampler(elements_world(), EpisodeConfig())
+    sampler = ReferentialGame(elements_world(), EpisodeConfig())
     rng = np.random.default_rng(0)
     one_by_one = [sampler.draw(rng).candidates for _ in range(5)]
     many = sampler.draw_many(5, np.random.default_rng(0))

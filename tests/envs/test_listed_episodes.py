@@ -9,7 +9,7 @@ import pytest
 from listed_cases import BIRDS, NAMES, bird_world
 from scipy.stats import chisquare
 
-from parley.envs.episode import Episode, EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialEpisode, ReferentialGame
 from parley.envs.listed_world import ListedWorld
 from parley.envs.world import SPLITS, Attribute, World
 from parley.envs.worlds import find_world
@@ -63,7 +63,7 @@ def exact_law(world, split, num_candidates, p):
 def test_candidates_have_the_law_of_resampled_attributes(world, p):
     """Of the grid's rejection as of the list's weights: one law, written down here from its definition."""
     config = EpisodeConfig(num_candidates=3, resample_probability=p, split="train")
-    sampler, rng, draws = EpisodeSampler(world, config), np.random.default_rng(11), 4000
+    sampler, rng, draws = ReferentialGame(world, config), np.random.default_rng(11), 4000
     law = exact_law(world, "train", 3, p)
     counts = dict.fromkeys(law, 0)
     for _ in range(draws):
@@ -96,7 +96,7 @@ def test_a_world_may_say_itself_which_of_its_referents_are_confused():
             return -1000.0 * away
 
     world = Told(name="told", attributes=ALL_LISTED.attributes, listed=ALL_LISTED.listed)
-    sampler = EpisodeSampler(world, EpisodeConfig(num_candidates=3))
+    sampler = ReferentialGame(world, EpisodeConfig(num_candidates=3))
     rows = np.sort(sampler._row[world.index(sampler.draw(np.random.default_rng(0)).candidates)])
     neighbours = [sorted((start + np.arange(3)) % len(world.referents("train"))) for start in range(14)]
     assert rows.tolist() in np.array(neighbours).tolist()
@@ -105,7 +105,7 @@ def test_a_world_may_say_itself_which_of_its_referents_are_confused():
 @cache
 def drawn(name, num_candidates):
     world = {"elements": lambda: find_world("elements"), "birds": bird_world}[name]()
-    sampler = EpisodeSampler(world, EpisodeConfig(num_candidates=num_candidates))
+    sampler = ReferentialGame(world, EpisodeConfig(num_candidates=num_candidates))
     rng = np.random.default_rng(5)
     candidates, targets = zip(*(sampler.draw(rng) for _ in range(8000)), strict=True)
     return world, np.stack(candidates), np.array(targets)
@@ -156,11 +156,11 @@ def test_elements_are_met_beside_their_like():
 def test_candidates_are_distinct_listed_and_in_the_split(split):
     world, rng = find_world("elements"), np.random.default_rng(0)
     for num_candidates in (2, len(world.referents(split))):
-        sampler = EpisodeSampler(world, EpisodeConfig(num_candidates=num_candidates, split=split))
+        sampler = ReferentialGame(world, EpisodeConfig(num_candidates=num_candidates, split=split))
         episode = sampler.draw(rng)
         assert world.in_split(episode.candidates, split).all()
         assert len(np.unique(episode.candidates, axis=0)) == num_candidates
-        assert sampler.check(episode).candidates.tolist() == episode.candidates.tolist()
+        assert sampler.check([episode])[0].candidates.tolist() == episode.candidates.tolist()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -168,23 +168,23 @@ def test_candidates_are_distinct_listed_and_in_the_split(split):
 def test_an_episode_with_what_is_not_listed_is_refused(split, seed):
     """Index -1 is nobody's: the last referent's split is not asked in its place."""
     world = bird_world(split_seed=seed)
-    sampler = EpisodeSampler(world, EpisodeConfig(num_candidates=2, split=split))
+    sampler = ReferentialGame(world, EpisodeConfig(num_candidates=2, split=split))
     candidates = sampler.draw(np.random.default_rng(0)).candidates
     candidates[1] = UNLISTED
     with pytest.raises(ValueError, match=re.escape(f"must be in the {split} split, got [[0, 1, 0]]")):
-        sampler.check(Episode(candidates, 0))
+        sampler.check([ReferentialEpisode(candidates, 0)])[0]
 
 
 def test_more_candidates_than_the_split_has_are_refused():
     message = "num_candidates must be at most 2, the number of referents in the test split, got 5"
     with pytest.raises(ValueError, match=message):
-        EpisodeSampler(ListedWorld.of("birds", NAMES, BIRDS), EpisodeConfig(split="test"))
+        ReferentialGame(ListedWorld.of("birds", NAMES, BIRDS), EpisodeConfig(split="test"))
 
 
 def test_the_first_episode_of_the_elements_is_the_one_of_record():
     """Computed once with numpy's PCG64; a change of file, split or sampler changes every stored result."""
     world = find_world("elements")
-    episode = EpisodeSampler(world, EpisodeConfig(split="test")).draw(np.random.default_rng(0))
+    episode = ReferentialGame(world, EpisodeConfig(split="test")).draw(np.random.default_rng(0))
     assert [world.words(candidate)[0] for candidate in episode.candidates] == [
         "rutherfordium",
         "bohrium",

@@ -20,7 +20,7 @@ from referential_cases import (
     play_parallel,
 )
 
-from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialGame
 from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
 
 # PettingZoo's advice for fixed-size box games; none of it can hold where agents differ in kind.
@@ -138,7 +138,7 @@ def test_a_game_cut_off_anywhere_can_be_reset():
 
 def test_the_first_episode_of_seed_0_is_the_one_of_record():
     # gymnasium's np_random(0) and numpy's default_rng(0) are the same PCG64 stream.
-    expected = EpisodeSampler(WORLD, EpisodeConfig()).draw(np.random.default_rng(0))
+    expected = ReferentialGame(WORLD, EpisodeConfig()).draw(np.random.default_rng(0))
     observations, _ = parallel_env().reset(seed=0)
     assert np.array_equal(observations[RECEIVER]["candidates"], expected.candidates)
     assert observations[SENDER]["target"].tolist() == [1, 1, 1, 0]  # small orange wood cube

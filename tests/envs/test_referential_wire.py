@@ -16,7 +16,7 @@ from referential_cases import (
     sampled_episodes,
 )
 
-from parley.envs.episode import Episode, EpisodeConfig
+from parley.envs.referential import EpisodeConfig, ReferentialEpisode
 from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
 
 EMPTY_MESSAGES = [
@@ -65,7 +65,7 @@ def test_the_receiver_sees_nothing_that_depends_on_the_target(make):
     seen = []
     for target in range(6):
         game = make(config=EpisodeConfig(num_candidates=6))
-        game.reset(seed=target, options={"episodes": [Episode(episode.candidates, target)]})
+        game.reset(seed=target, options={"episodes": [ReferentialEpisode(episode.candidates, target)]})
         before = game.observe(RECEIVER)
         message = np.zeros(4, dtype=np.int64)
         game.step({SENDER: message} if make is parallel_env else message)
@@ -78,14 +78,14 @@ def test_the_receiver_sees_nothing_that_depends_on_the_target(make):
 @each_interface
 def test_the_sender_never_sees_the_candidates(make):
     (episode,) = sampled_episodes(1)
-    referent = episode.referent
+    referent = episode.sender_view
     others = [e for e in sampled_episodes(400, seed=1) if not (e.candidates == referent).all(axis=1).any()]
     seen = []
     for other in [episode, *others[:5]]:
         candidates = other.candidates.copy()
         candidates[episode.target] = referent
         game = make()
-        game.reset(options={"episodes": [Episode(candidates, episode.target)]})
+        game.reset(options={"episodes": [ReferentialEpisode(candidates, episode.target)]})
         seen.append(game.observe(SENDER))
         assert seen[-1]["target"].base is None  # a view would carry the candidates along
     assert all(data_equivalence(seen[0], observation) for observation in seen)
@@ -190,7 +190,7 @@ def test_given_episodes_are_played_as_given_in_every_environment():
         steps = play(game, actions(game, 4, seed=0), options={"episodes": episodes})
         for (observations, *_), episode in zip(steps[::2], episodes, strict=False):
             assert np.array_equal(observations[RECEIVER]["candidates"], episode.candidates)
-            assert np.array_equal(observations[SENDER]["target"], episode.referent)
+            assert np.array_equal(observations[SENDER]["target"], episode.sender_view)
         game.reset()
         assert not np.array_equal(game.observe(RECEIVER)["candidates"], episodes[0].candidates)
 

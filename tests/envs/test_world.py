@@ -123,7 +123,7 @@ def test_an_index_outside_the_world_raises():
 
 def test_the_game_imports_no_tensors():
     program = (
-        "import sys; from parley.envs import world, worlds, episode, referential_v0;"
+        "import sys; from parley.envs import batched, world, worlds, referential_v0;"
         "worlds.find_world('elements');"
         "print(sorted({'torch', 'transformers', 'peft', 'accelerate'} & set(sys.modules)))"
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.envs.episode import EpisodeConfig
+from parley.envs.referential import EpisodeConfig
 from parley.envs.world import objects_world
 from parley.evaluation.playing.plan import PlayConfig, make_plan, message_rng, rounds
 from parley.evaluation.records import CONDITIONS, REORDERED
@@ -78,7 +78,7 @@ def test_reordered_shows_the_same_candidates_in_the_other_order():
             assert plan.episode(row, condition) is plain
         other = plan.episode(row, REORDERED)
         assert np.array_equal(other.candidates, plain.candidates[plan.orders[row]])
-        assert np.array_equal(other.referent, plain.referent)
+        assert np.array_equal(other.sender_view, plain.sender_view)
         assert sorted(plan.orders[row]) == list(range(5))
 
 

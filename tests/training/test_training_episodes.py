@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialGame
 from parley.envs.world import objects_world
 from parley.training.episodes import Batch, Episodes
 
 WORLD = objects_world()
-SAMPLER = EpisodeSampler(WORLD, EpisodeConfig(split="train"))
+SAMPLER = ReferentialGame(WORLD, EpisodeConfig(split="train"))
 
 
 def drawn(episodes, steps, size=8, seed=0):

@@ -10,7 +10,7 @@ import numpy as np
 from parley.agents.language_model import FrozenLM
 from parley.agents.prompts import SLOT, cut_at_slot, sender_prompt
 from parley.agents.receiver import Receiver
-from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialGame
 from parley.envs.world import AnyWorld
 from parley.training.config import TrainConfig
 from parley.training.episodes import Episodes
@@ -41,7 +41,7 @@ def count_lengths(sender: FrozenLM, receiver: FrozenLM, world: AnyWorld, config:
     Raises:
         ValueError: if the split has fewer referents than an episode has candidates.
     """
-    sampler = EpisodeSampler(world, EpisodeConfig(split="train", num_candidates=config.num_candidates))
+    sampler = ReferentialGame(world, EpisodeConfig(split="train", num_candidates=config.num_candidates))
     episodes = Episodes(sampler, config.messages_per_context, config.fixed_episodes, config.seed)
     rng, listening = np.random.default_rng(config.seed), Receiver(receiver)
     batches = [episodes.draw(config.batch_size, step, rng) for step in range(DRAWN_BATCHES)]

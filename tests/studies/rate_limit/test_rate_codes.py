@@ -21,7 +21,7 @@ from rate_cases import (
     tiny_world,
 )
 
-from parley.envs.episode import EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialGame
 from parley.envs.world import objects_world
 from studies.rate_limit.bound import fewest_collisions, success_bound, upper_bound
 from studies.rate_limit.codes import (
@@ -205,7 +205,7 @@ def test_groups_are_as_even_as_they_can_be():
 def test_episodes_are_those_of_the_sampler():
     world, law = objects_world(), law_of((6, 8, 8, 8), 5, 0.5)
     drawn = draw_candidates(world, law, "test", 20, np.random.default_rng(4))
-    sampler, rng = EpisodeSampler(world, EpisodeConfig(split="test")), np.random.default_rng(4)
+    sampler, rng = ReferentialGame(world, EpisodeConfig(split="test")), np.random.default_rng(4)
     assert np.array_equal(drawn, [world.index(sampler.draw(rng).candidates) for _ in range(20)])
     whole = sample_game(world, law, 400, np.random.default_rng(4))
     assert not np.array_equal(whole.choosing, whole.fresh)

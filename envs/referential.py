@@ -1,4 +1,4 @@
-"""One episode of the referential game: N confusable candidates, one of them the target.
+"""The referential game: N confusable candidates, one of them the target, which the sender alone sees.
 
 The candidates are laid out first, in exchangeable order; then the target is drawn uniformly
 among them, independently of everything the receiver sees. So every policy that gets no
@@ -7,25 +7,31 @@ message succeeds with probability exactly 1/N.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from gymnasium.spaces import MultiDiscrete, Space
 from numpy.typing import NDArray
 
+from parley.envs.game import register_game
 from parley.envs.world import AnyWorld, Referents, Split
 
-MOST_AT_ONCE = 64
 
-
-class Episode(NamedTuple):
+class ReferentialEpisode(NamedTuple):
     """Candidates (N, A) and the target's position, 0 to N - 1."""
 
     candidates: Referents
     target: int
 
     @property
-    def referent(self) -> Referents:
+    def receiver_view(self) -> Referents:
+        """The candidates, (N, A)."""
+        return self.candidates
+
+    @property
+    def sender_view(self) -> Referents:
         """The target's value indices, (A,)."""
         referent: Referents = self.candidates[self.target]
         return referent
@@ -53,7 +59,8 @@ class EpisodeConfig:
             raise ValueError(f"resample_probability must be in (0, 1], got {self.resample_probability}")
 
 
-class EpisodeSampler:
+@register_game("referential")
+class ReferentialGame:
     """Draws episodes of one world; the generator that is passed in decides which.
 
     A base referent is uniform in the split. The candidates are what a copy of it becomes when each of its
@@ -69,7 +76,9 @@ class EpisodeSampler:
     """
 
     def __init__(self, world: AnyWorld, config: EpisodeConfig) -> None:
-        self.world, self.config = world, config
+        self.world, self.config, self.num_choices = world, config, config.num_candidates
+        self.sender_space: Space[Any] = MultiDiscrete(world.num_values)
+        self.receiver_space: Space[Any] = MultiDiscrete(np.tile(world.num_values, (self.num_choices, 1)))
         self._referents = world.referents(config.split)
         if len(self._referents) < config.num_candidates:
             raise ValueError(
@@ -81,15 +90,20 @@ class EpisodeSampler:
         self._row = np.full(world.size + 1, -1, dtype=np.int64)
         self._row[world.index(self._referents)] = np.arange(len(self._referents))
 
-    def draw(self, rng: np.random.Generator) -> Episode:
+    @property
+    def chance(self) -> float:
+        """Success of a receiver without a message, whatever it does: 1/N."""
+        return 1 / self.num_choices
+
+    def draw(self, rng: np.random.Generator) -> ReferentialEpisode:
         """One episode."""
         base = self._referents[rng.integers(len(self._referents))]
         rows = self._resampled(base, rng) if self.world.complete else self._weighted(base, rng)
         rng.shuffle(rows)  # acceptance favours likely variants first: undo the order
         target = int(rng.integers(self.config.num_candidates))
-        return Episode(self._referents[rows], target)
+        return ReferentialEpisode(self._referents[rows], target)
 
-    def draw_many(self, size: int, rng: np.random.Generator) -> list[Episode]:
+    def draw_many(self, size: int, rng: np.random.Generator) -> list[ReferentialEpisode]:
         """So many episodes of the same law, each at a fraction of the cost; not those of `draw`."""
         if size == 1 or not self.world.complete:
             return [self.draw(rng) for _ in range(size)]
@@ -104,32 +118,46 @@ class EpisodeSampler:
                 found.pop(-1, None)
         rows = np.array([list(found)[:count] for found in chosen])
         laid_out = self._referents[rng.permuted(rows, axis=1)]
-        return list(map(Episode, laid_out, rng.integers(count, size=size).tolist()))
+        return list(map(ReferentialEpisode, laid_out, rng.integers(count, size=size).tolist()))
 
-    def check(self, episode: Episode) -> Episode:
-        """A copy of an episode that this sampler could have drawn.
+    def check(self, episodes: Sequence[ReferentialEpisode]) -> list[ReferentialEpisode]:
+        """Copies of episodes that this game could have drawn.
 
         Raises:
-            ValueError: if it could not: wrong shape, values, split, repeated candidates or target.
+            ValueError: if one could not be: wrong shape, values, split, repeated candidates or target.
         """
-        candidates, num_values = np.array(episode.candidates), self.world.num_values
-        shape = (self.config.num_candidates, len(num_values))
+        for episode in episodes:
+            self._check_shape(np.asarray(episode.candidates))
+        candidates = np.array([episode.candidates for episode in episodes])
+        inside = (candidates >= 0) & (candidates < self.world.num_values)
+        _refuse(candidates, ~inside.all((1, 2)), f"be in [0, {self.world.num_values})")
+        rows = self._row[self.world.index(candidates)]
+        _refuse(candidates, (rows < 0).any(axis=1), f"be in the {self.config.split} split", rows < 0)
+        _refuse(candidates, (np.diff(np.sort(rows, axis=1)) == 0).any(axis=1), "be distinct")
+        targets = [int(episode.target) for episode in episodes]
+        for target in targets:
+            if not 0 <= target < self.num_choices:
+                raise ValueError(f"target must be in [0, {self.num_choices}), got {target}")
+        return list(map(ReferentialEpisode, self._referents[rows], targets))
+
+    def _check_shape(self, candidates: NDArray[np.int64]) -> None:
+        shape = (self.num_choices, len(self.world.num_values))
         if candidates.shape != shape or candidates.dtype.kind not in "iu":
             raise ValueError(
                 f"candidates must be integers of shape {shape}, got {candidates.dtype} of {candidates.shape}"
             )
-        if candidates.min() < 0 or (candidates >= num_values).any():
-            raise ValueError(f"candidates must be in [0, {num_values}), got {candidates.tolist()}")
-        rows = self._row[self.world.index(candidates)]
-        if rows.min() < 0:
-            raise ValueError(
-                f"candidates must be in the {self.config.split} split, got {candidates[rows < 0].tolist()}"
-            )
-        if len(np.unique(rows)) < len(rows):
-            raise ValueError(f"candidates must be distinct, got {candidates.tolist()}")
-        if not 0 <= episode.target < len(rows):
-            raise ValueError(f"target must be in [0, {len(rows)}), got {episode.target}")
-        return Episode(self._referents[rows], int(episode.target))
+
+    def succeeds(self, episode: ReferentialEpisode, choice: int) -> bool:
+        """Whether the choice is the target."""
+        return choice == episode.target
+
+    def retargeted(self, episode: ReferentialEpisode, choice: int) -> ReferentialEpisode:
+        """The same candidates with another target: the message about it is what `swap` delivers."""
+        return episode._replace(target=choice)
+
+    def reordered(self, episode: ReferentialEpisode, order: NDArray[np.int64]) -> ReferentialEpisode:
+        """The same episode with its candidates in another order, a permutation (N,) of their places."""
+        return ReferentialEpisode(episode.candidates[order], int(np.flatnonzero(order == episode.target)[0]))
 
     def _resampled(self, base: Referents, rng: np.random.Generator) -> NDArray[np.int64]:
         """(N,) rows of distinct variants of the base (A,), all in the split, by drawing until there are N."""
@@ -161,22 +189,11 @@ class EpisodeSampler:
         return np.argsort(-keys)[: self.config.num_candidates]
 
 
-class EpisodeStream:
-    """One episode after another, drawn in ever larger blocks, so that each of many costs less.
-
-    Args:
-        sampler: draws them.
-        rng: which episodes come.
-    """
-
-    def __init__(self, sampler: EpisodeSampler, rng: np.random.Generator) -> None:
-        self._sampler, self._rng = sampler, rng
-        self._drawn: list[Episode] = []
-        self._next_block = 1
-
-    def draw(self) -> Episode:
-        """The next one."""
-        if not self._drawn:
-            self._drawn = self._sampler.draw_many(self._next_block, self._rng)
-            self._next_block = min(2 * self._next_block, MOST_AT_ONCE)
-        return self._drawn.pop()
+def _refuse(
+    candidates: Referents, wrong: Any, wanted: str, which: NDArray[np.bool_] | None = None
+) -> None:
+    """Refuse the first episode (N, A) of many that is wrong, showing those of its candidates that are."""
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        shown = candidates[first] if which is None else candidates[first][which[first]]
+        raise ValueError(f"candidates must {wanted}, got {shown.tolist()}")

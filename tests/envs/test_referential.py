@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.envs.episode import Episode, EpisodeConfig, EpisodeSampler
+from parley.envs.referential import EpisodeConfig, ReferentialEpisode, ReferentialGame
 from parley.envs.world import SPLITS, objects_world
 
 WORLD = objects_world()
@@ -21,7 +21,7 @@ MAX_SIGMA = 4.0
 def drawn(num_candidates, resample_probability=0.5):
     """Candidates (n, N, A) and targets (n,) of NUM_DRAWS episodes."""
     config = EpisodeConfig(num_candidates=num_candidates, resample_probability=resample_probability)
-    sampler, rng = EpisodeSampler(WORLD, config), np.random.default_rng(20_240)
+    sampler, rng = ReferentialGame(WORLD, config), np.random.default_rng(20_240)
     candidates, targets = zip(*(sampler.draw(rng) for _ in range(NUM_DRAWS)), strict=True)
     return np.stack(candidates), np.array(targets)
 
@@ -96,14 +96,14 @@ def test_candidates_are_distinct_and_in_the_split(num_candidates, resample_proba
     config = EpisodeConfig(
         num_candidates=num_candidates, resample_probability=resample_probability, split=split
     )
-    sampler = EpisodeSampler(WORLD, config)
+    sampler = ReferentialGame(WORLD, config)
     episode = sampler.draw(np.random.default_rng(seed))
     assert episode.candidates.shape == (num_candidates, 4)
     assert episode.candidates.dtype == np.int64
     assert len(np.unique(episode.candidates, axis=0)) == num_candidates
     assert WORLD.in_split(episode.candidates, split).all()
     assert 0 <= episode.target < num_candidates
-    assert np.array_equal(episode.referent, episode.candidates[episode.target])
+    assert np.array_equal(episode.sender_view, episode.candidates[episode.target])
     again = sampler.draw(np.random.default_rng(seed))
     assert again.target == episode.target
     assert np.array_equal(again.candidates, episode.candidates)
@@ -111,13 +111,13 @@ def test_candidates_are_distinct_and_in_the_split(num_candidates, resample_proba
 
 def test_a_split_as_large_as_the_candidate_set_can_be_played():
     config = EpisodeConfig(num_candidates=614, resample_probability=1.0, split="test")
-    episode = EpisodeSampler(WORLD, config).draw(np.random.default_rng(0))
+    episode = ReferentialGame(WORLD, config).draw(np.random.default_rng(0))
     assert sorted(WORLD.index(episode.candidates)) == WORLD.index(WORLD.referents("test")).tolist()
 
 
 def test_the_first_episode_of_seed_0_is_the_one_of_record():
     # Computed once with numpy's PCG64; a change of the sampler changes every stored result.
-    episode = EpisodeSampler(WORLD, EpisodeConfig()).draw(np.random.default_rng(0))
+    episode = ReferentialGame(WORLD, EpisodeConfig()).draw(np.random.default_rng(0))
     assert [WORLD.describe(candidate) for candidate in episode.candidates] == [
         "giant orange wood cube",
         "giant orange glass cube",
@@ -129,9 +129,9 @@ def test_the_first_episode_of_seed_0_is_the_one_of_record():
 
 
 def test_check_passes_a_drawn_episode_and_copies_it():
-    sampler = EpisodeSampler(WORLD, EpisodeConfig())
+    sampler = ReferentialGame(WORLD, EpisodeConfig())
     episode = sampler.draw(np.random.default_rng(0))
-    checked = sampler.check(episode)
+    checked = sampler.check([episode])[0]
     assert checked.target == episode.target
     assert np.array_equal(checked.candidates, episode.candidates)
     assert not np.shares_memory(checked.candidates, episode.candidates)
@@ -139,7 +139,7 @@ def test_check_passes_a_drawn_episode_and_copies_it():
 
 
 def broken_episodes():
-    candidates = EpisodeSampler(WORLD, EpisodeConfig()).draw(np.random.default_rng(0)).candidates
+    candidates = ReferentialGame(WORLD, EpisodeConfig()).draw(np.random.default_rng(0)).candidates
     outside = candidates.copy()
     outside[1] = WORLD.referents("test")[0]
     repeated = candidates.copy()
@@ -161,7 +161,7 @@ def broken_episodes():
 @pytest.mark.parametrize(("candidates", "target", "message"), broken_episodes())
 def test_check_rejects_what_could_not_have_been_drawn(candidates, target, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        EpisodeSampler(WORLD, EpisodeConfig()).check(Episode(candidates, target))
+        ReferentialGame(WORLD, EpisodeConfig()).check([ReferentialEpisode(candidates, target)])[0]
 
 
 def test_num_candidates_is_bounded_below():
@@ -180,9 +180,9 @@ def test_resample_probability_is_bounded(probability):
 def test_num_candidates_is_bounded_by_the_split():
     message = "num_candidates must be at most 614, the number of referents in the test split, got 615"
     with pytest.raises(ValueError, match=message):
-        EpisodeSampler(WORLD, EpisodeConfig(num_candidates=615, split="test"))
+        ReferentialGame(WORLD, EpisodeConfig(num_candidates=615, split="test"))
 
 
 def test_an_unknown_split_is_named():
     with pytest.raises(ValueError, match="split must be one of train, validation, test, got 'dev'"):
-        EpisodeSampler(WORLD, EpisodeConfig(split="dev"))
+        ReferentialGame(WORLD, EpisodeConfig(split="dev"))
