@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from parley.agents.language_model import ModelError
 from parley.channels.checkpoint import CheckpointError
+from parley.envs.game import GAMES
 from parley.envs.worlds import world_names
 from parley.plugins.registry import PluginError
 
@@ -25,6 +26,11 @@ def _worlds(default: str) -> str:
     return f"(one of {', '.join(world_names())}, or a file; default: {default})"
 
 
+def _games(default: str) -> str:
+    return f"(one of {', '.join(GAMES.names())}; default: {default})"
+
+
+GameName = Annotated[str, tyro.conf.arg(help_behavior_hint=_games)]
 WorldName = Annotated[str, tyro.conf.arg(help_behavior_hint=_worlds)]
 
 

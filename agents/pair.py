@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
+import tyro
 from jaxtyping import Float
 from torch import Tensor
 
 from parley.agents.language_model import POCKET, FrozenLM, ModelError
+from parley.agents.readout import DEFAULT_READOUT, READOUTS
 from parley.agents.receiver import Context, Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import Channel, ModelInterface, Scene, Utterance, check_range
@@ -24,6 +26,11 @@ class ReceiverView(NamedTuple):
 
     candidates: Sequence[Referents]  # (N, A) each
     targets: Sequence[int] | np.ndarray
+
+
+def _readouts(default: str) -> str:
+    """What `--help` says after the flag's own words, plug-ins included."""
+    return f"(one of {', '.join(READOUTS.names())}; default: {default})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,7 @@ class ModelConfig:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         device_map: places the layers of a model that is larger than one card over all there are, as
             accelerate understands the word.
+        readout: how the receiver's choice is read off its model.
         threads: CPU threads; 0 leaves the choice to torch. The pocket gains a fifth from a second
             thread, and loses manifold where something else keeps that core busy.
     """
@@ -47,6 +55,7 @@ class ModelConfig:
     receiver: str | None = None
     device: str = "auto"
     device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None
+    readout: Annotated[str, tyro.conf.arg(help_behavior_hint=_readouts)] = DEFAULT_READOUT
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -90,7 +99,7 @@ class Pair:
                 f"the sender's embeddings lie on {speaking.device} and the receiver's on {listening.device}, "
                 f"but the channel needs both in one place; try --device-map balanced"
             )
-        return cls(Sender(speaking, world), Receiver(listening), world)
+        return cls(Sender(speaking, world), Receiver(listening, config.readout), world)
 
     @property
     def interface(self) -> ModelInterface:
@@ -152,7 +161,7 @@ class Pair:
             return utterance
         if seen is None:
             raise ValueError(f"channel {channel.name!r} speaks about episodes, not about referents alone")
-        candidates = [[self.world.describe(c) for c in row] for row in seen.candidates]
+        candidates = [self.world.options(view) for view in seen.candidates]
         targets = torch.as_tensor(np.asarray(seen.targets), device=self.device)
         return utterance._replace(scene=Scene(candidates, targets))
 
@@ -189,7 +198,7 @@ class Pair:
 
     def read(self, candidates: Sequence[Referents], cached: bool = True) -> Context:
         """The receiver reads B sets of candidates (N, A); `cached` is as in `Receiver.read`."""
-        return self.receiver.read([[self.world.describe(c) for c in row] for row in candidates], cached)
+        return self.receiver.read([self.world.options(view) for view in candidates], cached)
 
 
 def find_device(name: str) -> torch.device:

@@ -14,14 +14,14 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional
 from transformers import DynamicCache
 
 from parley.agents.features import positions_of
 from parley.agents.injection import Layer, extend, patched
 from parley.agents.language_model import FrozenLM
 from parley.agents.packing import lay_out, messages_per_context
-from parley.agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, slot_text
+from parley.agents.prompts import SLOT, cut_at_slot, slot_text
+from parley.agents.readout import DEFAULT_READOUT, READOUTS, Among, Answers
 from parley.channels.base import ActivationPatch, CacheEntries, ReceiverInput, SoftPrompt
 from parley.channels.receiver_input import num_inputs
 
@@ -56,21 +56,18 @@ class Slot(NamedTuple):
 
 
 class Receiver:
-    """Chooses among labelled candidates, by the label tokens' logits at one position.
+    """Chooses among candidates; a readout says how the choice is read off the model.
 
     Args:
         lm: the frozen model.
+        readout: registered name of the readout.
 
     Raises:
-        ValueError: if two labels share a token or one is several tokens.
+        ValueError: if the readout is unknown, or the model's tokenizer does not allow it.
     """
 
-    def __init__(self, lm: FrozenLM) -> None:
-        self.lm = lm
-        ids = [lm.encode(label) for label in LABELS]
-        if any(len(row) != 1 for row in ids) or len({row[0] for row in ids}) != len(LABELS):
-            raise ValueError(f"model {lm.name!r} does not have one distinct token for each label A to Z")
-        self.label_ids = torch.tensor([row[0] for row in ids], device=lm.device)
+    def __init__(self, lm: FrozenLM, readout: str = DEFAULT_READOUT) -> None:
+        self.lm, self.readout = lm, READOUTS.find(readout)(lm)
         self.tail = lm.encode(cut_at_slot(lm.render(SLOT)).after)  # tokens between the slot and the answer
 
     @torch.no_grad()
@@ -113,15 +110,23 @@ class Receiver:
             ValueError: if a prefix has another width than the model, all of it is too long, or some contexts
                 would get more messages than others.
         """
-        return self.label_logits(self.answer_states(context, receiver_input), context.num_candidates)
+        return self.answer(context, receiver_input).logits
+
+    def answer(self, context: Context, receiver_input: ReceiverInput) -> Answers:
+        """What the receivers answer, as their readout reads it; see `choose`."""
+        return self.readout.answer(self, context, receiver_input)
+
+    def nll(self, answers: Answers, choices: Int[Tensor, " B"], among: Among) -> Float[Tensor, " B"]:
+        """-log p of B choices, in nats: among the N choices alone, or among all that could be said."""
+        return self.readout.nll(answers, choices, among)
 
     def answer_states(self, context: Context, receiver_input: ReceiverInput) -> Float[Tensor, "B D"]:
-        """The final states in which the answers are given, with gradient to the receiver input; see `choose`."""
+        """The final states in which answers begin, with gradient to the receiver input; see `choose`."""
         each = messages_per_context(len(context.mask), num_inputs(receiver_input))
         if not context.layers or (isinstance(receiver_input, SoftPrompt) and receiver_input.at_start):
             # what was read without the prefix is of no use: it could not look at what stands before it
             whole = context.repeat(each)
-            return self._answer_states_uncached(whole.ids, whole.mask, receiver_input)
+            return self._answer_states_anew(whole.ids, whole.mask, receiver_input)
         if isinstance(receiver_input, CacheEntries):
             return self.answer_states(
                 self._remember(context.repeat(each), receiver_input), self._nothing(receiver_input)
@@ -153,16 +158,6 @@ class Receiver:
         """Empty slots, for as many messages."""
         return SoftPrompt(torch.zeros(num_inputs(receiver_input), 0, self.lm.width, device=self.lm.device))
 
-    def label_logits(self, hidden: Float[Tensor, "B D"], num_candidates: int) -> Float[Tensor, "B N"]:
-        """Log-odds of the first N labels, float32."""
-        labels = self.lm.output_rows(self.label_ids[:num_candidates])
-        return functional.linear(hidden, labels).float()
-
-    def vocabulary_logits(self, hidden: Float[Tensor, "B D"]) -> Float[Tensor, "B W"]:
-        """Log-odds of all tokens that could be said next, float32."""
-        logits: Tensor = self.lm.model.lm_head(hidden)
-        return logits.float().to(self.lm.device)
-
     def choose_uncached(
         self, candidates: Sequence[Sequence[str]], receiver_input: ReceiverInput
     ) -> Float[Tensor, "B N"]:
@@ -171,16 +166,22 @@ class Receiver:
         Raises:
             ValueError: for entries of the cache, which no full pass can hold.
         """
-        ids, mask = self.lm.left_pad([self._before(descriptions) for descriptions in candidates])
-        return self.label_logits(self._answer_states_uncached(ids, mask, receiver_input), len(candidates[0]))
+        return self.readout.answer_uncached(self, candidates, receiver_input).logits
 
-    def _answer_states_uncached(
+    def answer_states_uncached(
+        self, candidates: Sequence[Sequence[str]], receiver_input: ReceiverInput
+    ) -> Float[Tensor, "B D"]:
+        """The states of `answer_states` in one full pass over B lists of descriptions."""
+        ids, mask = self.lm.left_pad([self._before(descriptions) for descriptions in candidates])
+        return self._answer_states_anew(ids, mask, receiver_input)
+
+    def _answer_states_anew(
         self, ids: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"], receiver_input: ReceiverInput
     ) -> Float[Tensor, "B D"]:
         """The same in one full pass, with a prefix where it belongs: in the slot or at the start."""
         if isinstance(receiver_input, ActivationPatch):
             with patched(self.lm.model.model, receiver_input):
-                return self._answer_states_uncached(ids, mask, self._nothing(receiver_input))
+                return self._answer_states_anew(ids, mask, self._nothing(receiver_input))
         slot = self.fill(receiver_input)
         tail = self._embed_tail(len(slot.vectors))
         parts = [(self.embed_ids(ids), mask), (slot.vectors, slot.mask)]
@@ -230,7 +231,7 @@ class Receiver:
         return Slot(self.embed_ids(ids), mask)
 
     def _before(self, descriptions: Sequence[str]) -> list[int]:
-        return self.lm.encode(cut_at_slot(self.lm.render(receiver_prompt(descriptions))).before)
+        return self.lm.encode(cut_at_slot(self.lm.render(self.readout.prompt(descriptions))).before)
 
     def _embed_tail(self, batch: int) -> Float[Tensor, "B S E"]:
         tail = torch.tensor(self.tail, device=self.lm.device)

@@ -167,7 +167,7 @@ def bare_step(trainer: Trainer, dealt: ContextBatch) -> Tensor:
     row = lay_out(context.mask, inputs, torch.ones_like(inputs[..., 0], dtype=torch.bool))
     hidden = bare_receiver.answer_states(receiver.lm.model, context.layers, *row)
     last = hidden.reshape(len(inputs), inputs.shape[1], -1)[:, -1]
-    labels = receiver.lm.output_rows(receiver.label_ids[: context.num_candidates])
+    labels = receiver.lm.output_rows(receiver.readout.label_ids[: context.num_candidates])
     answer = functional.cross_entropy(functional.linear(last, labels).float(), targets)
     unit = functional.normalize(vectors.float(), dim=-1)
     cosines = unit @ functional.normalize(tokens.table.float(), dim=-1).T

@@ -93,7 +93,7 @@ def batched_step(task: Task) -> Tensor:
         inputs = torch.cat([vectors[:, number].to(prompt), prompt], dim=1)
         # the last position's log-odds alone: an ordinary loop would take all of them
         logits = lm.model(inputs_embeds=inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
-        passes.append(logits[:, task.receiver.label_ids[:NUM_CANDIDATES]].float())
+        passes.append(logits[:, task.receiver.readout.label_ids[:NUM_CANDIDATES]].float())
     return _learn(task, torch.stack(passes, dim=1).flatten(0, 1))
 
 
@@ -165,4 +165,4 @@ def _whole_pass(receiver: Receiver, sample: Sample, vectors: Float[Tensor, "1 k 
     ids = torch.tensor([sample.prompt + receiver.tail], device=lm.device)
     inputs = torch.cat([vectors.to(lm.dtype), lm.embed(ids)], dim=1)
     logits = lm.model(inputs_embeds=inputs, use_cache=False).logits[0, -1].float()
-    return -functional.log_softmax(logits[receiver.label_ids[:NUM_CANDIDATES]], -1)[sample.target]
+    return -functional.log_softmax(logits[receiver.readout.label_ids[:NUM_CANDIDATES]], -1)[sample.target]

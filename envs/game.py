@@ -7,17 +7,40 @@ installed package with an entry point of the group `parley.games`. `--game` name
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from gymnasium.spaces import Space
 from numpy.typing import NDArray
 
-from parley.envs.world import AnyWorld
+from parley.envs.world import AnyWorld, Split
 from parley.plugins.registry import Registry
 
 View = NDArray[np.int64]
 DEFAULT_GAME = "referential"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeConfig:
+    """How candidates are drawn.
+
+    Args:
+        num_candidates: N, at least 2.
+        resample_probability: chance in (0, 1] that an attribute of the common base referent is
+            drawn anew; the lower, the more confusable the candidates.
+        split: the split that every candidate belongs to.
+    """
+
+    num_candidates: int = 5
+    resample_probability: float = 0.5
+    split: Split = "train"
+
+    def __post_init__(self) -> None:
+        if self.num_candidates < 2:
+            raise ValueError(f"num_candidates must be at least 2, got {self.num_candidates}")
+        if not 0 < self.resample_probability <= 1:
+            raise ValueError(f"resample_probability must be in (0, 1], got {self.resample_probability}")
 
 
 class Episode(Protocol):
@@ -81,7 +104,7 @@ class Game(Protocol):
         """The same episode with its choices in another order, a permutation (N,) of their places."""
 
 
-Factory = Callable[..., Game]  # of a world and an `EpisodeConfig`
+Factory = Callable[[AnyWorld, EpisodeConfig], Game]
 F = TypeVar("F", bound=Factory)
 GAMES: Registry[Factory] = Registry("game", "parley.games", folder="parley.envs")
 
@@ -93,3 +116,13 @@ def register_game(name: str) -> Callable[[F], F]:
         ValueError: if another one has the name already.
     """
     return GAMES.register(name)
+
+
+def find_game(name: str, world: AnyWorld, config: EpisodeConfig) -> Game:
+    """The game registered under a name, about a world (it may bring one of its own instead).
+
+    Raises:
+        ValueError: if there is none; lists the valid names and suggests the nearest; or as the game does.
+        PluginError: if a plug-in of that name is there and cannot be used.
+    """
+    return GAMES.find(name)(world, config)

@@ -8,15 +8,14 @@ message succeeds with probability exactly 1/N.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import MultiDiscrete, Space
 from numpy.typing import NDArray
 
-from parley.envs.game import register_game
-from parley.envs.world import AnyWorld, Referents, Split
+from parley.envs.game import EpisodeConfig, register_game
+from parley.envs.world import AnyWorld, Referents
 
 
 class ReferentialEpisode(NamedTuple):
@@ -35,28 +34,6 @@ class ReferentialEpisode(NamedTuple):
         """The target's value indices, (A,)."""
         referent: Referents = self.candidates[self.target]
         return referent
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpisodeConfig:
-    """How candidates are drawn.
-
-    Args:
-        num_candidates: N, at least 2.
-        resample_probability: chance in (0, 1] that an attribute of the common base referent is
-            drawn anew; the lower, the more confusable the candidates.
-        split: the split that every candidate belongs to.
-    """
-
-    num_candidates: int = 5
-    resample_probability: float = 0.5
-    split: Split = "train"
-
-    def __post_init__(self) -> None:
-        if self.num_candidates < 2:
-            raise ValueError(f"num_candidates must be at least 2, got {self.num_candidates}")
-        if not 0 < self.resample_probability <= 1:
-            raise ValueError(f"resample_probability must be in (0, 1], got {self.resample_probability}")
 
 
 @register_game("referential")
@@ -189,9 +166,7 @@ class ReferentialGame:
         return np.argsort(-keys)[: self.config.num_candidates]
 
 
-def _refuse(
-    candidates: Referents, wrong: Any, wanted: str, which: NDArray[np.bool_] | None = None
-) -> None:
+def _refuse(candidates: Referents, wrong: Any, wanted: str, which: NDArray[np.bool_] | None = None) -> None:
     """Refuse the first episode (N, A) of many that is wrong, showing those of its candidates that are."""
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])

@@ -33,8 +33,8 @@ from gymnasium.utils.seeding import np_random
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from parley.envs.game import Episode, Game
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import Episode, EpisodeConfig, Game
+from parley.envs.referential import ReferentialGame
 from parley.envs.render import show_round
 from parley.envs.rules import AGENTS, RECEIVER, SENDER, Rules, sender_view
 from parley.envs.stream import EpisodeStream

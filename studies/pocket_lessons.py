@@ -16,7 +16,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from parley.agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt, sender_prompt, slot_text
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialGame
 from parley.envs.world import Referents, World
 
 IGNORED = -100  # the label that torch's cross-entropy leaves out

@@ -19,7 +19,8 @@ from parley.agents.pair import Pair, ReceiverView
 from parley.agents.receiver import Context
 from parley.channels.base import Channel, TextInput
 from parley.channels.checkpoint import save_channel
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialGame
 from parley.envs.world import Referents
 from parley.training.config import TrainConfig
 from parley.training.episodes import Batch, Episodes

@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 from parley.agents.pair import Pair, ReceiverView
 from parley.channels.base import Channel, Message, SoftPrompt
 from parley.channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialGame
 
 VALIDATION_SEED = 1_000_003
 

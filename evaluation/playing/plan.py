@@ -10,7 +10,8 @@ import numpy as np
 from parley.agents.command_line import WorldName
 from parley.channels.base import check_range
 from parley.channels.controls import derangement
-from parley.envs.referential import EpisodeConfig, ReferentialEpisode, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialEpisode, ReferentialGame
 from parley.envs.world import AnyWorld
 from parley.envs.worlds import DEFAULT_WORLD
 from parley.evaluation.records import REORDERED

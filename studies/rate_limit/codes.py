@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialGame
 from parley.envs.world import Referents, Split, World
 from studies.rate_limit.bound import check_num_messages
 from studies.rate_limit.candidate_law import CandidateLaw, Floats, Integers

@@ -70,7 +70,7 @@ def test_an_answer_is_one_token_after_every_template(name: str, qwen2_folder: Pa
     """The label token is the one that would be said there: it does not melt into what stands before."""
     template, tail = TAILS[name]
     lm = FrozenLM(with_template(qwen2_folder, tmp_path / "model", template))
-    ids = Receiver(lm).label_ids.tolist()
+    ids = Receiver(lm).readout.label_ids.tolist()
     assert [lm.encode(tail + label) for label in LABELS] == [[*lm.encode(tail), number] for number in ids]
 
 

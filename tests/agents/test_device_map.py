@@ -45,8 +45,8 @@ def played(lm: FrozenLM, world: World) -> dict[str, Tensor]:
     vectors = torch.randn(4, 4, lm.width, requires_grad=True)
     context = receiver.read(ROWS).repeat(2)
     answer_states = receiver.answer_states(context, SoftPrompt(vectors))
-    logits = receiver.label_logits(answer_states, 2)
-    words = receiver.vocabulary_logits(answer_states)
+    logits = receiver.readout._read(answer_states, 2).logits
+    words = receiver.readout.vocabulary_logits(answer_states)
     (logits.logsumexp(-1).sum() + words.logsumexp(-1).sum()).backward()
     assert vectors.grad is not None
     referents = world.referents("train")[:1]

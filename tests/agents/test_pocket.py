@@ -7,7 +7,8 @@ from safetensors import safe_open
 from parley.agents.pair import ModelConfig, Pair
 from parley.agents.pocket_model import POCKET_FOLDER, PocketConfig, train_tokenizer
 from parley.channels.base import TextInput
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialGame
 from parley.envs.world import objects_world
 from studies.pocket_lessons import corpus
 

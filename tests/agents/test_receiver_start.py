@@ -136,11 +136,11 @@ def test_choosing_is_listening_for_the_labels(any_lm: FrozenLM) -> None:
     receiver, prefix = Receiver(any_lm), SoftPrompt(vectors_for(any_lm))
     context = receiver.read(ROWS)
     answer_states = receiver.answer_states(context, prefix)
-    chosen, everything = receiver.choose(context, prefix), receiver.vocabulary_logits(answer_states)
-    assert torch.equal(receiver.label_logits(answer_states, 3), chosen)
+    chosen, everything = receiver.choose(context, prefix), receiver.readout.vocabulary_logits(answer_states)
+    assert torch.equal(receiver.readout._read(answer_states, 3).logits, chosen)
     assert everything.shape == (3, any_lm.model.config.vocab_size)
-    torch.testing.assert_close(everything[:, receiver.label_ids[:3]], chosen, **CLOSE)
-    assert receiver.label_ids.tolist() == [any_lm.encode(label)[0] for label in LABELS]
+    torch.testing.assert_close(everything[:, receiver.readout.label_ids[:3]], chosen, **CLOSE)
+    assert receiver.readout.label_ids.tolist() == [any_lm.encode(label)[0] for label in LABELS]
 
 
 def test_the_whole_vocabulary_is_what_the_model_itself_would_say(any_lm: FrozenLM) -> None:
@@ -149,7 +149,7 @@ def test_the_whole_vocabulary_is_what_the_model_itself_would_say(any_lm: FrozenL
     with torch.no_grad():
         wanted = any_lm.model(ids).logits[:, -1]
     answer_states = receiver.answer_states(receiver.read(ROWS[:1]), TextInput(["tiny red"]))
-    torch.testing.assert_close(receiver.vocabulary_logits(answer_states), wanted, **CLOSE)
+    torch.testing.assert_close(receiver.readout.vocabulary_logits(answer_states), wanted, **CLOSE)
 
 
 def test_too_long_a_prefix_at_the_start_is_refused(receiver: Receiver) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Text
 
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialGame
 from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
 from parley.envs.world import objects_world
 

@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import chi2_contingency
 
 from parley.envs.elements import elements_world
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialGame
 from parley.envs.stream import MOST_AT_ONCE, EpisodeStream
 from parley.envs.world import objects_world
 

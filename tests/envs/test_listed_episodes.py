@@ -9,8 +9,9 @@ import pytest
 from listed_cases import BIRDS, NAMES, bird_world
 from scipy.stats import chisquare
 
-from parley.envs.referential import EpisodeConfig, ReferentialEpisode, ReferentialGame
+from parley.envs.game import EpisodeConfig
 from parley.envs.listed_world import ListedWorld
+from parley.envs.referential import ReferentialEpisode, ReferentialGame
 from parley.envs.world import SPLITS, Attribute, World
 from parley.envs.worlds import find_world
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.envs.referential import EpisodeConfig, ReferentialEpisode, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialEpisode, ReferentialGame
 from parley.envs.world import SPLITS, objects_world
 
 WORLD = objects_world()

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, Text
 from gymnasium.utils.env_checker import data_equivalence
 from referential_cases import each_interface
 
-from parley.envs.referential import EpisodeConfig
+from parley.envs.game import EpisodeConfig
 from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, parallel_env, raw_env
 
 

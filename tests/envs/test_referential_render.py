@@ -7,7 +7,7 @@ import pytest
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Text
 from referential_cases import LETTERS
 
-from parley.envs.referential import EpisodeConfig
+from parley.envs.game import EpisodeConfig
 from parley.envs.referential_v0 import RECEIVER, SENDER, env, parallel_env, raw_env
 
 FIRST_ROUND = """\

@@ -20,7 +20,8 @@ from referential_cases import (
     play_parallel,
 )
 
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialGame
 from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
 
 # PettingZoo's advice for fixed-size box games; none of it can hold where agents differ in kind.

@@ -16,7 +16,8 @@ from referential_cases import (
     sampled_episodes,
 )
 
-from parley.envs.referential import EpisodeConfig, ReferentialEpisode
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialEpisode
 from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, env, parallel_env, raw_env
 
 EMPTY_MESSAGES = [

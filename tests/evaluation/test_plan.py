@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.envs.referential import EpisodeConfig
+from parley.envs.game import EpisodeConfig
 from parley.envs.world import objects_world
 from parley.evaluation.playing.plan import PlayConfig, make_plan, message_rng, rounds
 from parley.evaluation.records import CONDITIONS, REORDERED

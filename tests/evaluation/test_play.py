@@ -10,7 +10,7 @@ import torch
 from parley.channels.base import SoftPrompt
 from parley.channels.controls import CONDITIONS
 from parley.channels.registry import channel_class
-from parley.envs.referential import EpisodeConfig
+from parley.envs.game import EpisodeConfig
 from parley.envs.referential_v0 import RECEIVER, SENDER, env
 from parley.evaluation.playing import stopwatch
 from parley.evaluation.playing.entries import chosen_channels, enter

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialGame
 from parley.envs.world import objects_world
 from parley.training.episodes import Batch, Episodes
 

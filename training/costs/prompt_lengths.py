@@ -10,7 +10,8 @@ import numpy as np
 from parley.agents.language_model import FrozenLM
 from parley.agents.prompts import SLOT, cut_at_slot, sender_prompt
 from parley.agents.receiver import Receiver
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialGame
 from parley.envs.world import AnyWorld
 from parley.training.config import TrainConfig
 from parley.training.episodes import Episodes

@@ -21,7 +21,8 @@ from rate_cases import (
     tiny_world,
 )
 
-from parley.envs.referential import EpisodeConfig, ReferentialGame
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialGame
 from parley.envs.world import objects_world
 from studies.rate_limit.bound import fewest_collisions, success_bound, upper_bound
 from studies.rate_limit.codes import (

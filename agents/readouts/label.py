@@ -1,0 +1,65 @@
+"""`label`: the choices are lettered, and the letters' log-odds at one position are the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from parley.agents.language_model import FrozenLM
+from parley.agents.prompts import LABELS, receiver_prompt
+from parley.agents.readout import Among, Answers, Readout, register_readout
+from parley.agents.receiver import Context, Receiver
+from parley.channels.receiver_input import ReceiverInput
+
+
+@register_readout("label")
+class LabelReadout(Readout):
+    """The next token's log-odds, of the letters A to Z alone.
+
+    Raises:
+        ValueError: if two labels share a token or one is several tokens.
+    """
+
+    most_choices = len(LABELS)
+
+    def __init__(self, lm: FrozenLM) -> None:
+        super().__init__(lm)
+        ids = [lm.encode(label) for label in LABELS]
+        if any(len(row) != 1 for row in ids) or len({row[0] for row in ids}) != len(LABELS):
+            raise ValueError(f"model {lm.name!r} does not have one distinct token for each label A to Z")
+        self.label_ids = torch.tensor([row[0] for row in ids], device=lm.device)
+
+    def prompt(self, options: Sequence[str]) -> str:
+        """The lettered candidates, then the message's place."""
+        return receiver_prompt(options)
+
+    def answer(self, receiver: Receiver, context: Context, receiver_input: ReceiverInput) -> Answers:
+        """The letters' log-odds where the answer begins."""
+        return self._read(receiver.answer_states(context, receiver_input), context.num_candidates)
+
+    def answer_uncached(
+        self, receiver: Receiver, options: Sequence[Sequence[str]], receiver_input: ReceiverInput
+    ) -> Answers:
+        """The same in one full pass."""
+        return self._read(receiver.answer_states_uncached(options, receiver_input), len(options[0]))
+
+    def nll(self, answers: Answers, choices: Int[Tensor, " B"], among: Among) -> Float[Tensor, " B"]:
+        """-log p(the choice's label), in nats, among the N labels or among all tokens."""
+        if among == "choices":
+            return functional.cross_entropy(answers.logits, choices, reduction="none")
+        assert answers.states is not None, "labels are read off states"
+        logits = self.vocabulary_logits(answers.states)
+        return functional.cross_entropy(logits, self.label_ids[choices], reduction="none")
+
+    def vocabulary_logits(self, states: Float[Tensor, "B D"]) -> Float[Tensor, "B W"]:
+        """Log-odds of all tokens that could be said next, float32."""
+        logits: Tensor = self.lm.model.lm_head(states)
+        return logits.float().to(self.lm.device)
+
+    def _read(self, states: Float[Tensor, "B D"], num_choices: int) -> Answers:
+        labels = self.lm.output_rows(self.label_ids[:num_choices])
+        return Answers(functional.linear(states, labels).float(), states)
