@@ -95,7 +95,7 @@ def load_checkpoint(name: str, dtype: torch.dtype, device_map: DeviceMap | None)
 
 
 def decode_greedily(model: Any, tokenizer: Any) -> None:
-    """Leave a checkpoint's own decoding habits behind, but for the tokens at which it falls silent.
+    """Leave a checkpoint's own decoding habits behind, but for the tokens that end its turn.
 
     Qwen2.5's repetition penalty would keep a greedy sender from repeating its prompt's words.
     """

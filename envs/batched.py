@@ -64,7 +64,7 @@ class BatchedEnv:
         """Begin B episodes.
 
         Args:
-            seed: of the episodes that are drawn; without one the generator goes on where it was.
+            seed: of the episodes that are drawn; without one the generator continues.
             options: `episodes`, which are to be played and are checked, or `num_episodes`, how many are
                 drawn (by default 1).
 

@@ -72,7 +72,7 @@ class PrimingChannel(Channel):
         return [0] * len(utterance.texts)
 
     def receive(self, messages: Sequence[Message]) -> SoftPrompt:
-        """The same prefix for everybody."""
+        """The same prefix for every receiver."""
         return self._prefix(len(messages))
 
     def _prefix(self, batch: int) -> SoftPrompt:
