@@ -140,15 +140,15 @@ class Channel(nn.Module, ABC):
         trainable: whether there is something to learn.
         judged: whether Gate 1 puts it to the test; False for the mere absence of a message.
         modality: what crosses: "text", "codes", "vectors", "states" (of a layer), "cache" or "none".
-        price: how a message's bits are reckoned, as a short formula; "" refers to `message_bits`.
+        bits_formula: a message's bits as a short formula; "" refers to `message_bits`.
         reference: whether it is played to compare with and is no entry, whatever it scores.
         sees_scene: whether it is told what the receiver sees, which only a reference may be.
-        recipe: settings of the trainer that suit it, by name, where the usual ones do not.
+        train_defaults: settings of the trainer that suit it, by name, where the usual ones do not.
         message_space: every message is an element of this gymnasium space.
         num_slots: k, the length of the content-free prefix that stands for "no content".
         codes_per_slot: q, where a message of codes has several neighbours for each slot.
         latent_width: C, numbers a latent; 0 without latents.
-        reading: which of the sender's states it looks at.
+        features: which of the sender's states it looks at.
         at_start: whether its prefix stands before all that the receiver reads.
         ready: whether what is trained is what crosses; False while a discrete channel is warming up.
     """
