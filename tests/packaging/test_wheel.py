@@ -31,7 +31,7 @@ FEW = [
 def wheel(tmp_path_factory):
     """Built of a copy, so that nothing is left in the tree."""
     copy, built = tmp_path_factory.mktemp("source") / "parley", tmp_path_factory.mktemp("built")
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
     build = [sys.executable, *PIP, "wheel", copy, "--wheel-dir", built]
     subprocess.run([*build, "--no-deps", "--no-index", "--no-build-isolation"], check=True)
     [path] = built.glob("*.whl")
