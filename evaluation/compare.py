@@ -1,6 +1,6 @@
 """Put several runs side by side, paired where they played the same episodes.
 
-    python -m evaluation.compare runs/a/gate1 runs/b/gate1
+    parley compare runs/a/gate1 runs/b/gate1
 
 Reads episodes.jsonl of every run, compares every channel's success under normal with the first run's, and
 pools channels that several runs trained. Writes compare.md where a folder is given.
@@ -271,8 +271,8 @@ def _page(names: Sequence[str], tables: Mapping[str, tuple[list[str], list[list[
 
 
 def main() -> int:
-    """Entry point of `python -m evaluation.compare`."""
-    config = parse_arguments(CompareConfig, sys.argv[1:], __doc__, "evaluation.compare")
+    """Entry point of `parley compare`, which is `python -m parley.evaluation.compare`."""
+    config = parse_arguments(CompareConfig, sys.argv[1:], __doc__, "parley compare")
     return run(config, Console())
 
 

@@ -1,8 +1,8 @@
 """Put channels through Gate 1: does the message carry meaning?
 
-    python -m evaluation.gate1 --channels all
-    python -m evaluation.gate1 --channels all --resume
-    python -m evaluation.gate1 --from-episodes episodes.jsonl
+    parley gate1 --channels all
+    parley gate1 --channels all --resume
+    parley gate1 --from-episodes episodes.jsonl
 
 Plays every channel under every condition on the same test episodes, judges the records by the
 rule in evaluation/GATE1.md, and writes run.json (what is played), episodes.jsonl, results.json, the
@@ -140,7 +140,7 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
         names = [name for name in names if can_play(name, pair.interface, name in named, console)]
         entries = {name: enter(name, pair, files[name], named=name in named) for name in names}
     used = {name: file for name, file in files.items() if file}
-    provenance = describe("evaluation.gate1", arguments, config.play, pair, used)
+    provenance = describe("parley gate1", arguments, config.play, pair, used)
     look_every = None
     if config.until_decided:
         look_every = LOOK_EVERY
@@ -238,9 +238,9 @@ def examine(pair: Pair, entries: dict[str, Entry]) -> tuple[dict[str, dict[str, 
 
 
 def main() -> int:
-    """Entry point of `python -m evaluation.gate1`."""
+    """Entry point of `parley gate1`, which is `python -m parley.evaluation.gate1`."""
     arguments = sys.argv[1:]
-    config = parse_arguments(Gate1Config, arguments, __doc__, "evaluation.gate1")
+    config = parse_arguments(Gate1Config, arguments, __doc__, "parley gate1")
     return run(config, arguments)
 
 

@@ -74,7 +74,7 @@ def judge_file(
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     origin: dict[str, Any] = {
-        "command": f"python -m evaluation.gate1 --from-episodes {shlex.quote(str(path))}",
+        "command": f"parley gate1 --from-episodes {shlex.quote(str(path))}",
         "episodes": {"file": path.name, "sha256": sha256},
         "versions": versions("numpy", "scipy"),
     }

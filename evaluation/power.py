@@ -1,7 +1,7 @@
 """How many episodes does Gate 1's floor need, or what chance does a channel have with those there are?
 
-    python -m evaluation.power --true-rate 0.4 --power 0.95
-    python -m evaluation.power --true-rate 0.4 --episodes 50
+    parley power --true-rate 0.4 --power 0.95
+    parley power --true-rate 0.4 --episodes 50
 
 Computes the exact chance that the lower end of Wilson's interval reaches the floor. Plays nothing and needs
 no model. Exit codes: 0 done, 2 usage.
@@ -115,8 +115,8 @@ def _episodes(n: int) -> str:
 
 
 def main() -> int:
-    """Entry point of `python -m evaluation.power`."""
-    config = parse_arguments(PowerConfig, sys.argv[1:], __doc__, "evaluation.power")
+    """Entry point of `parley power`, which is `python -m parley.evaluation.power`."""
+    config = parse_arguments(PowerConfig, sys.argv[1:], __doc__, "parley power")
     return run(config)
 
 

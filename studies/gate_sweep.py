@@ -88,7 +88,9 @@ def run(config: GateSweepConfig, arguments: list[str]) -> int:
         channel = enter(name, pair, config.file).channel
     assert isinstance(channel, LatentChannel), "checked by its class"
     results = sweep(pair, channel, config.gates, config.play, console)
-    results["provenance"] = describe("studies.gate_sweep", arguments, config.play, pair, {name: config.file})
+    results["provenance"] = describe(
+        "python -m studies.gate_sweep", arguments, config.play, pair, {name: config.file}
+    )
     text = json.dumps(results, indent=2, allow_nan=False) + "\n"
     atomic_write(folder / "gate_sweep.json", text.encode())
     atomic_write(folder / "gate_sweep.png", draw_gates(results))

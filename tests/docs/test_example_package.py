@@ -1,15 +1,12 @@
 """The example package: installed into an environment of its own, listed, checked, and put through Gate 1."""
 
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from clean_environment import Environment
 from page_blocks import PACKAGE, ROOT, commands
 
 from parley.agents.command_line import ExitCode
@@ -37,47 +34,14 @@ for module, *arguments in map(str.split, sys.argv[1:]):
 """
 
 
-class Environment:
-    """A new environment that sees Parley and what it depends on, and nothing of this shell's.
-
-    Args:
-        folder: where it is made, and where commands are run.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.python = folder, folder / "environment" / "bin" / "python"
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "environment"], check=True)
-        [self.packages] = (folder / "environment").glob("lib/python*/site-packages")
-        seen = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-        # what is installed there is found as it is here, and with it Parley itself
-        lines = [f"import site; site.addsitedir({path!r})" for path in seen]
-        (self.packages / "parley.pth").write_text("\n".join(lines))
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
-        self.variables = kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "PIP_CONFIG_FILE": os.devnull}
-
-    def run(self, *arguments: object, where: str = ".", ends: int = 0) -> str:
-        """What a command prints; `python` is the environment's own."""
-        done = subprocess.run(
-            [self.python, *map(str, arguments)],
-            cwd=self.folder / where,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == ends, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout
-
-
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     """An environment into which the page's command has installed the package, without any network."""
-    made = Environment(tmp_path_factory.mktemp("reader"))
+    made = Environment(tmp_path_factory.mktemp("reader"), editable=True)
     built = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", ".pytest_cache")
     shutil.copytree(PACKAGE, made.folder / PACKAGE.relative_to(ROOT), ignore=built)
     [line] = [line for line in commands() if "pip install" in line]
-    made.run(*shlex.split(line)[1:], "--no-deps", "--no-build-isolation", "--no-index", "--quiet")
+    made.run(*shlex.split(line), "--no-deps", "--no-build-isolation", "--no-index", "--quiet")
     return made
 
 
@@ -90,7 +54,7 @@ def test_it_is_installed_there_and_nowhere_else(environment):
 def ended(environment):
     """What commands printed there, and how each ended; one interpreter, for each takes seconds to begin."""
     (environment.folder / "few.jsonl").write_text("\n".join(FEW))
-    printed = environment.run("-c", IN_TURN, *COMMANDS.values())
+    printed = environment.run("python", "-c", IN_TURN, *COMMANDS.values())
     parts = re.split(r"^== (.*)\n", printed, flags=re.MULTILINE)
     assert len(parts) == 2 * len(COMMANDS) + 1
     return {name: (parts[2 * n], parts[2 * n + 1]) for n, name in enumerate(COMMANDS)}
