@@ -245,13 +245,13 @@ def test_the_commands_of_the_page_can_be_given():
     found = []
     for line in [
         *block.splitlines(),
-        *re.findall(r"`(python -m evaluation\.gate1 [^`]*)`", PAGE.read_text()),
+        *re.findall(r"`(parley gate1 [^`]*)`", PAGE.read_text()),
     ]:
-        _, _, module, *arguments = shlex.split(line)
-        if module == "training.run":
+        _, command, *arguments = shlex.split(line)
+        if command == "train":
             found.append(parse(arguments)[2].world)
         else:
-            assert module == "evaluation.gate1"
+            assert command == "gate1"
             config = tyro.cli(gate1.Gate1Config, args=arguments, config=(tyro.conf.OmitArgPrefixes,))
             found.append(config.play.world)
     assert found == ["elements", "elements", "birds.jsonl", "elements"]
