@@ -53,7 +53,7 @@ from parley.evaluation.playing.run_folder import (
 )
 from parley.evaluation.playing.until_decided import LOOK_EVERY, UntilDecided
 from parley.evaluation.records import RecordWriter
-from parley.evaluation.reporting.markdown_report import print_table
+from parley.evaluation.reporting.terminal import print_table
 from parley.evaluation.results import Results
 
 
@@ -222,11 +222,12 @@ def examine(pair: Pair, entries: dict[str, Entry]) -> tuple[dict[str, dict[str, 
     """
     referents = diagnosed_referents(pair.world)
     diagnostics, pictures = {}, {}
-    for name, (channel, trained, *_) in entries.items():
-        if not channel.judged or channel.sees_scene:  # what speaks about episodes has no word for referents
+    for name, (channel, role, _) in entries.items():
+        if role == "baseline" or channel.sees_scene:  # what speaks about episodes has no word for referents
             continue
         diagnostics[name] = diagnose(pair, channel, referents)
-        if not trained or not isinstance(channel.message_space, MultiDiscrete):
+        learned = channel.trainable and role != "untrained"
+        if not learned or not isinstance(channel.message_space, MultiDiscrete):
             continue
         spoken = speak_of(pair, channel, referents)
         assert spoken.codes is not None, "a message of a MultiDiscrete is codes"

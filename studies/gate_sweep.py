@@ -114,8 +114,8 @@ def sweep(
     """
     learned = channel.decoder.scale_gate.item()
     values = sorted({*gates, learned})
-    entries = {str(value): Entry(with_gate(channel, value), True, ("normal",)) for value in values}
-    entries["null"] = Entry(channel, True, ("null",))
+    entries = {str(value): Entry(with_gate(channel, value), channel.role, ("normal",)) for value in values}
+    entries["null"] = Entry(channel, channel.role, ("null",))
     records: dict[str, list[EpisodeRecord]] = defaultdict(list)
     total = num_batches(entries, config)
     batches = play(pair, entries, config)

@@ -9,11 +9,11 @@ import numpy as np
 
 from parley.agents.command_line import WorldName
 from parley.channels.base import check_range
-from parley.channels.controls import derangement
+from parley.channels.conditions import Condition
+from parley.channels.conditions.shuffle import derangement
 from parley.envs.episode import Episode, EpisodeConfig, EpisodeSampler
 from parley.envs.world import AnyWorld
 from parley.envs.worlds import DEFAULT_WORLD
-from parley.evaluation.records import REORDERED
 
 # what is drawn from the evaluation's seed; the episodes themselves from the seed alone
 _MESSAGES, _ORDERS = 1, 2
@@ -62,14 +62,15 @@ class EpisodePlan(NamedTuple):
     """Episodes, what stands in for each one's message under `shuffle` and `swap`, and its other order."""
 
     episodes: list[Episode]
+    targets: np.ndarray  # (n,) the target's place
     partners: np.ndarray  # (n,) the episode whose message is delivered under shuffle
     swap_targets: np.ndarray  # (n,) the candidate whose message is delivered under swap
     orders: np.ndarray  # (n, N) which candidate stands in each place under reordered
 
-    def episode(self, row: int, condition: str) -> Episode:
+    def episode(self, row: int, condition: Condition) -> Episode:
         """An episode as a condition lays its candidates out."""
         episode = self.episodes[row]
-        if condition != REORDERED:
+        if not condition.reorders:
             return episode
         order = self.orders[row]
         return Episode(episode.candidates[order], int(np.flatnonzero(order == episode.target)[0]))
@@ -85,8 +86,9 @@ def make_plan(world: AnyWorld, config: PlayConfig) -> EpisodePlan:
     sampler = EpisodeSampler(world, config.candidates)
     episodes = [sampler.draw(rng) for _ in range(config.episodes)]
     steps = rng.integers(1, config.num_candidates, size=config.episodes)
-    swap_targets = (np.array([episode.target for episode in episodes]) + steps) % config.num_candidates
-    return EpisodePlan(episodes, derangement(config.episodes, rng), swap_targets, _orders(config))
+    targets = np.array([episode.target for episode in episodes])
+    swap_targets = (targets + steps) % config.num_candidates
+    return EpisodePlan(episodes, targets, derangement(config.episodes, rng), swap_targets, _orders(config))
 
 
 def _orders(config: PlayConfig) -> np.ndarray:
@@ -103,8 +105,8 @@ def _orders(config: PlayConfig) -> np.ndarray:
 def message_rng(config: PlayConfig, row: int, channel: str, condition: str) -> np.random.Generator:
     """What draws the message of one episode where a condition leaves it to chance.
 
-    It depends on nothing that was played before: a run that was cut goes on with the messages that it would
-    have drawn, and they are the same however many episodes are played at once.
+    It depends on nothing that was played before: a run that resumes draws the messages that it would
+    have drawn before, and they are the same however many episodes are played at once.
 
     Args:
         config: whose seed it is.
