@@ -34,6 +34,11 @@ ANSWERS_ALONE: Mapping[str, Any] = MappingProxyType(
 )
 Message = Any  # an element of a channel's message_space
 
+Role = Literal["judged", "untrained", "reference", "ceiling", "baseline"]
+"""What a channel is played for. Judged: the gates decide on it. Untrained: what it could learn it has not
+learned, so it neither passes nor fails. The others are compared with and decide nothing, whatever they score:
+a reference; the ceiling, the sender's own words; the baseline, no message at all, whose success is P0."""
+
 
 class Scene(NamedTuple):
     """What the receivers see and should pick: for references, which may know what no channel may."""
@@ -138,10 +143,9 @@ class Channel(nn.Module, ABC):
         name: set by `parley.channels.register`.
         Config: the dataclass of this channel's settings.
         trainable: whether there is something to learn.
-        judged: whether Gate 1 puts it to the test; False for the mere absence of a message.
+        role: what it is played for; of a class never "untrained", which is a state.
         modality: what crosses: "text", "codes", "vectors", "states" (of a layer), "cache" or "none".
         bits_formula: a message's bits as a short formula; "" refers to `message_bits`.
-        reference: whether it is played to compare with and is no entry, whatever it scores.
         sees_scene: whether it is told what the receiver sees, which only a reference may be.
         train_defaults: settings of the trainer that suit it, by name, where the usual ones do not.
         message_space: every message is an element of this gymnasium space.
@@ -156,8 +160,7 @@ class Channel(nn.Module, ABC):
     name: ClassVar[str]
     Config: ClassVar[type[ChannelConfig]] = ChannelConfig
     trainable: ClassVar[bool] = False
-    judged: ClassVar[bool] = True
-    reference: ClassVar[bool] = False
+    role: ClassVar[Role] = "judged"
     sees_scene: ClassVar[bool] = False
     train_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     modality: ClassVar[str] = "vectors"

@@ -21,16 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
-from parley.evaluation.aggregation.run_data import (
-    UNKNOWN,
-    ConditionOutcomes,
-    Pairs,
-    RunOutcomes,
-    gather,
-    shared,
-)
+from parley.channels.conditions import condition_names
+from parley.evaluation.aggregation.condition_data import UNKNOWN, ConditionOutcomes
+from parley.evaluation.aggregation.run_data import Pairs, RunOutcomes, gather, shared
 from parley.evaluation.files import atomic_write
-from parley.evaluation.records import CONDITIONS, SILENCE, read_records
+from parley.evaluation.records import read_records
 from parley.evaluation.reporting import cells
 from parley.evaluation.statistics import (
     ClusteredProportion,
@@ -135,7 +130,7 @@ def pool_runs(tallies: Sequence[RunOutcomes]) -> dict[str, dict[str, ClusteredPr
     """
     pooled: dict[str, dict[str, ClusteredProportion]] = {}
     for channel in _names(tallies):
-        for condition in CONDITIONS:
+        for condition in condition_names():
             conditions = [
                 outcomes.judged[channel].conditions[condition]
                 for outcomes in tallies
@@ -182,7 +177,7 @@ def side_by_side(tallies: Sequence[RunOutcomes]) -> tuple[list[str], list[list[s
     header = ["channel", "condition", *(f"run {index + 1}" for index in range(len(tallies)))]
     rows = []
     for channel in _names(tallies):
-        for condition in CONDITIONS[:1] if channel == SILENCE else CONDITIONS:
+        for condition in condition_names():
             conditions = [
                 outcomes.channels[channel].conditions.get(condition) if channel in outcomes.channels else None
                 for outcomes in tallies

@@ -53,7 +53,7 @@ from parley.evaluation.playing.run_folder import (
 )
 from parley.evaluation.playing.until_decided import LOOK_EVERY, UntilDecided
 from parley.evaluation.records import RecordWriter
-from parley.evaluation.reporting.markdown_report import print_table
+from parley.evaluation.reporting.terminal import print_table
 from parley.evaluation.results import Results
 
 
@@ -134,7 +134,7 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
     check_folder(folder, config.resume)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded, and the sender reads"):
-        pair = Pair.load(config.models, find_world(config.play.world))
+        pair = Pair.load(config.models, config.play.make_game(find_world(config.play.world)).world)
         files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
         named = asked_by_name(config.channels)
         names = [name for name in names if can_play(name, pair.interface, name in named, console)]
@@ -222,11 +222,12 @@ def examine(pair: Pair, entries: dict[str, Entry]) -> tuple[dict[str, dict[str, 
     """
     referents = diagnosed_referents(pair.world)
     diagnostics, pictures = {}, {}
-    for name, (channel, trained, *_) in entries.items():
-        if not channel.judged or channel.sees_scene:  # what speaks about episodes has no word for referents
+    for name, (channel, role, _) in entries.items():
+        if role == "baseline" or channel.sees_scene:  # what speaks about episodes has no word for referents
             continue
         diagnostics[name] = diagnose(pair, channel, referents)
-        if not trained or not isinstance(channel.message_space, MultiDiscrete):
+        learned = channel.trainable and role != "untrained"
+        if not learned or not isinstance(channel.message_space, MultiDiscrete):
             continue
         spoken = speak_of(pair, channel, referents)
         assert spoken.codes is not None, "a message of a MultiDiscrete is codes"

@@ -14,7 +14,7 @@ from parley.evaluation.files import atomic_write
 from parley.evaluation.gates.verdict import EXIT_CODES
 from parley.evaluation.records import EpisodeRecord, read_records
 from parley.evaluation.reporting.gallery import gather_gallery
-from parley.evaluation.reporting.markdown_report import write_report
+from parley.evaluation.reporting.report import write_report
 from parley.evaluation.results import Results, build_results
 
 __all__ = ["EXIT_CODES", "judge", "judge_file", "versions", "write_run"]

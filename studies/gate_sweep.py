@@ -84,7 +84,7 @@ def run(config: GateSweepConfig, arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded"):
-        pair = Pair.load(config.models, find_world(config.play.world))
+        pair = Pair.load(config.models, config.play.make_game(find_world(config.play.world)).world)
         channel = enter(name, pair, config.file).channel
     assert isinstance(channel, LatentChannel), "checked by its class"
     results = sweep(pair, channel, config.gates, config.play, console)
@@ -116,8 +116,8 @@ def sweep(
     """
     learned = channel.decoder.scale_gate.item()
     values = sorted({*gates, learned})
-    entries = {str(value): Entry(with_gate(channel, value), True, ("normal",)) for value in values}
-    entries["null"] = Entry(channel, True, ("null",))
+    entries = {str(value): Entry(with_gate(channel, value), channel.role, ("normal",)) for value in values}
+    entries["null"] = Entry(channel, channel.role, ("null",))
     records: dict[str, list[EpisodeRecord]] = defaultdict(list)
     total = num_batches(entries, config)
     batches = play(pair, entries, config)

@@ -45,7 +45,7 @@ class PrimingChannel(Channel):
 
     Config = PrimingConfig
     trainable = True
-    reference = True
+    role = "reference"
     train_defaults = ANSWERS_ALONE
     modality: ClassVar[str] = "none"
     bits_formula: ClassVar[str] = "0"

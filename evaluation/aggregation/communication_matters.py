@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parley.evaluation.aggregation.run_data import ChannelOutcomes, ConditionOutcomes, RunOutcomes, pair
+from parley.evaluation.aggregation.condition_data import ConditionOutcomes
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes, pair
 from parley.evaluation.statistics import Proportion, wilson
 
 CONDITIONED = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parley.evaluation.aggregation.run_data import UNKNOWN, ConditionOutcomes
+from parley.evaluation.aggregation.condition_data import UNKNOWN, ConditionOutcomes
 from parley.evaluation.statistics import confusion_information, min_transmitted_bits
 
 

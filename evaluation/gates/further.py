@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from parley.evaluation.aggregation.run_data import ChannelOutcomes, ConditionOutcomes
+from parley.evaluation.aggregation.condition_data import ConditionOutcomes
+from parley.evaluation.aggregation.run_data import ChannelOutcomes
 from parley.evaluation.gates.criterion import Criterion, Rule, not_played
 from parley.evaluation.gates.inference import Inference
 

@@ -15,7 +15,7 @@ from parley.evaluation.aggregation.nll import target_nll
 from parley.evaluation.diagnostics.diagnose import diagnose, nll_by_condition
 from parley.evaluation.judge import judge_file
 from parley.evaluation.records import EpisodeRecord, RecordWriter
-from parley.evaluation.reporting.markdown_report import render_report
+from parley.evaluation.reporting.report import render_report
 from parley.evaluation.results import build_results
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "results_schema.md"
@@ -192,7 +192,7 @@ def test_the_report_of_a_language_that_says_nothing_has_dashes_and_no_bold(pair)
 def test_untrained_channels_are_named_so_and_their_codes_not_told(pair):
     fields = EpisodeRecord.__dataclass_fields__
     untrained = [
-        EpisodeRecord(**{name: getattr(r, name) for name in fields} | {"trained": False})
+        EpisodeRecord(**{name: getattr(r, name) for name in fields} | {"role": "untrained"})
         for r in outcomes("latent_vq", "normal", 10, 50)
     ]
     text = section_of(render_report(build_results(untrained, {}, diagnostics=measured(pair))))

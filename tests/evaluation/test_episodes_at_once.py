@@ -19,7 +19,7 @@ def played(pocket_pair):
     entries = {
         "silence": enter("silence", pocket_pair, None),
         "text": enter("text", pocket_pair, None)._replace(conditions=("normal", "swap")),
-        "latent_vq": enter("latent_vq", pocket_pair, None)._replace(trained=True),
+        "latent_vq": enter("latent_vq", pocket_pair, None)._replace(role="judged"),
     }
     configs = [PlayConfig(episodes=EPISODES, episodes_at_once=at_once) for at_once in (1, 100)]
     return [[r for batch in play(pocket_pair, entries, config) for r in batch] for config in configs]

@@ -13,7 +13,8 @@ from parley.evaluation.records import EpisodeRecord
 from parley.evaluation.reporting import cells
 from parley.evaluation.reporting.gallery import gather_gallery
 from parley.evaluation.reporting.junit import render_junit
-from parley.evaluation.reporting.markdown_report import _broken, print_table, render_report, write_report
+from parley.evaluation.reporting.report import render_report, write_report
+from parley.evaluation.reporting.terminal import _broken, print_table
 from parley.evaluation.results import build_results
 
 PROVENANCE = {
@@ -33,7 +34,7 @@ def terminal(results, width=80):
 def wide_run():
     untrained = [
         EpisodeRecord(
-            channel="latent", condition="normal", episode_id=i, success=i < 17, bits=16384, trained=False
+            channel="latent", condition="normal", episode_id=i, success=i < 17, bits=16384, role="untrained"
         )
         for i in range(100)
     ]
@@ -66,7 +67,7 @@ def test_the_report_opens_with_the_verdict_and_holds_what_decides():
     assert lines[0] == "# Gate 1: fail"
     assert lines[1] == results["sentence"]
     for channel in results["channels"].values():
-        rules = [channel["gate1"], channel["gate1"]["version_1"], channel["gate1"]["original_rule"]]
+        rules = [channel["gate1"], channel["gate1"]["original_rule"]]
         rules += [channel["gate2"], channel["gate3"], channel["validity"], results["validity"]]
         if channel is not results["channels"]["silence"]:
             assert all(criterion["reason"] in text for rule in rules for criterion in rule["criteria"])

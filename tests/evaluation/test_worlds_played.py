@@ -166,7 +166,7 @@ def test_a_checkpoint_of_another_world_is_played_if_it_is_named(trained, tmp_pat
     arguments = ("--channels", "latent_fsq", "--world", str(other), "--folder", str(tmp_path / "out"), *FEW)
     play(*arguments, "--checkpoint", str(source))
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["channels"]["latent_fsq"]["status"] == "trained"
+    assert results["channels"]["latent_fsq"]["role"] == "judged"
     assert results["provenance"]["world"].startswith("others-")
     assert results["provenance"]["checkpoints"]["latent_fsq"]["training"]["world"] == name
 
