@@ -1,4 +1,7 @@
-"""The example package: installed into an environment of its own, listed, checked, and put through Gate 1."""
+"""The example package beside the wheel of Parley: installed, listed, checked, and put through Gate 1.
+
+The environment also holds stubs of other projects' packages `agents` and `channels`.
+"""
 
 import json
 import re
@@ -6,7 +9,7 @@ import shlex
 import shutil
 
 import pytest
-from clean_environment import Environment
+from clean_environment import Environment, build_wheel, stub_wheels
 from page_blocks import PACKAGE, ROOT, commands
 
 from parley.agents.command_line import ExitCode
@@ -14,7 +17,7 @@ from parley.agents.command_line import ExitCode
 COMMANDS = {
     "its own tests": f"pytest -q -p no:cacheprovider {PACKAGE.relative_to(ROOT)}",
     "list": "parley.channels list",
-    "gate 1": "parley.evaluation.gate1 --channels binary --episodes 10 --device cpu --folder gate1 "
+    "gate 1": "parley gate1 --channels binary --episodes 10 --device cpu --folder gate1 "
     "--runs none --world few.jsonl",
 }
 FEW = [
@@ -37,7 +40,9 @@ for module, *arguments in map(str.split, sys.argv[1:]):
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     """An environment into which the page's command has installed the package, without any network."""
-    made = Environment(tmp_path_factory.mktemp("reader"), editable=True)
+    made = Environment(tmp_path_factory.mktemp("reader"))
+    folder = tmp_path_factory.mktemp("wheels")
+    made.install(build_wheel(folder), *stub_wheels(folder))
     built = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", ".pytest_cache")
     shutil.copytree(PACKAGE, made.folder / PACKAGE.relative_to(ROOT), ignore=built)
     [line] = [line for line in commands() if "pip install" in line]
@@ -81,6 +86,7 @@ def test_it_goes_through_gate_1(environment, ended):
     assert "binary" in printed
     assert code == str(ExitCode.INCONCLUSIVE.value)
     results = json.loads((environment.folder / "gate1" / "results.json").read_text())
+    assert results["provenance"]["command"] == COMMANDS["gate 1"]
     assert results["verdict"] == "inconclusive"
     played = results["channels"]["binary"]
     assert (played["status"], played["bits"]) == ("untrained", 24.0)

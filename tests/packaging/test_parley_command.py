@@ -1,26 +1,15 @@
 """`parley`: the commands by their short names, the same code as the modules, and quick to begin."""
 
 import importlib
+import runpy
 import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
+from clean_environment import ROOMS, ROOT
 
 from parley.__main__ import COMMANDS, Command, main
-
-ROOT = Path(__file__).parents[2]
-ROOMS = ("agents", "channels", "envs", "evaluation", "plugins", "training")
-IN_TURN = """
-import runpy, sys
-for module, *arguments in map(str.split, sys.argv[1:]):
-    sys.argv = [module, *arguments]
-    try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        print(f"== {module} {int(end.code or 0)}", flush=True)
-"""
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
@@ -86,11 +75,12 @@ def test_a_command_gets_what_follows_its_name_and_ends_the_process(tmp_path, mon
     assert capsys.readouterr().out == "__main__ ['--version', 'a b']\n"
 
 
-def test_the_modules_run_from_the_root_by_their_folders_names():
-    """The commands of the first day; test_wheel.py runs them by their full names, from another directory."""
-    commands = ("training.run --channel latent_vq --help", "evaluation.gate1 --channels all --help")
-    done = subprocess.run(
-        [sys.executable, "-c", IN_TURN, *commands], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    ends = [line for line in done.stdout.splitlines() if line.startswith("== ")]
-    assert ends == ["== training.run 0", "== evaluation.gate1 0"]
+@pytest.mark.parametrize("command", ["training.run --channel latent_vq", "evaluation.gate1 --channels all"])
+def test_the_modules_run_from_the_root_by_their_folders_names(command, monkeypatch, capsys):
+    """As `python -m` runs them there, word for word; not in a process of its own, which takes seconds."""
+    module, *arguments = command.split()
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setattr(sys, "argv", [module, *arguments, "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    assert "usage: parley " in capsys.readouterr().out

@@ -1,61 +1,32 @@
-"""The wheel: all of the rooms under one name, beside packages that are called `agents` and `channels`."""
+"""The wheel: all of the rooms under one name, beside packages that are called `agents` and `channels`.
 
-import json
+Trainings and Gate 1 of what is installed are in tests/docs/test_example_package.py.
+"""
+
 import re
-import shutil
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
-from clean_environment import Environment
+from clean_environment import PIP, ROOMS, ROOT, STUBS, Environment, build_wheel, stub_wheels
 
-from parley.agents.command_line import ExitCode
-
-ROOT = Path(__file__).parents[2]
-ROOMS = ("agents", "channels", "envs", "evaluation", "plugins", "training")
-NOT_COPIED = (".*", "__pycache__", "build", "runs", "*.egg-info")
-PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
-INSTALL = (*PIP, "install", "--no-deps", "--no-index", "--no-compile", "--ignore-installed")
-STUBS = {"openai-agents": "agents", "channels": "channels"}  # what each distribution installs
-FEW = [
-    json.dumps({"attributes": {"colour": colour, "shape": shape, "material": material}})
-    for colour in ("red", "blue", "green", "white")
-    for shape in ("cube", "ball", "ring", "disc")
-    for material in ("metal", "glass", "wood")
-]
+RANDOM_POLICY = """
+from parley.envs import referential_v0
+env = referential_v0.parallel_env()
+env.reset(seed=0)
+while env.agents:
+    rewards = env.step({agent: env.action_space(agent).sample() for agent in env.agents})[1]
+print(sorted(rewards), *set(rewards.values()))
+"""
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """Built of a copy, so that nothing is left in the tree."""
-    copy, built = tmp_path_factory.mktemp("source") / "parley", tmp_path_factory.mktemp("built")
-    shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
-    build = [sys.executable, *PIP, "wheel", copy, "--wheel-dir", built]
-    subprocess.run([*build, "--no-deps", "--no-index", "--no-build-isolation"], check=True)
-    [path] = built.glob("*.whl")
-    return path
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def stubs(tmp_path_factory):
-    """Wheels of other projects that own the top-level names of our folders."""
-    folder, paths = tmp_path_factory.mktemp("stubs"), []
-    for distribution, package in STUBS.items():
-        name = f"{distribution.replace('-', '_')}-1.0"
-        files = {
-            f"{package}/__init__.py": "theirs = True\n",
-            f"{package}/base.py": "",
-            f"{name}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n",
-            f"{name}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        }
-        record = f"{name}.dist-info/RECORD"
-        paths.append(folder / f"{name}-py3-none-any.whl")
-        with zipfile.ZipFile(paths[-1], "w") as archive:
-            for path, text in (files | {record: "".join(f"{path},,\n" for path in (*files, record))}).items():
-                archive.writestr(path, text)
-    return paths
+    return stub_wheels(tmp_path_factory.mktemp("stubs"))
 
 
 def contents(wheel):
@@ -92,30 +63,16 @@ def test_make_links_the_rooms_that_the_wheel_holds():
 
 
 @pytest.mark.parametrize("parley_first", [True, False])
-def test_it_lives_beside_agents_and_channels_of_others(wheel, stubs, parley_first, tmp_path):
-    environment = Environment(tmp_path, editable=False)
+def test_it_lives_and_plays_beside_agents_and_channels_of_others(wheel, stubs, parley_first, tmp_path):
+    environment = Environment(tmp_path)
     for wheels in ([wheel], stubs) if parley_first else (stubs, [wheel]):
-        environment.run("python", *INSTALL, *wheels)
+        environment.install(*wheels)
     assert installed(environment) == contents(wheel)
-    look = (
-        "import agents, channels, parley.agents as ours; print(agents.theirs, channels.theirs, ours.__file__)"
-    )
+    look = "import agents, channels, parley.agents as a; print(agents.theirs, channels.theirs, a.__file__)"
     ours = environment.packages / "parley" / "agents" / "__init__.py"
     assert environment.run("python", "-c", look).split() == ["True", "True", str(ours)]
+    played = environment.run("python", "-c", RANDOM_POLICY)
+    assert re.fullmatch(r"\['receiver_0', 'sender_0'\] [01]\.0\n", played)
     environment.run("python", *PIP, "uninstall", "--yes", *STUBS)
     assert not (environment.packages / "agents").exists()
     assert installed(environment) == contents(wheel)
-
-
-def test_it_plays_a_game_from_another_directory(wheel, stubs, tmp_path):
-    environment = Environment(tmp_path, editable=False)
-    environment.run("python", *INSTALL, wheel, *stubs)
-    (tmp_path / "few.jsonl").write_text("\n".join(FEW))
-    settings = "--episodes 4 --device cpu --world few.jsonl --runs none --folder run"
-    printed = environment.run(
-        "parley", "gate1", "--channels", "text,silence", *settings.split(), ends=ExitCode.INCONCLUSIVE
-    )
-    assert "silence" in printed
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["channels"]["text"]["conditions"]["normal"]["n"] == 4
-    assert results["provenance"]["command"] == f"parley gate1 --channels text,silence {settings}"

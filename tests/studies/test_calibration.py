@@ -1,6 +1,7 @@
 """The simulation keeps its promises, the failures are caught, and the page is made of what was simulated."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from parley.evaluation.aggregation.run_data import gather
 from parley.evaluation.gates.gate1 import ASKED
 from parley.evaluation.results import build_results
+from studies import calibration
 from studies.calibration import CalibrationConfig, write_page
 from studies.calibration_plan import EPISODES, TRUTHS, Cell, cells
 from studies.failures import FAILURES, judge_failure, original_records
@@ -84,9 +86,12 @@ MEANT = {
 }  # fmt: skip
 
 
+judge_once = cache(judge_failure)
+
+
 @pytest.mark.parametrize("failure", [f for f in FAILURES if f.records], ids=lambda f: str(f.number))
 def test_no_failure_passes_and_each_is_caught_by_what_is_there_for_it(failure):
-    caught = judge_failure(failure)
+    caught = judge_once(failure)
     assert caught.verdict in ("fail", "invalid", "refused")
     if failure.number in MEANT:
         assert MEANT[failure.number] in caught.by
@@ -112,7 +117,8 @@ def test_the_original_experiment_fails_and_says_that_its_conditions_are_alike():
     assert set(results["channels"]) == {"latent", "silence"}
 
 
-def test_the_page_is_made_of_the_cells(tmp_path):
+def test_the_page_is_made_of_the_cells(tmp_path, monkeypatch):
+    monkeypatch.setattr(calibration, "judge_failure", judge_once)
     rows = [
         {
             "truth": cell.truth, "n": cell.n, "until_decided": cell.until_decided, "experiments": 1000,

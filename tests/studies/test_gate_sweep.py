@@ -11,11 +11,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from parley.agents.command_line import ExitCode, run_command
-from parley.agents.pair import ModelConfig, Pair
 from parley.channels.checkpoint import save_channel
 from parley.channels.registry import channel_class
 from parley.channels.text import TextChannel
-from parley.envs.world import objects_world
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import Entry, PlayConfig, play
 from studies import gate_chart, gate_sweep
@@ -25,9 +23,12 @@ EPISODES = PlayConfig(episodes=30, seed=3)
 GATES = (1.5, 0.0, 0.5)
 
 
+pytestmark = pytest.mark.usefixtures("pocket_loaded_once")
+
+
 @pytest.fixture(scope="module")
-def pair():
-    return Pair.load(ModelConfig(device="cpu"), objects_world())
+def pair(pocket_pair):
+    return pocket_pair
 
 
 @pytest.fixture(scope="module")
