@@ -75,6 +75,11 @@ class Readout(ABC):
     def nll(self, answers: Answers, choices: Int[Tensor, " B"], among: Among) -> Float[Tensor, " B"]:
         """-log p of B choices, in nats: among the N choices alone, or among all that could be said."""
 
+    @classmethod
+    def nll_rows(cls, among: Among, num_tokens: int) -> int:
+        """Rows of the output layer that the nll of one answer multiplies, beside those of the choices."""
+        return 0 if among == "choices" else num_tokens
+
 
 READOUTS: Registry[type[Readout]] = Registry("readout", "parley.readouts", folder="parley.agents.readouts")
 

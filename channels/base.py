@@ -79,16 +79,18 @@ class ChannelOutput(NamedTuple):
     """A differentiable send and receive: what arrives, and what an objective may look at.
 
     Attributes:
-        receiver input: what the receiver gets.
+        receiver_input: what the receiver gets.
         losses: the channel's own, in nats.
         latents: as the decoder sees them, so worth what the message is worth; None without a codec.
         policy: where codes were drawn by chance rather than computed.
+        messages: those that crossed, one an utterance; None leaves them to `send`.
     """
 
     receiver_input: ReceiverInput
     losses: dict[str, Float[Tensor, ""]]
     latents: Float[Tensor, "B k C"] | None = None
     policy: Policy | None = None
+    messages: list[Message] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +197,8 @@ class Channel(nn.Module, ABC):
 
     def relay(self, utterance: Utterance) -> ChannelOutput:
         """Send and receive in one go; in eval mode exactly `receive(send(utterance))`."""
-        return ChannelOutput(self.receive(self.send(utterance)), {})
+        messages = self.send(utterance)
+        return ChannelOutput(self.receive(messages), {}, messages=messages)
 
     def forward(self, utterance: Utterance) -> ChannelOutput:
         """The same as `relay`, for wrappers that call modules."""

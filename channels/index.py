@@ -18,7 +18,6 @@ from parley.channels.base import (
     ANSWERS_ALONE,
     Channel,
     ChannelConfig,
-    ChannelOutput,
     Message,
     ModelInterface,
     SoftPrompt,
@@ -69,10 +68,6 @@ class IndexChannel(Channel):
         drawn = torch.randn(config.places, config.k, interface.embedding_width)
         self.table = nn.Parameter(functional.normalize(drawn, dim=-1))
 
-    def relay(self, utterance: Utterance) -> ChannelOutput:
-        """The vectors of the targets' places, with gradient."""
-        return ChannelOutput(self._look_up(self._places(utterance)), {})
-
     def _places(self, utterance: Utterance) -> Int[Tensor, " B"]:
         """Where the targets stand.
 
@@ -92,9 +87,7 @@ class IndexChannel(Channel):
 
     def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The vectors that stand for the places."""
-        return self._look_up(torch.tensor([int(message) for message in messages], device=self.device))
-
-    def _look_up(self, places: Int[Tensor, " B"]) -> SoftPrompt:
+        places = torch.tensor([int(message) for message in messages], device=self.device)
         vectors: Float[Tensor, "B k E"] = functional.normalize(self.table[places], dim=-1)
         return SoftPrompt(vectors * self.interface.embedding_norm)
 

@@ -31,10 +31,11 @@ FLOAT_BITS = 32
 
 
 class Encoding(NamedTuple):
-    """Latents as the decoder will see them, and the channel's own losses in nats."""
+    """Latents as the decoder will see them, the channel's own losses in nats, and the messages."""
 
     latents: Float[Tensor, "B k C"]
     losses: dict[str, Float[Tensor, ""]]
+    messages: list[Message] | None = None  # None leaves them to `send`
 
 
 class LatentChannel(Channel):
@@ -83,8 +84,8 @@ class LatentChannel(Channel):
 
     def relay(self, utterance: Utterance) -> ChannelOutput:
         """Encode and decode with gradient."""
-        latents, losses = self.encode(utterance)
-        return ChannelOutput(self.decode(latents), losses, latents)
+        latents, losses, messages = self.encode(utterance)
+        return ChannelOutput(self.decode(latents), losses, latents, messages=messages)
 
     def decode(self, latents: Float[Tensor, "B k C"]) -> SoftPrompt:
         """The prefix that stands for latents."""
@@ -105,12 +106,13 @@ class ContinuousChannel(LatentChannel):
 
     def encode(self, utterance: Utterance) -> Encoding:
         """Latents squashed into the message space."""
-        return Encoding(torch.tanh(self.encoder(utterance.states, utterance.mask)), {})
+        latents = torch.tanh(self.encoder(utterance.states, utterance.mask))
+        return Encoding(latents, {}, list(latents.detach().float().cpu().numpy()))
 
     @torch.no_grad()
     def send(self, utterance: Utterance) -> list[Message]:
         """B arrays (k, C), float32."""
-        return list(self.encode(utterance).latents.float().cpu().numpy())
+        return self.encode(utterance).messages or []
 
     def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The prefix that the decoder makes of the vectors."""
@@ -155,11 +157,12 @@ class QuantizedChannel(LatentChannel):
         """Quantised latents; while warming up, and only in training mode, the latents themselves."""
         latents = self._latents(utterance)
         if self.training and not self.quantizing:
-            return Encoding(latents, {})
+            # continuous latents are no element of the message space: the nearest codes cross for them
+            return Encoding(latents, {}, as_messages(self.quantizer.nearest(latents.detach())))
         quantized, codes, loss = self.quantizer(latents)
         if not self.training:
-            return Encoding(self.quantizer.look_up(codes), {})
-        return Encoding(quantized, {"quantizer": loss})
+            return Encoding(self.quantizer.look_up(codes), {}, as_messages(codes))
+        return Encoding(quantized, {"quantizer": loss}, as_messages(codes))
 
     @torch.no_grad()
     def start_quantizing(self, utterance: Utterance) -> None:
@@ -182,7 +185,7 @@ class QuantizedChannel(LatentChannel):
 
     def send(self, utterance: Utterance) -> list[Message]:
         """B arrays (m,), int64: a slot's codes stand side by side."""
-        return list(self.codes(utterance).cpu().numpy())
+        return as_messages(self.codes(utterance))
 
     def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The prefix that the decoder makes of the codes' vectors."""
@@ -192,6 +195,11 @@ class QuantizedChannel(LatentChannel):
     def message_bits(self, message: Message) -> float:
         """The codes' bits, log2 K each, whatever the message."""
         return self.bits
+
+
+def as_messages(codes: Int[Tensor, "B m"]) -> list[Message]:
+    """B arrays (m,), int64."""
+    return list(codes.cpu().numpy())
 
 
 @dataclass(frozen=True, kw_only=True)

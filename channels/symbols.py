@@ -29,7 +29,7 @@ from parley.channels.base import (
     check_range,
 )
 from parley.channels.codec import CodecConfig, Decoder
-from parley.channels.latent import Encoding, LatentChannel
+from parley.channels.latent import Encoding, LatentChannel, as_messages
 from parley.channels.registry import register
 
 
@@ -90,7 +90,7 @@ class SymbolsChannel(LatentChannel):
     def encode(self, utterance: Utterance) -> Encoding:
         """One-hot latents of the likeliest symbols."""
         codes = self._logits(utterance).argmax(-1)
-        return Encoding(functional.one_hot(codes, self.codebook_size).float(), {})
+        return Encoding(functional.one_hot(codes, self.codebook_size).float(), {}, as_messages(codes))
 
     def relay(self, utterance: Utterance) -> ChannelOutput:
         """Drawn symbols in training mode, with straight-through gradient (Bengio et al., 2013)."""
@@ -102,7 +102,7 @@ class SymbolsChannel(LatentChannel):
         drawn = functional.one_hot(codes, self.codebook_size).to(log_p)
         policy = Policy((drawn * log_p).sum((1, 2)), -(log_p.exp() * log_p).sum((1, 2)))
         latents = drawn + log_p.exp() - log_p.exp().detach()
-        return ChannelOutput(self.decode(latents), {}, latents, policy)
+        return ChannelOutput(self.decode(latents), {}, latents, policy, as_messages(codes))
 
     def _logits(self, utterance: Utterance) -> Float[Tensor, "B k K"]:
         logits: Tensor = self.encoder(utterance.states, utterance.mask)
@@ -115,7 +115,7 @@ class SymbolsChannel(LatentChannel):
 
     def send(self, utterance: Utterance) -> list[Message]:
         """B arrays (k,), int64."""
-        return list(self.codes(utterance).cpu().numpy())
+        return as_messages(self.codes(utterance))
 
     def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The symbols' vectors."""

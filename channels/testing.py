@@ -132,8 +132,13 @@ def check_bits(channel: Channel, utterance: Utterance) -> None:
 
 def check_relay(channel: Channel, utterance: Utterance) -> None:
     """In eval mode the differentiable path delivers what the wire delivers."""
+    output, messages = channel.relay(utterance), channel.send(utterance)
     _demand(
-        _same(channel.relay(utterance).receiver_input, channel.receive(channel.send(utterance))),
+        output.messages is None or _equal(output.messages, messages),
+        "in eval mode relay's messages differ from those of send; they are what crosses in training",
+    )
+    _demand(
+        _same(output.receiver_input, channel.receive(messages)),
         "in eval mode relay differs from receive after send; training must have no private path, so let "
         "relay quantise, clip and cut as send does",
     )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parley.agents.command_line import WorldName, check_same_settings
+from parley.agents.command_line import GameName, WorldName, check_same_settings
 from parley.agents.pair import ModelConfig
 from parley.channels.base import ChannelConfig, check_range
+from parley.envs.game import DEFAULT_GAME, EpisodeConfig, Game, find_game
+from parley.envs.world import AnyWorld, Split
 from parley.envs.worlds import DEFAULT_WORLD, find_world
-from parley.training.objectives import ObjectiveWeights
+from parley.training.loss import ObjectiveWeights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +44,9 @@ class TrainConfig:
         num_candidates: N of the training and validation episodes.
         validate_every: steps between validations.
         validation_episodes: fixed episodes of the validation split; the latest of the best checkpoints wins.
+        game: what is played.
         world: what is talked about.
-        objectives: weights of the loss terms.
+        objectives: what the codec is asked for; each weight puts a term into the loss, and 0 leaves it out.
         models: which frozen models play.
     """
 
@@ -66,6 +70,7 @@ class TrainConfig:
     num_candidates: int = 5
     validate_every: int = 20
     validation_episodes: int = 200
+    game: GameName = DEFAULT_GAME
     world: WorldName = DEFAULT_WORLD
     objectives: ObjectiveWeights = field(default_factory=ObjectiveWeights)
     models: ModelConfig = field(default_factory=ModelConfig)
@@ -77,8 +82,8 @@ class TrainConfig:
         check_range("alignment_batch", self.alignment_batch, 1)
         if self.alignment_steps and not self.objectives.aligning:
             raise ValueError(
-                f"alignment_steps must be 0 without reconstruction, attributes, state_reconstruction, "
-                f"info_preserve or an extra objective of messages, got {self.alignment_steps}"
+                f"alignment_steps must be 0 without an objective of messages alone, such as reconstruction, "
+                f"got {self.alignment_steps}"
             )
         check_range("continuous_share", self.continuous_share, 0, 1)
         check_range("batch_size", self.batch_size, 1)
@@ -93,18 +98,36 @@ class TrainConfig:
         check_range("validate_every", self.validate_every, 1)
         check_range("validation_episodes", self.validation_episodes, 1)
 
+    def find_game(self, world: AnyWorld, split: Split) -> Game:
+        """The game about a split of a world.
+
+        Raises:
+            ValueError: if there is no such game, or it cannot be played about this split.
+            PluginError: if the plug-in that was to bring it cannot be used.
+        """
+        return find_game(self.game, world, EpisodeConfig(split=split, num_candidates=self.num_candidates))
+
+    def learning_rate_at(self, step: int) -> float:
+        """Linear warm-up, then a cosine to 0; `step` counts those that were made before."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        held = max(step // self.learning_rate_every * self.learning_rate_every, self.warmup_steps)
+        done = (held - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
     def record(self, channel: str, channel_config: ChannelConfig) -> dict[str, Any]:
         """What defines the run, as JSON: not where it is kept, nor how fast it goes.
 
         Raises:
-            ValueError: if there is no such world.
+            ValueError: if there is no such world or game.
         """
         own = asdict(self)
         for name in ("folder", "resume"):
             own.pop(name)
         for name in ("device", "device_map", "threads"):
             own["models"].pop(name)
-        own["world"] = find_world(self.world).name  # which tells a file's content, unlike its path
+        # its name tells a file's content, unlike its path, and a game may bring a world of its own
+        own["world"] = self.find_game(find_world(self.world), "train").world.name
         record = {"channel": channel, "codec": asdict(channel_config), "training": own}
         as_read_again: dict[str, Any] = json.loads(json.dumps(record))  # a tuple becomes a list
         return as_read_again

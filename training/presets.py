@@ -10,7 +10,8 @@ from typing import Any
 from parley.channels.base import Channel, ChannelConfig
 from parley.plugins.names import unknown
 from parley.training.config import TrainConfig
-from parley.training.objectives import ObjectiveWeights
+from parley.training.loss import ObjectiveWeights
+from parley.training.objective import OBJECTIVES
 
 DEFAULT_PRESET = "default"
 
@@ -40,15 +41,14 @@ class Preset:
             ValueError: if it asks for a setting that the trainer does not have.
         """
         own = {setting.name for setting in fields(TrainConfig)}
-        weights = {setting.name for setting in fields(ObjectiveWeights)}
+        objectives = set(OBJECTIVES.names())
         for name in kind.train_defaults:
-            if name not in own | weights:
-                raise unknown("setting of the trainer", name, sorted(own | weights))
-        objectives = replace(
-            self.training.objectives, **{n: v for n, v in kind.train_defaults.items() if n in weights}
-        )
+            if name not in own | objectives:
+                raise unknown("setting of the trainer", name, sorted(own | objectives))
         asked = {name: value for name, value in kind.train_defaults.items() if name in own}
-        return replace(self.training, objectives=objectives, **asked)
+        changed = {name: value for name, value in kind.train_defaults.items() if name in objectives}
+        weights = replace(self.training.objectives, weights=self.training.objectives.weights | changed)
+        return replace(self.training, objectives=weights, **asked)
 
     def codec_for(self, kind: type[Channel]) -> ChannelConfig:
         """The settings of a channel: the preset's, as far as it has them."""
@@ -83,13 +83,13 @@ ORIGINAL = Preset(
         beta2=0.999,
         validate_every=137,
         objectives=ObjectiveWeights(
-            ce=1.0,
-            contrast=0.5,
-            help=1.0,
-            state_reconstruction=20.0,
-            info_preserve=10.0,
-            reconstruction=0.0,
-            quantizer=0.0,
+            weights={
+                "ce": 1.0,
+                "contrast": 0.5,
+                "help": 1.0,
+                "state_reconstruction": 20.0,
+                "info_preserve": 10.0,
+            },
             among="vocabulary",
         ),
     ),
@@ -112,7 +112,7 @@ REINFORCE = Preset(
     training=TrainConfig(
         steps=1000,
         alignment_steps=0,
-        objectives=ObjectiveWeights(ce=0.0, reconstruction=0.0, quantizer=0.0, reinforce=1.0, entropy=0.02),
+        objectives=ObjectiveWeights(weights={"reinforce": 1.0, "entropy": 0.02}),
     ),
 )
 

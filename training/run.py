@@ -29,6 +29,7 @@ from parley.envs.worlds import find_world
 from parley.training.config import TrainConfig, check_same_run
 from parley.training.costs.cards import EstimateConfig
 from parley.training.costs.table import show_estimate
+from parley.training.objective_flags import FLAGS
 from parley.training.presets import DEFAULT_PRESET, PRESETS, find_preset
 from parley.training.trainer import Trainer
 
@@ -75,7 +76,8 @@ def ask(arguments: list[str]) -> Asked:
         ],
         kw_only=True,
     )
-    parsed: Any = parse_arguments(flags, arguments, __doc__, "parley train")
+    with FLAGS:
+        parsed: Any = parse_arguments(flags, arguments, __doc__, "parley train")
     training = parsed.training
     if training.folder is None:
         training = replace(training, folder=default_folder(preset_name, name, training.seed))
@@ -140,7 +142,7 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
     """
     assert config.folder is not None, "a run needs a folder"
     console, folder = Console(), config.folder
-    world = find_world(config.world)
+    world = config.find_game(find_world(config.world), "train").world
     if pair is not None and pair.world.name != world.name:
         raise ValueError(f"the pair must play about world {world.name!r}, got one about {pair.world.name!r}")
     resuming = prepare_folder(folder, config.record(name, codec), config.resume)

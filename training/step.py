@@ -1,20 +1,21 @@
-"""One batch as the objectives see it; what costs another pass of the receiver is run when first asked for."""
+"""One batch as the objectives see it: messages, and what the receivers answered to them."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
+from parley.agents.pair import ReceiverView
+from parley.agents.readout import Among, Answers
 from parley.agents.receiver import Context, Receiver
 from parley.channels.base import ChannelOutput, Policy, ReceiverInput, SoftPrompt, TextInput, Utterance
-
-Among = Literal["labels", "vocabulary"]
+from parley.envs.world import Referents
 
 
 class MessageTokens(NamedTuple):
@@ -24,37 +25,72 @@ class MessageTokens(NamedTuple):
     shares: Float[Tensor, "B k V"]  # for each slot, a distribution over it; zeros if the slot has no token
 
 
+class Answered(NamedTuple):
+    """What B receivers answered to one kind of message.
+
+    Attributes:
+        logits: log-odds of the N choices.
+        nll: -log p(target), in nats.
+    """
+
+    logits: Float[Tensor, "B N"]
+    nll: Float[Tensor, " B"]
+
+
+class ContextBatch(NamedTuple):
+    """The B = G * M episodes of a step, as the environment shows them before anything is sent.
+
+    Attributes:
+        episodes: that the environment plays, context by context.
+        sender_views: (B, A) what the senders see.
+        receiver_views: (B, N, ...) what the receivers see; the M of a context are alike.
+        targets: the right choices, for losses that are told them.
+        context: what G receivers have read.
+    """
+
+    episodes: list[Any]
+    sender_views: Referents
+    receiver_views: np.ndarray
+    targets: Int[Tensor, " B"]
+    context: Context
+
+    @property
+    def seen(self) -> ReceiverView:
+        """What the receivers see, for channels that are told."""
+        return ReceiverView(list(self.receiver_views), self.targets.cpu().numpy())
+
+
 @dataclass(frozen=True, kw_only=True)
 class MessageBatch:
-    """B messages, before anybody has heard them: all that needs no receiver.
+    """B messages: all that needs no receiver.
 
     Args:
         utterance: what the sender handed over.
-        relay: what came through the channel.
+        output: what came through the channel.
         pooled: the sender's last state of each utterance, as the codec's encoder gets it.
-        referents: the targets' value indices.
+        sender_views: what the sender saw, as value indices.
         tokens: which message tokens each slot answers for.
     """
 
     utterance: Utterance
-    relay: ChannelOutput
+    output: ChannelOutput
     pooled: Float[Tensor, "B D"]
-    referents: Int[Tensor, "B A"]
+    sender_views: Int[Tensor, "B A"]
     tokens: MessageTokens
 
     @property
-    def prefix(self) -> SoftPrompt:
+    def soft_prompt(self) -> SoftPrompt:
         """What the receivers got, where it is vectors in the slot.
 
         Raises:
             ValueError: if it is not.
         """
-        if not isinstance(self.relay.receiver_input, SoftPrompt):
+        if not isinstance(self.output.receiver_input, SoftPrompt):
             raise ValueError(
                 f"reconstruction compares the slot's vectors with tokens, and this channel delivers a "
-                f"{type(self.relay.receiver_input).__name__}: set --reconstruction 0 and --alignment-steps 0"
+                f"{type(self.output.receiver_input).__name__}: set --reconstruction 0 and --alignment-steps 0"
             )
-        return self.relay.receiver_input
+        return self.output.receiver_input
 
     @property
     def latents(self) -> Float[Tensor, "B k C"]:
@@ -63,11 +99,9 @@ class MessageBatch:
         Raises:
             ValueError: if the channel has none.
         """
-        if self.relay.latents is None:
-            raise ValueError(
-                "attributes, state_reconstruction and info_preserve need latents, as channel `latent` has"
-            )
-        return self.relay.latents
+        if self.output.latents is None:
+            raise ValueError("this objective needs latents, as channel `latent` has")
+        return self.output.latents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,81 +109,17 @@ class PlayedBatch(MessageBatch):
     """The same messages, played: G contexts with M targets in turn each, so B = G * M rows in this order.
 
     Args:
-        receiver: who listens.
-        context: what it has read, (G,).
-        null: the channel's content-free prefix, (G,).
-        targets: the right candidates' places, 0 to N - 1.
+        targets: the right choices, 0 to N - 1.
         per_context: M.
-        among: whether the target's label is to be likely among the candidates' `labels` alone, or among
-            the whole `vocabulary`.
-        differentiable: whether gradient is to flow through the receiver.
+        answers: of the receivers, by pass: `normal`, and those of `shuffle`, `null`, `text` and `all_pairs`
+            that an objective needs. Of `all_pairs` row i * S + j is context i under the message of context j.
+        rewards: what the environment paid.
     """
 
-    receiver: Receiver
-    context: Context
-    null: ReceiverInput
     targets: Int[Tensor, " B"]
     per_context: int
-    among: Among = "labels"
-    differentiable: bool = True
-
-    @cached_property
-    def answer_states(self) -> Float[Tensor, "B D"]:
-        """The receivers' answering states under the right messages."""
-        with torch.set_grad_enabled(self.differentiable):
-            return self.receiver.answer_states(self.context, self.relay.receiver_input)
-
-    @cached_property
-    def logits(self) -> Float[Tensor, "B N"]:
-        """Log-odds of the candidates under the right messages."""
-        return self.receiver.label_logits(self.answer_states, self.context.num_candidates)
-
-    def nll(self, answer_states: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
-        """-log p(the target's label), in nats: among the candidates' labels, or among all tokens."""
-        if self.among == "labels":
-            logits = self.receiver.label_logits(answer_states, self.context.num_candidates)
-            return functional.cross_entropy(logits, self.targets, reduction="none")
-        labels = self.receiver.label_ids[self.targets]
-        return functional.cross_entropy(
-            self.receiver.vocabulary_logits(answer_states), labels, reduction="none"
-        )
-
-    @cached_property
-    def answer_states_shuffled(self) -> Float[Tensor, "B D"]:
-        """The answering states when every context hears the message of another context.
-
-        Raises:
-            ValueError: if there is no other.
-        """
-        if len(self.targets) == self.per_context:
-            raise ValueError(
-                "contrast needs a batch_size of at least 2: one context alone hears its own messages"
-            )
-        others = torch.arange(len(self.targets), device=self.targets.device).roll(self.per_context)
-        return self.receiver.answer_states(self.context, self.relay.receiver_input.take(others))
-
-    @cached_property
-    def answer_states_null(self) -> Float[Tensor, "B D"]:
-        """The answering states under the content-free prefix; nothing to learn from: without gradient.
-
-        Nothing tells the messages of one context apart here, so each context hears it once.
-        """
-        with torch.no_grad():
-            answer_states = self.receiver.answer_states(self.context, self.null)
-        return answer_states.repeat_interleave(len(self.targets) // len(answer_states), dim=0)
-
-    @cached_property
-    def text_logits(self) -> Float[Tensor, "B N"]:
-        """Log-odds of the candidates when the receiver is told the sender's own words; without gradient."""
-        with torch.no_grad():
-            return self.receiver.choose(self.context, TextInput(self.utterance.texts))
-
-    def all_pairs_logits(self, rows: Int[Tensor, " S"]) -> Float[Tensor, "S S N"]:
-        """Log-odds in context i under message j, for S of the rows."""
-        size = len(rows)
-        contexts = self.context.take(rows // self.per_context)
-        messages = self.relay.receiver_input.take(rows.repeat(size))
-        return self.receiver.choose(contexts, messages).reshape(size, size, -1)
+    answers: Mapping[str, Answered]
+    rewards: Float[Tensor, " B"]
 
     @property
     def policy(self) -> Policy:
@@ -158,11 +128,81 @@ class PlayedBatch(MessageBatch):
         Raises:
             ValueError: if it draws none.
         """
-        if self.relay.policy is None:
+        if self.output.policy is None:
             raise ValueError("reinforce and entropy need a channel that draws its codes, such as symbols")
-        return self.relay.policy
+        return self.output.policy
 
-    @cached_property
-    def rewards(self) -> Float[Tensor, " B"]:
-        """What the environment pays: 1 where the receiver picks the target, else 0."""
-        return (self.logits.detach().argmax(-1) == self.targets).float()
+
+@dataclass(frozen=True, kw_only=True)
+class ReceiverPasses:
+    """Runs the receiver as often as the objectives need it, and not once more.
+
+    Args:
+        receiver: who answers.
+        needs: of all objectives together.
+        num_pairs: most contexts of `all_pairs`.
+        among: whether the target is to be likely among the choices alone, or among all that could be said;
+            `text` and `all_pairs` look at the choices alone.
+    """
+
+    receiver: Receiver
+    needs: Collection[str]
+    num_pairs: int
+    among: Among
+
+    def __call__(
+        self, context: Context, messages: MessageBatch, null: ReceiverInput, targets: Int[Tensor, " B"]
+    ) -> dict[str, Answered]:
+        """The answers by pass; gradient flows to the messages where an objective needs it.
+
+        Args:
+            context: what G receivers have read.
+            messages: B = G * M of them, context by context.
+            null: the content-free prefix, one a context.
+            targets: the right choices.
+
+        Raises:
+            ValueError: if another context's message is needed and there is no other context.
+        """
+        given, each = messages.output.receiver_input, len(targets) // len(context.mask)
+        with torch.set_grad_enabled("normal" in self.needs):  # reward needs none
+            answers = {"normal": self._ask(context, given, targets, self.among)}
+        if "shuffle" in self.needs:
+            others = given.take(_of_another_context(len(targets), each).to(targets.device))
+            answers["shuffle"] = self._ask(context, others, targets, self.among)
+        if "all_pairs" in self.needs:
+            rows = torch.arange(0, len(targets), each, device=targets.device)[: self.num_pairs]
+            crossed = given.take(rows.repeat(len(rows)))
+            wanted = targets[rows].repeat_interleave(len(rows))
+            answers["all_pairs"] = self._ask(context.take(rows // each), crossed, wanted, "choices")
+        with torch.no_grad():
+            if "null" in self.needs:
+                answers["null"] = self._ask(context, null, targets, self.among)
+            if "text" in self.needs:
+                told = TextInput(messages.utterance.texts)
+                answers["text"] = self._ask(context, told, targets, "choices")
+        return answers
+
+    def _ask(
+        self, context: Context, given: ReceiverInput, targets: Int[Tensor, " B"], among: Among
+    ) -> Answered:
+        answers = self.receiver.answer(context, given)
+        each = len(targets) // len(answers.logits)
+        if each > 1:  # null: its messages are all alike, so each context is answered once
+            logits, states = (None if a is None else a.repeat_interleave(each, dim=0) for a in answers)
+            assert logits is not None, "there are always log-odds"
+            answers = Answers(logits, states)
+        return Answered(answers.logits, self.receiver.nll(answers, targets, among))
+
+
+def _of_another_context(size: int, per_context: int) -> Int[Tensor, " B"]:
+    """Rows whose messages are of the context before.
+
+    Raises:
+        ValueError: if there is no other.
+    """
+    if size == per_context:
+        raise ValueError(
+            "contrast needs a batch_size of at least 2: one context alone has no other context's message"
+        )
+    return torch.arange(size).roll(per_context)

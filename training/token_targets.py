@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
+from parley.agents.pair import Pair
 from parley.training.step import MessageTokens
 
 
@@ -23,6 +26,7 @@ class TokenTargets:
         embeddings: the receiver's token embeddings.
         num_slots: k.
         first_only: one token a slot.
+        indices: ascending, by which the messages are asked for; by default 0 to their number.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class TokenTargets:
         embeddings: Float[Tensor, "W E"],
         num_slots: int,
         first_only: bool = False,
+        indices: NDArray[np.int64] | None = None,
     ) -> None:
         if first_only:
             rows = [row[:num_slots] for row in rows]
@@ -41,9 +46,19 @@ class TokenTargets:
             for j, token in enumerate(row):
                 shares[number, j if first_only else j * num_slots // len(row), place[token]] += 1
         shares /= shares.sum(-1, keepdim=True).clamp(min=1)
+        self._indices = np.arange(len(rows)) if indices is None else indices
         self._shares = shares.to(embeddings.device)
         self._table = embeddings[torch.tensor(vocabulary, dtype=torch.long, device=embeddings.device)]
 
-    def of(self, numbers: Int[Tensor, " B"]) -> MessageTokens:
-        """The targets of the messages with these numbers."""
-        return MessageTokens(self._table, self._shares[numbers.to(self._shares.device)])
+    @classmethod
+    def of_training(cls, pair: Pair, num_slots: int, first_only: bool) -> TokenTargets:
+        """Those of all that the sender says of training referents, by the world's index of what it sees."""
+        referents = pair.world.referents("train")
+        rows = pair.receiver.message_tokens(pair.sender.describe(referents))
+        embeddings, indices = pair.receiver.lm.embedding_table, pair.world.index(referents)
+        return cls(rows, embeddings, num_slots, first_only, indices)
+
+    def of(self, indices: NDArray[np.int64]) -> MessageTokens:
+        """The targets of the messages with these indices (B,)."""
+        rows = torch.from_numpy(np.searchsorted(self._indices, indices))
+        return MessageTokens(self._table, self._shares[rows.to(self._shares.device)])

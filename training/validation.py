@@ -1,4 +1,4 @@
-"""Success on fixed validation episodes, by messages that really cross: send, then receive."""
+"""Success on fixed validation episodes, by messages that cross in the environment."""
 
 from __future__ import annotations
 
@@ -14,86 +14,92 @@ from torch.nn.functional import cross_entropy
 from parley.agents.pair import Pair, ReceiverView
 from parley.channels.base import Channel, Message, SoftPrompt
 from parley.channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
-from parley.envs.game import EpisodeConfig
-from parley.envs.referential import ReferentialGame
+from parley.envs.batched import BatchedEnv
+from parley.envs.game import Game
+from parley.envs.rules import RECEIVER, SENDER
+from parley.training.metrics import ValidationMetrics
 
 VALIDATION_SEED = 1_000_003
+CONDITIONS = 3  # normal, shuffle, swap: an episode is played once under each
 
 
 class Validation:
-    """Episodes of the validation split, read once and played with every candidate checkpoint.
+    """Episodes of the validation split, read once and played whenever the channel is to be validated.
 
     Args:
         pair: who plays.
+        channel: that is validated.
+        game: about the validation split.
         num_episodes: how many.
-        num_candidates: N.
     """
 
-    def __init__(self, pair: Pair, num_episodes: int, num_candidates: int) -> None:
-        config = EpisodeConfig(split="validation", num_candidates=num_candidates)
-        sampler = ReferentialGame(pair.world, config)
+    def __init__(self, pair: Pair, channel: Channel, game: Game, num_episodes: int) -> None:
         rng = np.random.default_rng(VALIDATION_SEED)
-        episodes = [sampler.draw(rng) for _ in range(num_episodes)]
-        self.pair = pair
-        self.context = pair.read([episode.candidates for episode in episodes])
-        self.targets = torch.tensor([episode.target for episode in episodes], device=pair.device)
-        self.referents = np.stack([episode.sender_view for episode in episodes])
-        self.swap_targets = np.stack([e.candidates[(e.target + 1) % num_candidates] for e in episodes])
-        places = np.array([episode.target for episode in episodes])
-        candidates = [episode.candidates for episode in episodes]
-        self.seen = ReceiverView(candidates, places)
-        self.view_of_swap = ReceiverView(candidates, (places + 1) % num_candidates)
-
-        self._nll_null: dict[Channel, float] = {}
+        own = [game.draw(rng) for _ in range(num_episodes)]
+        swapped = [game.retargeted(episode, (episode.target + 1) % game.num_choices) for episode in own]
+        self.pair, self.channel = pair, channel
+        self.env = BatchedEnv(game, channel.message_space)
+        self.episodes = [episode for episode in own for _ in range(CONDITIONS)]
+        observations, _ = self.env.reset(options={"episodes": self.episodes})
+        self.sender_views = observations[SENDER]["target"][::CONDITIONS]
+        candidates = list(observations[RECEIVER]["candidates"][::CONDITIONS])
+        self.swapped_views = np.stack([episode.sender_view for episode in swapped])
+        self.seen = ReceiverView(candidates, [episode.target for episode in own])
+        self.seen_swapped = ReceiverView(candidates, [episode.target for episode in swapped])
+        self.targets = torch.tensor(self.seen.targets, device=pair.device)
+        self.context = pair.read(candidates)
+        self._nll_null: float | None = None
 
     @torch.no_grad()
-    def play(self, channel: Channel) -> dict[str, float]:
-        """Success, how much the target surprises the receiver under four conditions, and what crossed.
+    def play(self) -> ValidationMetrics:
+        """Success, -log p(target) under four conditions, and how codes and prefixes are spread.
 
         Returns:
             `validation_success`, 0 to 1; `nll_normal`, `nll_shuffle` (the next episode's message),
-            `nll_swap` (about the next candidate) and `nll_null`: mean -log p(target's label) in nats; and
-            what `observe` sees in the messages about targets and swap targets.
+            `nll_swap` (about the next candidate) and `nll_null`: means in nats; and what `observe` sees in
+            the messages about targets and about the next candidates.
         """
-        own = channel.send(self.pair.speak(channel, self.referents, self.seen))
-        swap_targets = channel.send(self.pair.speak(channel, self.swap_targets, self.view_of_swap))
+        channel, speak = self.channel, self.pair.speak
+        own = channel.send(speak(channel, self.sender_views, self.seen))
+        swapped = channel.send(speak(channel, self.swapped_views, self.seen_swapped))
         others = [own[-1], *own[:-1]]
         # side by side, so that every context is gone through once
-        delivered = [message for three in zip(own, others, swap_targets, strict=True) for message in three]
+        sent = [message for three in zip(own, others, swapped, strict=True) for message in three]
+        self.env.reset(options={"episodes": self.episodes})
+        delivered = self.env.step({SENDER: sent}).observations[RECEIVER]["message"]
         logits = self.pair.receiver.choose(self.context, channel.receive(delivered))
-        normal, shuffle, swap = logits.reshape(len(own), 3, -1).unbind(1)
-        right = normal.argmax(-1) == self.targets
+        choices = logits.argmax(-1).cpu().numpy()
+        rewards = self.env.step({RECEIVER: choices}).rewards[RECEIVER]
+        normal, shuffle, swap = logits.reshape(len(own), CONDITIONS, -1).unbind(1)
         return {
-            "validation_success": float(right.double().mean()),
+            "validation_success": float(rewards[::CONDITIONS].mean()),
             "nll_normal": self._nll(normal),
             "nll_shuffle": self._nll(shuffle),
             "nll_swap": self._nll(swap),
-            "nll_null": self._null(channel),
-            **observe(channel, [*own, *swap_targets]),
+            "nll_null": self._null(),
+            **observe(channel, [*own, *swapped]),
         }
 
-    def _null(self, channel: Channel) -> float:
+    def _null(self) -> float:
         """The content-free prefix stays what it is, whatever was learned."""
-        if channel not in self._nll_null:
-            null = channel.null_input(len(self.targets))
-            self._nll_null[channel] = self._nll(self.pair.receiver.choose(self.context, null))
-        return self._nll_null[channel]
+        if self._nll_null is None:
+            null = self.channel.null_input(len(self.targets))
+            self._nll_null = self._nll(self.pair.receiver.choose(self.context, null))
+        return self._nll_null
 
     def _nll(self, logits: Float[Tensor, "B N"]) -> float:
         return float(cross_entropy(logits, self.targets))
 
 
 @torch.no_grad()
-def observe(channel: Channel, messages: Sequence[Message]) -> dict[str, float]:
+def observe(channel: Channel, messages: Sequence[Message]) -> ValidationMetrics:
     """How messages' codes and what is received of them are spread, in eval mode."""
     receiver_input = channel.receive(messages)
-    seen = {}
+    seen: ValidationMetrics = {}
     if isinstance(receiver_input, SoftPrompt):
-        seen = {
-            "prefix_cosine": prefix_cosine(receiver_input.vectors),
-            "prefix_rank": effective_rank(receiver_input.vectors),
-            "norm_ratio": norm_ratio(receiver_input.vectors, channel.interface.embedding_norm),
-        }
+        seen["prefix_cosine"] = prefix_cosine(receiver_input.vectors)
+        seen["prefix_rank"] = effective_rank(receiver_input.vectors)
+        seen["norm_ratio"] = norm_ratio(receiver_input.vectors, channel.interface.embedding_norm)
     if isinstance(channel.message_space, MultiDiscrete):
         codes = torch.from_numpy(np.stack(messages))
         seen["perplexity"] = perplexity(codes, int(channel.message_space.nvec[0]))

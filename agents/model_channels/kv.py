@@ -134,7 +134,8 @@ class KvChannel(Channel):
 
     def relay(self, utterance: Utterance) -> ChannelOutput:
         """Project with gradient."""
-        return ChannelOutput(self._remember(self._entries(utterance)), {})
+        entries = self._entries(utterance)
+        return ChannelOutput(self._remember(entries), {}, messages=list(entries.cpu().numpy()))
 
     def send(self, utterance: Utterance) -> list[Message]:
         """B arrays (k, F), float32, in standard deviations; rows of zeros after a shorter message."""

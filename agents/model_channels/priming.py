@@ -15,7 +15,6 @@ from parley.channels.base import (
     ANSWERS_ALONE,
     Channel,
     ChannelConfig,
-    ChannelOutput,
     Message,
     ModelInterface,
     SoftPrompt,
@@ -63,22 +62,15 @@ class PrimingChannel(Channel):
         with torch.no_grad():  # only the direction counts, and small steps turn short vectors best
             self.prompt.embedding.weight.copy_(functional.normalize(self.prompt.embedding.weight, dim=-1))
 
-    def relay(self, utterance: Utterance) -> ChannelOutput:
-        """The prefix, with gradient; the utterance is not looked at."""
-        return ChannelOutput(self._prefix(len(utterance.texts)), {})
-
     def send(self, utterance: Utterance) -> list[Message]:
         """The one message of an alphabet of one."""
         return [0] * len(utterance.texts)
 
     def receive(self, messages: Sequence[Message]) -> SoftPrompt:
         """The same prefix for every receiver."""
-        return self._prefix(len(messages))
-
-    def _prefix(self, batch: int) -> SoftPrompt:
         vectors = self.prompt(torch.arange(self.num_slots, device=self.device))
         vectors = functional.normalize(vectors, dim=-1) * self.interface.embedding_norm
-        return SoftPrompt(vectors.expand(batch, -1, -1))
+        return SoftPrompt(vectors.expand(len(messages), -1, -1))
 
     def message_bits(self, message: Message) -> float:
         """log2 of an alphabet of one."""

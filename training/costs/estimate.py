@@ -2,42 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from parley.agents.features import MAX_DESCRIPTION_TOKENS
 from parley.agents.sender import ROWS_AT_ONCE
 from parley.training.costs.cards import Card
-from parley.training.costs.passes import FP32, Pass, Work, hearing
-from parley.training.costs.receiver_passes import of_messages, receiver_passes
+from parley.training.costs.passes import FP32, Pass, Work, answer_pass
 from parley.training.costs.setting import Setting
+from parley.training.validation import CONDITIONS
 
 ADAMW_COPIES = 4  # weight, gradient and two moments
 ADAMW_TRAFFIC = 10  # weight: read twice by the codec; gradient written; and the update's 4 reads and 3 writes
-VALIDATION_MESSAGES = 3  # normal, shuffle, swap
+
+
+class AnswerPass(NamedTuple):
+    """One pass of the receiver, and what is made of its answers."""
+
+    name: str
+    run: Pass
+    answers: float  # FLOPs of the output layer, forward and backward
+
+    def work(self, setting: Setting) -> Work:
+        """All of it."""
+        return self.run.work(setting.receiver, setting.number_bytes) + Work(flops=self.answers)
+
+
+def receiver_passes(setting: Setting) -> list[AnswerPass]:
+    """The passes of one step in which the receiver plays: those that its objectives need."""
+    needs, slot, each = setting.config.objectives.needs, setting.slot, setting.config.messages_per_context
+    choices = 2 * setting.receiver.width * setting.num_choices  # FLOPs of an answer, one way
+    nll = 2 * setting.receiver.width * setting.nll_rows
+    taught = "normal" in needs
+    pairs = min(setting.config.batch_size, setting.config.objectives.num_pairs)
+
+    def made(name: str, contexts: int, messages: int, slot: int, gradient: bool, flops: int) -> AnswerPass:
+        return AnswerPass(name, _run(setting, contexts, messages, slot, gradient), flops)
+
+    contexts, every = setting.config.batch_size, setting.messages
+    there, back = every * (choices + nll), every * (nll or choices)
+    passes = [made("messages are read", contexts, each, slot, taught, there + back * taught)]
+    if "shuffle" in needs:
+        passes.append(made("another context's messages", contexts, each, slot, True, there + back))
+    if "all_pairs" in needs:
+        crossed = 2 * pairs**2 * choices
+        passes.append(made("all pairs of some contexts", pairs, pairs, slot, True, crossed))
+    if "null" in needs:  # the same for all messages of a context
+        flops = contexts * choices + every * nll
+        passes.append(made("the null message", contexts, 1, slot, False, flops))
+    if "text" in needs:
+        told = setting.lengths.words + setting.lengths.tail
+        passes.append(made("the sender's words", contexts, each, told, False, every * choices))
+    return passes
+
+
+def _run(setting: Setting, contexts: int, messages: int, slot: int, gradient: bool) -> Pass:
+    past = setting.lengths.before
+    if setting.codec.at_start:  # no cache: the whole prompt is run for every message
+        return Pass(rows=contexts * messages, new=past + slot, graph=gradient, backward=gradient)
+    sizes = {"contexts": contexts, "messages": messages, "past": past, "slot": slot}
+    return answer_pass(**sizes, packed=setting.packed, graph=gradient, backward=gradient)
 
 
 def step_parts(setting: Setting) -> dict[str, Work]:
-    """What one step in which the receiver plays is made of: reading, each hearing, and the codec."""
-    parts = {"contexts are read": reading_pass(setting).work(setting.receiver, setting.number_bytes)}
-    if setting.codec.at_start:
-        parts = {}  # the prompt is read anew with every message
-    for answer_states in receiver_passes(setting):
-        parts[answer_states.name] = answer_states.work(setting)
-    rows = setting.config.batch_size * setting.config.messages_per_context
-    return parts | {"codec, its losses, AdamW": codec_work(setting, rows)}
+    """What one step in which the receiver plays is made of: reading, each pass of answers, and the codec."""
+    reading = Pass(rows=setting.config.batch_size, new=setting.lengths.before)
+    # a prompt behind a prefix is read anew with every message
+    parts = {} if setting.codec.at_start else {"contexts are read": _work(setting, reading)}
+    parts |= {answers.name: answers.work(setting) for answers in receiver_passes(setting)}
+    return parts | {"codec, its losses, AdamW": codec_work(setting, setting.messages)}
 
 
-def reading_pass(setting: Setting) -> Pass:
-    """The contexts of a step are read, without gradient."""
-    return Pass(rows=setting.config.batch_size, new=setting.lengths.before)
+def _work(setting: Setting, run: Pass) -> Work:
+    return run.work(setting.receiver, setting.number_bytes)
 
 
 def codec_work(setting: Setting, messages: int) -> Work:
     """The codec relays messages and learns from them, with the terms that need no receiver."""
     cost = setting.codec
-    flops = messages * (cost.forward + cost.backward) + cost.forward_once + cost.backward_once
-    flops += of_messages(setting, messages)
+    flops = cost.forward(messages) + cost.backward(messages) + cost.terms(messages)
     return Work(flops=flops, traffic=2 * messages * cost.saved + ADAMW_TRAFFIC * FP32 * cost.parameters)
 
 
@@ -51,7 +94,8 @@ def sender_once(setting: Setting) -> Work:
     work, shape = Work(), setting.sender
     read = replace(shape, num_layers=setting.layers_read)  # no layer above is run
     reread = setting.lengths.prompt + setting.lengths.said * setting.rereads
-    for rows in _chunks(setting.referents, ROWS_AT_ONCE):
+    for start in range(0, setting.referents, ROWS_AT_ONCE):
+        rows = min(ROWS_AT_ONCE, setting.referents - start)
         runs = [Pass(rows=rows, new=setting.lengths.prompt)]
         spoken = min(setting.lengths.said + 1, MAX_DESCRIPTION_TOKENS)  # and the end of the turn
         runs += [Pass(rows=rows, new=1, past=setting.lengths.prompt + done) for done in range(spoken - 1)]
@@ -63,34 +107,24 @@ def sender_once(setting: Setting) -> Work:
     return work
 
 
-def _chunks(total: int, size: int) -> Iterator[int]:
-    """Sizes of the parts of a whole."""
-    for start in range(0, total, size):
-        yield min(size, total - start)
-
-
 def validation_once(setting: Setting) -> Work:
-    """What validation costs once: its episodes are read, and the content-free prefix is heard."""
-    run = Pass(rows=setting.config.validation_episodes, new=setting.lengths.before)
-    return run.work(setting.receiver, setting.number_bytes) + _validated(setting, 1)
+    """What validation costs once: its episodes are read, and played under the content-free prefix."""
+    reading = Pass(rows=setting.config.validation_episodes, new=setting.lengths.before)
+    return _work(setting, reading) + _validated(setting, 1)
 
 
 def validation_each(setting: Setting) -> Work:
-    """What each validation costs: its episodes are heard under three messages; two of them are made anew."""
-    cost = setting.codec
-    said = 2 * (setting.config.validation_episodes * cost.forward + cost.forward_once)
-    return _validated(setting, VALIDATION_MESSAGES) + Work(flops=said)
+    """What each validation costs: its episodes are played under three messages; two of them are made anew."""
+    sent = 2 * setting.codec.forward(setting.config.validation_episodes)
+    return _validated(setting, CONDITIONS) + Work(flops=sent)
 
 
 def _validated(setting: Setting, messages: int) -> Work:
-    """Validation's episodes, heard under so many messages each."""
-    episodes, before = setting.config.validation_episodes, setting.lengths.before
-    run = Pass(rows=episodes * messages, new=before + setting.slot)
-    if not setting.codec.at_start:
-        sizes = {"contexts": episodes, "messages": messages, "past": before, "slot": setting.slot}
-        run = hearing(**sizes, packed=setting.packed, graph=False, backward=False)
-    labels = 2 * episodes * messages * setting.receiver.width * setting.config.num_candidates
-    return run.work(setting.receiver, setting.number_bytes) + Work(flops=labels)
+    """Validation's episodes, each answered under some messages."""
+    episodes = setting.config.validation_episodes
+    run = _run(setting, episodes, messages, setting.slot, gradient=False)
+    choices = 2 * episodes * messages * setting.receiver.width * setting.num_choices
+    return _work(setting, run) + Work(flops=choices)
 
 
 def memory(setting: Setting) -> dict[str, float]:
@@ -101,12 +135,12 @@ def memory(setting: Setting) -> dict[str, float]:
     config, number = setting.config, setting.number_bytes
     models = [setting.receiver] if setting.one_model else [setting.receiver, setting.sender]
     tokens = setting.lengths.before * number * setting.receiver.cache_numbers_per_token
-    states = setting.referents * setting.states * setting.sender.width * FP32
+    held = setting.lengths.states(setting.rereads)
+    states = setting.referents * held * setting.sender.width * FP32
     at_once = min(ROWS_AT_ONCE, setting.referents) * setting.lengths.prompt
     features = 2 * at_once * setting.sender.width * number
-    rows = config.batch_size if setting.packed else config.batch_size * config.messages_per_context
-    saved = [answer_states.run.saved(setting.receiver, number) for answer_states in receiver_passes(setting)]
-    messages = config.batch_size * config.messages_per_context
+    rows = config.batch_size if setting.packed else setting.messages
+    saved = [answers.run.saved(setting.receiver, number) for answers in receiver_passes(setting)]
     return {
         "models' weights": number * sum(shape.num_parameters for shape in models),
         "contexts read, and a copy that goes on": 0.0 if setting.codec.at_start else 2.0 * rows * tokens,
@@ -114,70 +148,41 @@ def memory(setting: Setting) -> dict[str, float]:
         "sender's states": max(2.0 * states, states + features),
         "validation's contexts": float(config.validation_episodes * tokens),
         "codec, its activations, AdamW": ADAMW_COPIES * FP32 * setting.codec.parameters
-        + messages * setting.codec.saved,
+        + setting.messages * setting.codec.saved,
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """The cost of a run, part by part.
+class Part(NamedTuple):
+    """What a run does again and again, or once.
 
-    Args:
-        setting: what was asked.
-        step: parts of a step in which the receiver plays.
-        alignment: a step that asks no receiver.
-        sender: once a run.
-        validation: each of them; the first one also reads its episodes.
-        validation_reading: once a run.
-        memory: bytes at the height of a step, by what holds them.
+    Attributes:
+        name: in the plural, where it comes more than once.
+        times: how often.
+        works: of one of them, part after part.
     """
 
-    setting: Setting
-    step: dict[str, Work]
-    alignment: Work
-    sender: Work
-    validation: Work
-    validation_reading: Work
-    memory: dict[str, float]
-
-    @classmethod
-    def of(cls, setting: Setting) -> Estimate:
-        """That of a setting."""
-        return cls(
-            setting=setting,
-            step=step_parts(setting),
-            alignment=alignment_step(setting),
-            sender=sender_once(setting),
-            validation=validation_each(setting),
-            validation_reading=validation_once(setting),
-            memory=memory(setting),
-        )
+    name: str
+    times: int
+    works: list[Work]
 
     @property
-    def playing_steps(self) -> int:
-        """Steps in which the receiver plays."""
-        return self.setting.config.steps - self.setting.config.alignment_steps
-
-    @property
-    def validations(self) -> int:
-        """How often it is validated: every so many steps, and at the end."""
-        return -(-self.setting.config.steps // self.setting.config.validate_every)
-
-    @property
-    def total(self) -> Work:
-        """The work of the whole run."""
-        return sum((work * times for work, times in self._all()), Work())
+    def work(self) -> Work:
+        """All of it."""
+        return sum(self.works, Work()) * self.times
 
     def seconds(self, card: Card) -> float:
-        """The least time for the whole run, part after part."""
-        return sum(times * card.seconds(work) for work, times in self._all())
+        """The least time for all of it, part after part."""
+        return self.times * sum(map(card.seconds, self.works))
 
-    def _all(self) -> list[tuple[Work, int]]:
-        """Every part, and how often it comes."""
-        return [
-            *((work, self.playing_steps) for work in self.step.values()),
-            (self.alignment, self.setting.config.alignment_steps),
-            (self.validation, self.validations),
-            (self.validation_reading, 1),
-            (self.sender, 1),
-        ]
+
+def run_parts(setting: Setting) -> list[Part]:
+    """The whole run."""
+    config = setting.config
+    validations = -(-config.steps // config.validate_every)  # one of them at the end
+    return [
+        Part("playing steps", config.steps - config.alignment_steps, [*step_parts(setting).values()]),
+        Part("alignment steps", config.alignment_steps, [alignment_step(setting)]),
+        Part("validations", validations, [validation_each(setting)]),
+        Part("reading for validation", 1, [validation_once(setting)]),
+        Part("the sender, once", 1, [sender_once(setting)]),
+    ]

@@ -101,15 +101,15 @@ class Pass:
         return self.rows * (shape.num_layers * of_row + self.new * once)
 
 
-def hearing(
+def answer_pass(
     *, contexts: int, messages: int, past: int, slot: int, packed: bool, graph: bool, backward: bool
 ) -> Pass:
-    """The pass in which every context hears its messages.
+    """The pass in which every context, read already, is answered under its messages.
 
     Args:
         contexts: G.
         messages: M, for each of them.
-        past: T, tokens of a context, which are read already.
+        past: T, tokens of a context.
         slot: S, tokens of a message and of what follows it.
         packed: the messages of a context stand side by side in one row, kept apart by a mask, instead of each
             in a row of its own with a copy of the context.

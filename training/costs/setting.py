@@ -1,18 +1,43 @@
-"""All that the cost of a training run depends on, read from its configuration alone."""
+"""All that the cost of a training run depends on, read from its configuration and counted with tokenizers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import NamedTuple
 
+import numpy as np
+
+from parley.agents.language_model import FrozenLM
+from parley.agents.prompts import sender_prompt
+from parley.agents.readout import READOUTS
+from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.agents.shapes import Shape, paper_model
 from parley.channels.base import ChannelConfig, ModelInterface
 from parley.channels.registry import channel_class
+from parley.envs.game import Game
 from parley.envs.worlds import find_world
 from parley.training.config import TrainConfig
 from parley.training.costs.codec_cost import CodecCost, codec_cost
-from parley.training.costs.prompt_lengths import Lengths, count_lengths
+from parley.training.episodes import Episodes
+
+DRAWN_BATCHES = 4
+
+
+class Lengths(NamedTuple):
+    """Tokens; padding to the longest row of a batch counts."""
+
+    before: int  # T, of the receiver's prompt before the slot
+    tail: int  # after the slot
+    words: int  # that fill the slot where the receiver is told the message
+    prompt: int  # of the sender
+    said: int  # of the sender's description
+    vocabulary: int  # different ones in all training messages
+
+    def states(self, rereads: bool) -> int:
+        """Those whose states the codec gets: of what the sender says, or of its prompt."""
+        return max(1, self.said) if rereads else self.prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +47,15 @@ class Setting:
     Args:
         config: how is trained.
         sender: shape of the model that speaks.
-        receiver: shape of the model that listens.
+        receiver: shape of the model that answers.
         one_model: whether both are one copy of the same weights.
         lengths: of prompts and messages, in tokens.
         rereads: whether the codec gets the sender's states over what it says, and not over its prompt.
         layers_read: of the sender, that are run for those states.
         codec: what relaying a message costs.
         referents: of the training split.
-        values: of all the world's attributes together.
-        packed: as for `passes.hearing`.
+        num_choices: N, of the game.
+        packed: as for `passes.answer_pass`.
         number_bytes: of the models' numbers.
     """
 
@@ -43,7 +68,7 @@ class Setting:
     layers_read: int
     codec: CodecCost
     referents: int
-    values: int
+    num_choices: int
     packed: bool = True
     number_bytes: int = 2
 
@@ -53,9 +78,15 @@ class Setting:
         return self.codec.slots + self.lengths.tail
 
     @property
-    def states(self) -> int:
-        """Tokens of the sender whose states the codec gets."""
-        return max(1, self.lengths.said) if self.rereads else self.lengths.prompt
+    def messages(self) -> int:
+        """B, of a step in which the receiver plays."""
+        return self.config.batch_size * self.config.messages_per_context
+
+    @property
+    def nll_rows(self) -> int:
+        """Rows of the output layer that an answer's nll multiplies, beside those of the choices."""
+        readout = READOUTS.find(self.config.models.readout)
+        return readout.nll_rows(self.config.objectives.among, self.receiver.vocab_size)
 
 
 class Counted(NamedTuple):
@@ -74,7 +105,7 @@ def read_setting(
         channel: its name.
         codec: its settings.
         config: how is trained; its models may be names of shapes.
-        packed: as for `passes.hearing`.
+        packed: as for `passes.answer_pass`.
         number_bytes: of the models' numbers: 2 for bfloat16, 4 for float32.
 
     Raises:
@@ -82,37 +113,75 @@ def read_setting(
         ModelError: if a model cannot be found, or would be refused by the trainer.
     """
     names = (config.models.sender or config.models.model, config.models.receiver or config.models.model)
-    speaking = paper_model(names[0])
-    listening = speaking if names[0] == names[1] else paper_model(names[1])
-    world = find_world(config.world)
+    models = {name: paper_model(name) for name in names}
+    speaking, listening = (models[name] for name in names)
+    game = config.find_game(find_world(config.world), "train")
     interface = ModelInterface(
         state_width=speaking.shape.width,
-        num_positions=Sender(speaking.lm, world).num_positions,
+        num_positions=Sender(speaking.lm, game.world).num_positions,
         embedding_width=listening.shape.width,
         embedding_norm=1.0,
-        one_vocabulary=names[0] == names[1],
+        one_vocabulary=len(models) == 1,
     )
-    lengths = count_lengths(speaking.lm, listening.lm, world, config)
-    features = getattr(codec, "reading", channel_class(channel).features)
+    lengths = count_lengths(speaking.lm, Receiver(listening.lm, config.models.readout), game, config)
+    features = getattr(codec, "features", channel_class(channel).features)
     rereads = features.of == "message"
-    cost = codec_cost(channel, codec, interface, max(1, lengths.said) if rereads else lengths.prompt)
+    cost = codec_cost(
+        channel,
+        codec,
+        interface,
+        lengths.states(rereads),
+        config.objectives,
+        game.world,
+        lengths.vocabulary,
+    )
     setting = Setting(
         config=config,
         sender=speaking.shape,
         receiver=listening.shape,
-        one_model=names[0] == names[1],
+        one_model=len(models) == 1,
         lengths=lengths,
         rereads=rereads,
         layers_read=int((features.depth if features.what == "states" else 1) * speaking.shape.num_layers),
         codec=cost,
-        referents=len(world.referents("train")),
-        values=int(world.num_values.sum()),
+        referents=len(game.world.referents("train")),
+        num_choices=game.num_choices,
         packed=packed,
         number_bytes=number_bytes,
     )
-    foreign = [
-        name for name, model in zip(names, (speaking, listening), strict=True) if not model.own_tokenizer
-    ]
-    return Counted(
-        setting, f"the pocket's, for {' and '.join(dict.fromkeys(foreign))}" if foreign else "its own"
+    foreign = [name for name, model in models.items() if not model.own_tokenizer]
+    whose = f"the pocket's, for {' and '.join(foreign)}" if foreign else "its own"
+    return Counted(setting, whose)
+
+
+def count_lengths(sender: FrozenLM, receiver: Receiver, game: Game, config: TrainConfig) -> Lengths:
+    """Count on the first batches of a run; what the sender will say is taken to be the exact description.
+
+    Args:
+        sender: who speaks; its tokenizer alone is asked.
+        receiver: who answers; its tokenizer alone is asked.
+        game: about the training split.
+        config: how episodes are drawn.
+
+    Raises:
+        ValueError: if the split has fewer referents than an episode has candidates.
+    """
+    world, rng = game.world, np.random.default_rng(config.seed)
+    episodes = Episodes(game, config.messages_per_context, config.fixed_episodes, config.seed)
+    widths = []
+    for step in range(DRAWN_BATCHES):
+        drawn = episodes.draw(config.batch_size, step, rng)[:: config.messages_per_context]
+        options = [world.options(episode.receiver_view) for episode in drawn]
+        widths.append(receiver.read(options, cached=False).ids.shape[1])
+    referents = world.referents("train")
+    said = [world.describe(referent) for referent in referents]
+    rows = receiver.message_tokens(said)
+    prompts = [sender.encode(sender.render(sender_prompt(world.facts(referent)))) for referent in referents]
+    return Lengths(
+        before=round(fmean(widths)),
+        tail=len(receiver.tail),
+        words=max(map(len, rows)),
+        prompt=max(map(len, prompts)),
+        said=max(len(sender.encode_plain(text)) for text in said),
+        vocabulary=len({token for row in rows for token in row}),
     )

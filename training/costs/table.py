@@ -9,7 +9,7 @@ from rich.table import Table
 from parley.channels.base import ChannelConfig
 from parley.training.config import TrainConfig
 from parley.training.costs.cards import GIGA, Card, EstimateConfig
-from parley.training.costs.estimate import Estimate
+from parley.training.costs.estimate import memory, run_parts, step_parts
 from parley.training.costs.passes import Work
 from parley.training.costs.setting import Setting, read_setting
 
@@ -19,8 +19,8 @@ WIDTH = 79
 
 def show_estimate(
     channel: str, codec: ChannelConfig, training: TrainConfig, asked: EstimateConfig, console: Console
-) -> Estimate:
-    """Print what a run would cost; returns it.
+) -> None:
+    """Print what a run would cost.
 
     Args:
         channel: its name.
@@ -35,17 +35,15 @@ def show_estimate(
     """
     card = asked.reached
     setting, tokenizers = read_setting(channel, codec, training, number_bytes=card.number_bytes)
-    estimate = Estimate.of(setting)
     console.print(_what(channel, setting, tokenizers), soft_wrap=True)
-    console.print(_times(estimate, card, _title(asked, card)))
-    console.print(_memory(estimate, card))
+    console.print(_times(setting, card, _title(asked, card)))
+    console.print(_memory(memory(setting), card))
     console.print(
         f"The time is a lower bound: the larger of operations and traffic at {asked.utilisation:.0%} of the "
         f"card's peaks ({card.source}). Left out: norms, activations, softmax, look-ups, launching kernels, "
         f"and of the memory what CUDA itself and fragments take. Nothing was loaded, trained or written.",
         width=WIDTH,
     )
-    return estimate
 
 
 def _title(asked: EstimateConfig, card: Card) -> str:
@@ -72,7 +70,7 @@ def _what(channel: str, setting: Setting, tokenizers: str) -> str:
     )
 
 
-def _times(estimate: Estimate, card: Card, title: str) -> Table:
+def _times(setting: Setting, card: Card, title: str) -> Table:
     table = Table(title=title, width=WIDTH, title_justify="left")
     table.add_column("")
     for heading in ("GFLOP", "GB moved", "seconds", "bound by"):
@@ -84,33 +82,27 @@ def _times(estimate: Estimate, card: Card, title: str) -> Table:
         figures = (work.flops / GIGA, work.traffic / GIGA, seconds)
         table.add_row(name, *map(_figure, figures), by if bound else "", style=style)
 
-    for name, work in estimate.step.items():
+    step, parts = step_parts(setting), run_parts(setting)
+    for name, work in step.items():
         add(name, card.seconds(work), work, bound=True)
-    step = [*estimate.step.values()]
-    add("one playing step", sum(map(card.seconds, step)), *step, style="bold")
+    add("one playing step", sum(map(card.seconds, step.values())), *step.values(), style="bold")
     table.add_section()
-    for name, times, works in (
-        ("playing steps", estimate.playing_steps, step),
-        ("alignment steps", estimate.setting.config.alignment_steps, [estimate.alignment]),
-        ("validations", estimate.validations, [estimate.validation]),
-        ("reading for validation", 1, [estimate.validation_reading]),
-        ("the sender, once", 1, [estimate.sender]),
-    ):
-        label = name if times == 1 else f"{times} {name}"
-        add(label, times * sum(map(card.seconds, works)), *(work * times for work in works))
-    add("the whole run", estimate.seconds(card), estimate.total, style="bold")
+    for part in parts:
+        add(part.name if part.times == 1 else f"{part.times} {part.name}", part.seconds(card), part.work)
+    seconds = sum(part.seconds(card) for part in parts)
+    add("the whole run", seconds, *(part.work for part in parts), style="bold")
     return table
 
 
-def _memory(estimate: Estimate, card: Card) -> Table:
-    total = sum(estimate.memory.values())
+def _memory(held: dict[str, float], card: Card) -> Table:
+    total = sum(held.values())
     fits = ""
     if card.memory_gb:
         fits = f": {'fits' if total <= card.memory_gb * GIGA else 'too much'} for {card.memory_gb:.0f} GB"
     table = Table(title=f"Memory at the height of a step{fits}", title_justify="left", width=WIDTH)
     table.add_column("")
     table.add_column("GiB", justify="right")
-    for name, size in estimate.memory.items():
+    for name, size in held.items():
         table.add_row(name, _figure(size / GIB))
     table.add_row("all of it", _figure(total / GIB), style="bold")
     return table
