@@ -119,5 +119,5 @@ def test_it_goes_through_gate_1(environment, ended):
     results = json.loads((environment.folder / "gate1" / "results.json").read_text())
     assert results["verdict"] == "inconclusive"
     played = results["channels"]["binary"]
-    assert (played["status"], played["bits"]) == ("untrained", 24.0)
+    assert (played["role"], played["bits"]) == ("untrained", 24.0)
     assert played["conditions"]["normal"]["n"] == 10
