@@ -95,7 +95,7 @@ def assert_judged(code: int, results: dict[str, Any]) -> None:
     """Ten episodes between models that understand nothing: played to the end, and no pass."""
     assert code in (ExitCode.FAIL, ExitCode.INCONCLUSIVE)
     latent, text = results["channels"]["latent_vq"], results["channels"]["text"]
-    assert (latent["status"], text["status"]) == ("trained", "reference")
+    assert (latent["role"], text["role"]) == ("judged", "ceiling")
     assert set(latent["conditions"]) == {"normal", "null", "random", "shuffle", "swap"}
     assert {outcomes["n"] for outcomes in latent["conditions"].values()} == {10}
     failed = [check for check in results["validity"]["criteria"] if check["passed"] is False]

@@ -110,7 +110,7 @@ def test_its_commands_do_what_the_page_says(reader, monkeypatch, capsys):
     assert checked == "binary keeps every promise\n"
     assert "binary" in judged
     results = json.loads((reader / "runs/binary-seed0/gate1/results.json").read_text())
-    assert results["channels"]["binary"]["status"] == "trained"
+    assert results["channels"]["binary"]["role"] == "judged"
     assert results["channels"]["binary"]["bits"] == 24.0
     assert (reader / "runs/binary-seed0/gate1/report.html").exists()
     config = json.loads((reader / "runs/binary-balanced/config.json").read_text())

@@ -89,5 +89,5 @@ def test_it_goes_through_gate_1(environment, ended):
     assert results["provenance"]["command"] == COMMANDS["gate 1"]
     assert results["verdict"] == "inconclusive"
     played = results["channels"]["binary"]
-    assert (played["status"], played["bits"]) == ("untrained", 24.0)
+    assert (played["role"], played["bits"]) == ("untrained", 24.0)
     assert played["conditions"]["normal"]["n"] == 10

@@ -151,7 +151,7 @@ def test_only_trained_channels_of_codes_have_an_atlas(pair, monkeypatch, trainab
     entries = {
         "spelling": Entry(Spelling(pair.world), role),
         "text": Entry(channel_class("text")(channel_class("text").Config(), ENDS).eval(), "ceiling"),
-        "silence": Entry(channel_class("silence")(ChannelConfig(), ENDS).eval(), "ceiling"),
+        "silence": Entry(channel_class("silence")(ChannelConfig(), ENDS).eval(), "baseline"),
     }
     found, pictures = examine(pair, entries)
     assert list(found) == ["spelling", "text"], "silence has nothing to diagnose"

@@ -83,7 +83,7 @@ def test_reasons_stand_beside_what_is_not_passed():
     assert (failed.tag, failed.get("type")) == ("failure", "gate1")
     assert failed.get("message") == reasons["normal_above_floor"]
     unsure = cases["channel latent.gate1", "swap_consistency"][0]
-    assert (unsure.tag, unsure.get("message")) == ("skipped", f"Cannot tell: {reasons['swap_consistency']}")
+    assert (unsure.tag, unsure.get("message")) == ("skipped", f"Undetermined: {reasons['swap_consistency']}")
 
 
 def test_what_is_not_judged_never_fails():

@@ -99,8 +99,8 @@ def test_the_filter_shows_what_is_asked(html, tmp_path):
     assert 0 < len(wrong) < 20
     swap_consistent = [scene for scene in wrong if scene["data-swap"] == "consistent"]
     wanted = {
-        "first": 12, "more": 20, "wrong": min(12, len(wrong)), "consistent": len(swap_consistent), "channel": 10,
-        "search": "12 of 20 shown", "none": "0No episode fits. Choose fewer conditions.",
+        "first": 12, "more": 20, "wrong": min(12, len(wrong)), "consistent": len(swap_consistent),
+        "channel": 10, "search": "12 of 20 shown", "none": "0No episode fits. Choose fewer conditions.",
         "printed": 0, "folded": 0, "wide": False,
     }  # fmt: skip
     assert json.loads(said) == wanted

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from parley.channels.base import ChannelConfig
+from parley.channels.conditions import find_condition
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from parley.channels.testing import ENDS
 from parley.channels.text import SilenceChannel, TextChannel, TextConfig
@@ -33,9 +34,9 @@ PROVENANCE = {
 @pytest.fixture(scope="module")
 def entries():
     return {
-        "silence": Entry(SilenceChannel(ChannelConfig(), ENDS), None),
-        "text": Entry(TextChannel(TextConfig(), ENDS), None, ("normal", "swap")),
-        "latent_vq": Entry(VectorQuantizedChannel(VectorQuantizedConfig(k=2), ENDS), True, ("normal",)),
+        "silence": Entry(SilenceChannel(ChannelConfig(), ENDS), "baseline"),
+        "text": Entry(TextChannel(TextConfig(), ENDS), "ceiling", ("normal", "swap")),
+        "latent_vq": Entry(VectorQuantizedChannel(VectorQuantizedConfig(k=2), ENDS), "judged", ("normal",)),
     }
 
 
@@ -50,7 +51,7 @@ def whole(entries, plan):
     found = []
     for name, condition, rows in turns(entries, CONFIG):
         for row in rows:
-            target = plan.episode(row, condition).target
+            target = plan.episode(row, find_condition(condition)).target
             found.append(
                 EpisodeRecord(
                     channel=name,

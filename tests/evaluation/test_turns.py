@@ -35,7 +35,7 @@ def test_nothing_is_read_or_sent_for_what_was_played_before(pair, monkeypatch):
     read = pair.read
     monkeypatch.setattr(pair, "read", lambda candidates: reads.append(len(candidates)) or read(candidates))
     entries = {"text": enter("text", pair, None)}
-    list(play(pair, entries, PlayConfig(episodes=7, episodes_at_once=2), done=4 * 5))
+    list(play(pair, entries, PlayConfig(episodes=7, episodes_at_once=2), done=4 * 6))
     assert reads == [2, 1]
 
 

@@ -68,8 +68,8 @@ def test_gate_0_is_null_in_every_logit(pair, channel):
 
 def test_gate_0_is_null_in_every_record(pair, channel):
     entries = {
-        "0": Entry(with_gate(channel, 0.0), True, ("normal",)),
-        "null": Entry(channel, True, ("null",)),
+        "0": Entry(with_gate(channel, 0.0), conditions=("normal",)),
+        "null": Entry(channel, conditions=("null",)),
     }
     played = [record for batch in play(pair, entries, EPISODES) for record in batch]
     normal, null = played[: len(played) // 2], played[len(played) // 2 :]
@@ -94,7 +94,7 @@ def test_the_sweep_holds_each_gate_in_order_and_the_learned_one(results):
 
 
 def test_the_learned_gate_plays_the_channel_as_it_is(pair, channel, results):
-    batches = play(pair, {"latent_vq": Entry(channel, True, ("normal",))}, EPISODES)
+    batches = play(pair, {"latent_vq": Entry(channel, conditions=("normal",))}, EPISODES)
     successes = sum(record.success for batch in batches for record in batch)
     learned = next(point for point in results["gates"] if point["learned"])
     assert learned["successes"] == successes
