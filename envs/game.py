@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from gymnasium.spaces import Space
@@ -62,6 +62,7 @@ class Episode(Protocol):
     def target(self) -> int: ...  # noqa: D102
 
 
+@runtime_checkable
 class Game(Protocol):
     """A game of one message and one choice, about one split of a world.
 

@@ -70,7 +70,7 @@ def both(trainer):
     config, pair = trainer.config, trainer.pair
     begun = trainer.step_number - config.alignment_steps
     batch = trainer.episodes.draw(config.batch_size, begun, copy.deepcopy(trainer.rng))
-    step = trainer.play()
+    step = played(trainer)
     assert torch.equal(step.referents, torch.from_numpy(batch.referents))
     receiver = PlainReceiver(pair.receiver.lm)
     candidates = [[pair.world.describe(c) for c in scene] for scene in batch.scenes]

@@ -14,7 +14,7 @@ def targets(texts, num_slots, **settings):
 
 
 def shares_of(texts, num_slots, **settings):
-    return targets(texts, num_slots, **settings).of(torch.arange(len(texts))).shares
+    return targets(texts, num_slots, **settings).of(np.arange(len(texts))).shares
 
 
 def test_each_slot_answers_for_its_own_token_when_there_are_as_many():
