@@ -65,9 +65,7 @@ def test_fixed_samples_come_back(pocket_pair, tmp_path):
 def test_validation_is_due_every_so_often_and_at_the_end(pocket_pair, tmp_path):
     trainer = make_trainer(pocket_pair, tmp_path, "latent", steps=5, validate_every=3)
     validated = []
-    trainer.validation.play = lambda: (
-        validated.append(trainer.step_number) or {"validation_success": 0.5}
-    )
+    trainer.validation.play = lambda: validated.append(trainer.step_number) or {"validation_success": 0.5}
     trainer.run()
     assert validated == [3, 5]
 
