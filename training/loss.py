@@ -65,7 +65,7 @@ class ObjectiveWeights:
         known = [setting.name for setting in fields(kind)]
         for setting in given:
             if setting not in known:
-                raise unknown(f"setting of {name}", setting, known)
+                raise unknown(f"{name} setting", setting, known)
         return kind(**given)
 
     @property

@@ -13,7 +13,7 @@ import torch
 from plain_path import PlainReceiver
 
 from parley.channels.base import ChannelOutput, ReceiverInput, SoftPrompt, TextInput
-from parley.training.heads import Heads
+from parley.training.loss import Loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +23,13 @@ class Played:
     receiver: PlainReceiver
     candidates: list[list[str]]  # what each row's receiver reads
     targets: list[int]
-    referents: torch.Tensor  # (B, A)
+    views: torch.Tensor  # (B, A)
     per_context: int
-    relay: ChannelOutput
+    output: ChannelOutput
     null: ReceiverInput  # one receiver's content-free one
     texts: Sequence[str]
     pooled: torch.Tensor  # (B, D)
-    heads: Heads
+    loss: Loss
     vocabulary: list[int]  # tokens of all that is said of training referents
     among: str
     _odds: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)  # each pair is asked once
@@ -39,7 +39,7 @@ class Played:
         if not isinstance(message, int):
             return self.receiver.answer(self.candidates[row], message)
         if (row, message) not in self._odds:
-            receiver_input = self.relay.receiver_input.take(torch.tensor([message]))
+            receiver_input = self.output.receiver_input.take(torch.tensor([message]))
             self._odds[row, message] = self.receiver.answer(self.candidates[row], receiver_input)
         return self._odds[row, message]
 
@@ -54,7 +54,7 @@ class Played:
 
     def nll(self, row, message):
         """-log p of the row's target, among the candidates or among all tokens."""
-        if self.among == "labels":
+        if self.among == "choices":
             return -self.log_p(row, message)[self.targets[row]]
         odds = self.answer_states(row, message)
         return odds.logsumexp(0) - odds[self.receiver.labels[self.targets[row]]]
@@ -143,18 +143,18 @@ def reinforce(played):
     losses = []
     for row in played.rows:
         baseline = (sum(paid) - paid[row]) / (len(paid) - 1)
-        losses.append(-(paid[row] - baseline) * played.relay.policy.log_probabilities[row])
+        losses.append(-(paid[row] - baseline) * played.output.policy.log_probabilities[row])
     return mean(losses)
 
 
 def entropy(played):
     """Minus the mean entropy of the policy."""
-    return -mean(played.relay.policy.entropy[row] for row in played.rows)
+    return -mean(played.output.policy.entropy[row] for row in played.rows)
 
 
 def quantizer(played):
     """The sum of the channel's own losses."""
-    return sum(played.relay.losses.values(), start=torch.zeros(()))
+    return sum(played.output.losses.values(), start=torch.zeros(()))
 
 
 def reconstruction(played):
@@ -166,7 +166,7 @@ def reconstruction(played):
     table = torch.stack([unit(weight[token]) for token in played.vocabulary])
     losses = []
     for row in played.rows:
-        vectors = played.relay.receiver_input.vectors[row].float()
+        vectors = played.output.receiver_input.vectors[row].float()
         tokens = played.receiver.tokens_of(played.texts[row])
         for slot, vector in enumerate(vectors):
             own = [t for j, t in enumerate(tokens) if math.floor(j * len(vectors) / len(tokens)) == slot]
@@ -178,10 +178,10 @@ def reconstruction(played):
 
 def attributes(played):
     """Mean over rows and attributes of -log p(value), by the head's log-odds."""
-    losses = []
+    losses, objective = [], played.loss.objectives["attributes"]
     for row in played.rows:
-        guesses = played.heads.attribute_logits(played.relay.latents[row : row + 1])
-        for [odds], value in zip(guesses, played.referents[row].tolist(), strict=True):
+        guesses = objective.head(played.output.latents[row].flatten()).split(objective._num_values)
+        for odds, value in zip(guesses, played.views[row].tolist(), strict=True):
             losses.append(odds.logsumexp(0) - odds[value])
     return mean(losses)
 
@@ -190,7 +190,8 @@ def state_reconstruction(played):
     """Mean squared difference of the numbers of two unit vectors, the sender's state and the head's guess."""
     losses = []
     for row in played.rows:
-        [guess] = played.heads.state(played.relay.latents[row : row + 1])
+        head = played.loss.objectives["state_reconstruction"].head
+        guess = head(played.output.latents[row].flatten())
         state = played.pooled[row]
         losses.append(((unit(guess) - unit(state)) ** 2).mean())
     return mean(losses)
@@ -198,7 +199,7 @@ def state_reconstruction(played):
 
 def info_preserve(played):
     """Mean over all pairs of rows of the squared difference between two cosines."""
-    latents, states = played.relay.latents.flatten(1), played.pooled
+    latents, states = played.output.latents.flatten(1), played.pooled
     return mean(
         (cosine(latents[one], latents[other]) - cosine(states[one], states[other])) ** 2
         for one in played.rows
@@ -225,12 +226,12 @@ OF_LATENTS = ("attributes", "state_reconstruction", "info_preserve")
 OF_POLICIES = ("reinforce", "entropy")
 
 
-def terms_of(relay) -> list[str]:
+def terms_of(output) -> list[str]:
     """The objectives that can be asked of what came through a channel."""
     return [
         name
         for name in PLAIN
-        if (name not in OF_LATENTS or relay.latents is not None)
-        and (name not in OF_POLICIES or relay.policy is not None)
-        and (name != "reconstruction" or isinstance(relay.receiver_input, SoftPrompt))
+        if (name not in OF_LATENTS or output.latents is not None)
+        and (name not in OF_POLICIES or output.policy is not None)
+        and (name != "reconstruction" or isinstance(output.receiver_input, SoftPrompt))
     ]

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 import torch
-from trainer_cases import make_trainer, moved, only, same, snapshot
+from trainer_cases import make_trainer, moved, only, played, same, snapshot
 
 from parley.agents.command_line import ExitCode, run_command
 from parley.agents.model_channels.kv import KvChannel, KvConfig
@@ -18,8 +18,7 @@ from parley.channels.checkpoint import load_channel
 from parley.channels.index import IndexChannel, IndexConfig
 from parley.channels.registry import channel_class
 from parley.training.config import TrainConfig
-from parley.training.heads import Heads
-from parley.training.objectives import ObjectiveWeights
+from parley.training.loss import Loss, ObjectiveWeights
 from parley.training.presets import find_preset
 from parley.training.run import parse, train
 from parley.training.validation import Validation, observe
@@ -71,7 +70,7 @@ def test_kv_learns_under_statistics_of_the_senders_cache(small_pair, tmp_path):
     trainer = trainer_of(small_pair, tmp_path, "kv")
     assert trainer.train_utterances.states.shape[2] == trainer.channel.state_width
     assert trainer.channel.standardize.mean.any()
-    assert trainer.play().null.keys.shape == (4, 3, 4, 8, 8), "one a context, whatever its messages"
+    assert trainer.channel.null_input(4).keys.shape == (4, 3, 4, 8, 8)
 
 
 def test_index_learns_to_point(small_pair, tmp_path):
@@ -81,16 +80,16 @@ def test_index_learns_to_point(small_pair, tmp_path):
     assert trainer.train_utterances is None
     losses = [trainer.step()["loss"] for _ in range(8)]
     assert losses[-1] < losses[0] - 0.1
-    assert set(trainer.channel.send(trainer.play().utterance)) <= set(range(5))
+    assert set(trainer.channel.send(played(trainer).utterance)) <= set(range(5))
 
 
 def test_a_step_tells_each_receiver_s_scene(small_pair, tmp_path):
-    step = trainer_of(small_pair, tmp_path, "index").play()
+    step = played(trainer_of(small_pair, tmp_path, "index"))
     assert len(step.targets) == 8
     scene, world = step.utterance.scene, small_pair.world
     assert torch.equal(scene.targets, step.targets)
     for candidates, target, referent in zip(
-        scene.candidates, scene.targets.tolist(), step.referents.numpy(), strict=True
+        scene.candidates, scene.targets.tolist(), step.sender_views.numpy(), strict=True
     ):
         assert len(candidates) == 5
         assert candidates[target] == world.describe(referent)
@@ -100,7 +99,6 @@ def test_a_step_tells_each_receiver_s_scene(small_pair, tmp_path):
 def test_validation_tells_the_scene_of_target_and_foil(small_pair):
     torch.manual_seed(0)
     channel, sent = IndexChannel(IndexConfig(), small_pair.interface).eval(), []
-    validation = Validation(small_pair, 12, 5)
 
     class Noted(IndexChannel):
         def send(self, utterance):
@@ -109,7 +107,9 @@ def test_validation_tells_the_scene_of_target_and_foil(small_pair):
 
     channel.__class__ = Noted
     channel.name = "index"
-    seen = validation.play(channel)
+    game = TrainConfig().find_game(small_pair.world, "validation")
+    validation = Validation(small_pair, channel, game, 12)
+    seen = validation.play()
     own, swap_targets = sent
     assert own == validation.targets.tolist()
     assert swap_targets == [(place + 1) % 5 for place in own]
@@ -145,7 +145,7 @@ def test_nothing_is_guessed_from_a_channel_without_latents(small_pair, tmp_path,
     with pytest.raises(ValueError, match=wanted):
         trainer_of(small_pair, tmp_path, kind, objectives=only(**{name: 1.0}))
     channel = channel_class(kind)(CODECS[kind], small_pair.interface)
-    assert not list(Heads(channel, [2, 4], ["ce", "info_preserve"]).parameters())
+    assert not list(Loss(only(ce=1.0, info_preserve=1.0), channel, small_pair.world).parameters())
 
 
 def test_a_cache_is_not_compared_with_tokens(small_pair, tmp_path):
@@ -157,7 +157,7 @@ def test_a_cache_is_not_compared_with_tokens(small_pair, tmp_path):
 
 def test_latents_are_not_asked_of_a_channel_that_has_none(small_pair, tmp_path):
     trainer = trainer_of(small_pair, tmp_path, "kv", objectives=only(ce=1.0, info_preserve=1.0))
-    with pytest.raises(ValueError, match="info_preserve need latents, as channel `latent` has"):
+    with pytest.raises(ValueError, match="needs latents, as channel `latent` has"):
         trainer.step()
 
 
@@ -167,8 +167,7 @@ def test_a_channel_s_recipe_takes_the_place_of_the_default_s_settings(kind):
     preset = find_preset("default")
     training = preset.training_for(channel_class(kind))
     assert training.alignment_steps == 0
-    assert training.objectives.reconstruction == training.objectives.quantizer == 0
-    assert training.objectives.ce == ObjectiveWeights().ce > 0
+    assert training.objectives.weights == {"ce": 1.0}
     rest = {"alignment_steps", "objectives"}
     assert all(
         getattr(training, name) == value for name, value in vars(TrainConfig()).items() if name not in rest
@@ -193,12 +192,12 @@ def test_a_recipe_may_hold_only_what_the_trainer_has(monkeypatch):
 def test_the_command_takes_the_recipe_unless_a_preset_is_asked_for(kind):
     name, codec, config = parse(["--channel", kind])
     assert (name, type(codec)) == (kind, channel_class(kind).Config)
-    assert (config.alignment_steps, config.objectives.reconstruction) == (0, 0)
+    assert (config.alignment_steps, config.objectives.weights) == (0, {"ce": 1.0})
     kept = parse(["--preset", "default", "--channel", kind])[2]
     assert kept.alignment_steps == TrainConfig().alignment_steps > 0
     assert kept.objectives == ObjectiveWeights()
     changed = parse(["--channel", kind, "--reconstruction", "0.5", "--steps", "7"])[2]
-    assert (changed.objectives.reconstruction, changed.steps) == (0.5, 7)
+    assert (changed.objectives.weights["reconstruction"], changed.steps) == (0.5, 7)
 
 
 @pytest.mark.usefixtures("pocket_loaded_once")

@@ -156,7 +156,7 @@ def trained(pocket_pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Coun
 def setting_of(trainer: Trainer) -> Setting:
     """The setting of a trainer, with the lengths of the batch that it is about to draw."""
     state = trainer.rng.bit_generator.state
-    batch = trainer.play()
+    batch = played(trainer)
     trainer.rng.bit_generator.state = state
     pair, receiver = trainer.pair, trainer.pair.receiver
     lengths = Lengths(
@@ -188,7 +188,7 @@ def step_flops(trainer: Trainer, aligned: bool = False) -> int:
     """What torch counts in one step, up to the codec's gradient."""
 
     def step() -> None:
-        batch = trainer.say() if aligned else trainer.play()
+        batch = messages_of(trainer) if aligned else played(trainer)
         loss, _ = evaluate_objectives(batch, trainer.heads, trainer.config.objectives)
         trainer.accelerator.backward(loss)
         if not aligned:

@@ -1,22 +1,17 @@
 """How fast it learns: a warm-up, then a cosine, in steps if it is told so."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 from trainer_cases import make_trainer
 
 from parley.training.config import TrainConfig
 from parley.training.presets import find_preset
-from parley.training.trainer import Trainer
 
 
 def rates(config):
     """The rate of every step, and what it would be after the last one."""
-    return [
-        Trainer.learning_rate(SimpleNamespace(config=config, step_number=step))
-        for step in range(config.steps + 1)
-    ]
+    return [config.learning_rate_at(step) for step in range(config.steps + 1)]
 
 
 def config(**settings):

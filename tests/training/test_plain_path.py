@@ -7,10 +7,12 @@ begin with the same messages as they came through the channel, since in training
 import copy
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-from plain_objectives import PLAIN, Played, terms_of
+from plain_objectives import PLAIN, Played, rewards, terms_of
 from plain_path import PlainReceiver
+from objective_cases import NAMES, evaluate
 from trainer_cases import CODECS, make_trainer, only
 
 from parley.agents.language_model import FrozenLM
@@ -22,8 +24,6 @@ from parley.agents.sender import Sender
 from parley.channels.base import ActivationPatch, CacheEntries, SoftPrompt
 from parley.channels.codec import CodecConfig
 from parley.channels.registry import channel_class, channel_names
-from parley.training.objective_plugins import BUILT_IN
-from parley.training.objectives import evaluate_objectives
 
 CHANNELS = [name for name in channel_names() if channel_class(name).trainable]
 SETTINGS = CODECS | {"kv": KvConfig(hidden_width=16), "lora_encoder": LoraEncoderConfig(codec_width=32)}
@@ -65,40 +65,45 @@ def weights_of(pair, kind, **settings):
     return only(**{name: 1 + 0.1 * number for number, name in enumerate(terms)}, **settings)
 
 
-def both(trainer):
-    """What the trainer plays next, and the same rows for the plain path."""
+def both(trainer, change=lambda receiver_input: receiver_input):
+    """What the trainer plays next, if need be with other receiver inputs, and the same for the plain path."""
     config, pair = trainer.config, trainer.pair
     begun = trainer.step_number - config.alignment_steps
-    batch = trainer.episodes.draw(config.batch_size, begun, copy.deepcopy(trainer.rng))
-    step = trainer.play()
-    assert torch.equal(step.referents, torch.from_numpy(batch.referents))
+    episodes = trainer.episodes.draw(config.batch_size, begun, copy.deepcopy(trainer.rng))
+    contexts = trainer.sample_contexts()
+    messages = trainer.send(contexts.sender_views, contexts.seen)
+    output = messages.output._replace(receiver_input=change(messages.output.receiver_input))
+    batch = trainer.receive(replace(messages, output=output), contexts)
+    views = np.stack([episode.candidates[episode.target] for episode in episodes])
+    assert np.array_equal(batch.sender_views.numpy(), views)
     receiver = PlainReceiver(pair.receiver.lm)
-    candidates = [[pair.world.describe(c) for c in scene] for scene in batch.scenes]
+    candidates = [[pair.world.describe(c) for c in episode.candidates] for episode in episodes]
     assert len({len(receiver.prompt(row)[0]) for row in candidates}) > 1, "the fast path has to pad"
     said = pair.sender.describe(pair.world.referents("train"))
-    return step, Played(
+    return batch, Played(
         receiver=receiver,
         candidates=candidates,
-        targets=batch.targets.ravel().tolist(),
-        referents=step.referents,
+        targets=[episode.target for episode in episodes],
+        views=torch.from_numpy(views),
         per_context=config.messages_per_context,
-        relay=step.relay,
+        output=output,
         null=trainer.channel.null_input(1),
-        texts=pair.sender.describe(batch.referents),
-        pooled=step.pooled,
-        heads=trainer.heads,
+        texts=pair.sender.describe(views),
+        pooled=batch.pooled,
+        loss=trainer.loss,
         vocabulary=sorted({token for text in said for token in receiver.tokens_of(text)}),
         among=config.objectives.among,
     )
 
 
-def check(step, played, objectives, trainable):
+def check(batch, played, objectives, trainable):
     """Every objective's value, and the gradient of their weighted sum, are those of the plain path."""
     of_values, of_gradients = CLOSE[played.receiver.lm.dtype]
-    total, values = evaluate_objectives(step, played.heads, objectives)
-    asked = {name: weight for name, weight in objectives.weights.items() if weight}
+    total, values = evaluate(played.loss, batch)
+    asked = objectives.weights
     assert values.keys() == asked.keys()
     plain = {name: PLAIN[name](played) for name in asked}
+    assert batch.rewards.tolist() == rewards(played)
     for name, value in plain.items():
         error = abs(values[name].item() - value.item())
         assert error <= of_values * max(abs(value.item()), 0.01), f"{name}: {values[name]} for {value}"
@@ -116,12 +121,12 @@ def gradient_of(total, trainable):
 
 
 def trainable_of(trainer):
-    return [*trainer.channel.parameters(), *trainer.heads.parameters()]
+    return [*trainer.trainable.parameters()]
 
 
 def compare(trainer):
-    step, played = both(trainer)
-    return check(step, played, trainer.config.objectives, trainable_of(trainer))
+    batch, played = both(trainer)
+    return check(batch, played, trainer.config.objectives, trainable_of(trainer))
 
 
 def distinct(vectors):
@@ -131,14 +136,8 @@ def distinct(vectors):
     return (other * vectors.detach().norm() / other.norm()).requires_grad_()
 
 
-def replayed(step, played, receiver_input):
-    """A step with another receiver input in it, and its rows."""
-    relay = step.relay._replace(receiver_input=receiver_input)
-    return replace(step, relay=relay), replace(played, relay=relay)
-
-
 def test_every_built_in_objective_has_a_formula():
-    assert PLAIN.keys() == BUILT_IN
+    assert PLAIN.keys() == set(NAMES)
 
 
 @pytest.mark.parametrize("kind", CHANNELS)
@@ -155,7 +154,7 @@ def test_every_objective_has_something_to_say(pocket, tmp_path):
     """No margin is met here, and not all picks are right: every term has gradient."""
     objectives = weights_of(pocket, "symbols")
     values = compare(trainer_of(pocket, tmp_path, "symbols", objectives=objectives, **MANY))
-    assert values.keys() == BUILT_IN
+    assert values.keys() == set(NAMES)
     assert all(value != 0 for name, value in values.items() if name != "quantizer"), values
 
 
@@ -184,23 +183,26 @@ def test_messages_of_unequal_length(pocket, tmp_path):
     """Some say less than others, and one says nothing."""
     objectives = only(**dict.fromkeys(PLAYED, 1.0))
     trainer = trainer_of(pocket, tmp_path, "latent", objectives=objectives)
-    step, played = both(trainer)
-    vectors = distinct(step.relay.receiver_input.vectors)
     mask = torch.arange(4) < torch.tensor([4, 2, 0, 3])[:, None]
-    check(*replayed(step, played, SoftPrompt(vectors, mask=mask)), objectives, [vectors])
+    batch, played = both(trainer, lambda given: SoftPrompt(distinct(given.vectors), mask=mask))
+    check(batch, played, objectives, [played.output.receiver_input.vectors])
 
 
 def test_cached_messages_of_unequal_length(pocket, tmp_path):
     objectives = only(**dict.fromkeys(PLAYED, 1.0))
-    step, played = both(trainer_of(pocket, tmp_path, "kv", objectives=objectives))
-    keys, values = (distinct(part) for part in step.relay.receiver_input[:2])
-    mask = torch.arange(keys.shape[3]) < torch.tensor([4, 8, 0, 3])[:, None]
-    check(*replayed(step, played, CacheEntries(keys, values, mask)), objectives, [keys, values])
+    mask = torch.arange(8) < torch.tensor([4, 8, 0, 3])[:, None]
+    batch, played = both(
+        trainer_of(pocket, tmp_path, "kv", objectives=objectives),
+        lambda given: CacheEntries(distinct(given.keys), distinct(given.values), mask),
+    )
+    check(batch, played, objectives, [*played.output.receiver_input[:2]])
 
 
 @pytest.mark.parametrize("mode", ["replace", "add", "mean"])
 def test_grafted_states(pocket, tmp_path, mode):
     objectives = only(ce=1.0, contrast=1.0, swap_contrast=1.0)
-    step, played = both(trainer_of(pocket, tmp_path, "latent", objectives=objectives))
-    states = distinct(step.relay.receiver_input.vectors[:, 0])
-    check(*replayed(step, played, ActivationPatch(states, 0.5, mode)), objectives, [states])
+    batch, played = both(
+        trainer_of(pocket, tmp_path, "latent", objectives=objectives),
+        lambda given: ActivationPatch(distinct(given.vectors[:, 0]), 0.5, mode),
+    )
+    check(batch, played, objectives, [played.output.receiver_input.states])

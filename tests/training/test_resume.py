@@ -50,9 +50,9 @@ def test_heads_are_part_of_what_is_resumed(pocket_pair, tmp_path):
     steps(first, 2)
     first.save()
     second = make_trainer(pocket_pair, tmp_path, "latent", objectives=WITH_HEADS)
-    assert not same(snapshot(first.heads), snapshot(second.heads))
+    assert not same(snapshot(first.loss), snapshot(second.loss))
     second.resume()
-    assert same(snapshot(first.heads), snapshot(second.heads))
-    assert len(list(second.heads.parameters())) == 4
+    assert same(snapshot(first.loss), snapshot(second.loss))
+    assert len(list(second.loss.parameters())) == 4
     moments = second.optimizer.state_dict()["state"]
     assert len(moments) == len(list(second.trainable.parameters()))

@@ -14,7 +14,7 @@ from parley.agents.pair import ModelConfig, Pair
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
 from parley.training.config import TrainConfig, check_same_run
-from parley.training.objectives import ObjectiveWeights
+from parley.training.loss import ObjectiveWeights
 from parley.training.run import parse, prepare_folder, train
 from parley.training.trainer import Trainer
 

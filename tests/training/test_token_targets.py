@@ -1,5 +1,6 @@
 """Which tokens a slot answers for."""
 
+import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ def targets(texts, num_slots, **settings):
 
 
 def shares_of(texts, num_slots, **settings):
-    return targets(texts, num_slots, **settings).of(torch.arange(len(texts))).shares
+    return targets(texts, num_slots, **settings).of(np.arange(len(texts))).shares
 
 
 def test_each_slot_answers_for_its_own_token_when_there_are_as_many():
@@ -38,7 +39,7 @@ def test_slots_are_free_where_the_message_is_shorter():
 
 
 def test_a_sender_that_says_nothing_leaves_every_slot_free():
-    tokens = targets(["", ""], 2).of(torch.arange(2))
+    tokens = targets(["", ""], 2).of(np.arange(2))
     assert (tokens.shares.shape, tokens.table.shape) == ((2, 2, 0), (0, 10))
 
 
@@ -69,6 +70,12 @@ def test_every_slot_answers_for_a_distribution_or_for_nothing(texts, num_slots, 
 
 def test_the_targets_are_those_of_the_messages_asked_for():
     made = targets(["7", "2", "5"], 1)
-    asked = made.of(torch.tensor([2, 0, 2]))
+    asked = made.of(np.array([2, 0, 2]))
     assert torch.equal(asked.table, TOKENS[[2, 5, 7]])
     assert asked.shares[:, 0].tolist() == [[0, 1, 0], [0, 0, 1], [0, 1, 0]]
+
+
+def test_messages_are_asked_for_by_the_indices_that_were_given():
+    made = targets(["7", "2", "5"], 1, indices=np.array([4, 10, 11]))
+    shares = made.of(np.array([11, 4])).shares
+    assert shares[:, 0].tolist() == [[0, 1, 0], [0, 0, 1]]

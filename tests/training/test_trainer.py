@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from trainer_cases import CODECS, failed_codec, make_trainer, moved, only, same, snapshot
+from objective_cases import NAMES
+from trainer_cases import CODECS, failed_codec, make_trainer, moved, only, played, same, snapshot
 
 from parley.agents.command_line import RunError
 from parley.channels.base import SoftPrompt
 from parley.channels.checkpoint import load_channel, read_header
-from parley.channels.conditions import find_condition
-from parley.training.objectives import OF_MESSAGES, OF_PLAY
+from parley.channels.controls import Control
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_the_codec_learns_and_the_models_stay_bit_identical(pair, tmp_path, kind
     assert moved(trainer, codec) == {name for name, _ in trainer.channel.named_parameters()}
 
 
-@pytest.mark.parametrize("name", [*OF_MESSAGES, *OF_PLAY])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_objective_teaches_the_codec_and_is_logged_by_its_name(pair, tmp_path, name):
     kind = "symbols" if name in ("reinforce", "entropy") else "latent_vq"
     weights = {"ce": 1.0, name: 1.0} if name == "quantizer" else {name: 1.0}
@@ -38,7 +38,7 @@ def test_every_objective_teaches_the_codec_and_is_logged_by_its_name(pair, tmp_p
     before = snapshot(trainer.channel)
     torch.manual_seed(3)
     record = trainer.step()
-    assert set(record) - {*OF_MESSAGES, *OF_PLAY} == {
+    assert set(record) - set(NAMES) == {
         "step", "loss", "success", "grad_norm", "scale_gate", "learning_rate"
     }  # fmt: skip
     assert set(weights) <= set(record)
@@ -60,22 +60,26 @@ def test_the_failed_experiment_s_codec_learns_from_its_losses(pair, tmp_path):
         pair, tmp_path, "latent", failed_codec(), messages_per_context=1, objectives=objectives
     )
     before = snapshot(trainer.channel)
-    batch = trainer.play()
-    assert batch.context.layers == (), "nothing is read before the prefix is there"
-    assert batch.prefix.at_start
-    assert batch.null.at_start
+    contexts = trainer.sample_contexts()
+    assert contexts.context.layers == (), "nothing is read before the prefix is there"
+    assert played(trainer, contexts).soft_prompt.at_start
     trainer.step()
     assert moved(trainer, before) == {name for name, _ in trainer.channel.named_parameters()}
 
 
 @pytest.mark.parametrize("codec", [CODECS["latent"], failed_codec()])
-def test_training_s_null_is_evaluation_s(pair, tmp_path, codec):
+def test_training_s_null_is_evaluation_s(pair, tmp_path, codec, monkeypatch):
     """Failure 6: after training too."""
-    trainer = make_trainer(pair, tmp_path, "latent", codec)
+    trainer = make_trainer(pair, tmp_path, "latent", codec, objectives=only(ce=1.0, help=1.0))
     trainer.step()
-    null = trainer.play().null
+    asked, answer = [], pair.receiver.answer
+    monkeypatch.setattr(
+        pair.receiver, "answer", lambda context, given: asked.append(given) or answer(context, given)
+    )
+    played(trainer)
+    _, null = asked
     messages = trainer.channel.send(pair.sender.speak(pair.world.referents("test")[: len(null.vectors)]))
-    answer_states = find_condition("null").receive(trainer.channel, messages)
+    answer_states = Control(trainer.channel, "null", np.random.default_rng(0)).receive(messages)
     assert isinstance(answer_states, SoftPrompt)
     assert torch.equal(null.vectors, answer_states.vectors)
     assert not null.vectors.any()
@@ -101,10 +105,10 @@ def test_heads_are_trained_and_kept_out_of_the_checkpoint(pair, tmp_path):
     trainer = make_trainer(
         pair, tmp_path, "latent", objectives=only(attributes=1.0, state_reconstruction=1.0)
     )
-    before = snapshot(trainer.heads)
-    assert before["_attributes.weight"].shape == (16, 64), "four values of four attributes, 4 x 16 latents"
+    before = snapshot(trainer.loss)
+    assert before["heads.0.weight"].shape == (16, 64), "four values of four attributes, 4 x 16 latents"
     trainer.run()
-    after = snapshot(trainer.heads)
+    after = snapshot(trainer.loss)
     assert all(not torch.equal(before[name], after[name]) for name in before)
     loaded = load_channel(tmp_path / "channel.safetensors", pair.interface, pair.fingerprints)
     assert not any("head" in name or "attributes" in name for name in loaded.state_dict())
@@ -115,8 +119,8 @@ def test_the_best_checkpoint_on_validation_is_kept(pair, tmp_path):
     scores = iter([0.5, 0.3])
     modes = []
 
-    def play(channel):
-        modes.append(channel.training)
+    def play():
+        modes.append(trainer.channel.training)
         return {"validation_success": next(scores)}
 
     trainer.validation.play = play
@@ -129,7 +133,7 @@ def test_the_best_checkpoint_on_validation_is_kept(pair, tmp_path):
 
 def test_of_equally_good_checkpoints_the_latest_is_kept(pair, tmp_path):
     trainer = make_trainer(pair, tmp_path, "latent")
-    trainer.validation.play = lambda channel: {"validation_success": 0.5}
+    trainer.validation.play = lambda: {"validation_success": 0.5}
     trainer.run()
     assert read_header(tmp_path / "channel.safetensors").training["step"] == 4
 
@@ -191,28 +195,27 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_saved(pair, tmp_path
 
 def test_training_episodes_are_training_referents_and_targets_vary(pair, tmp_path):
     trainer = make_trainer(pair, tmp_path, batch_size=16, messages_per_context=5)
-    batch = trainer.play()
-    assert batch.logits.shape == (80, 5)
+    batch = played(trainer)
+    assert batch.answers["normal"].logits.shape == (80, 5)
     assert sorted(batch.targets[:5].tolist()) == [0, 1, 2, 3, 4]
     assert len({tuple(row) for row in batch.targets.reshape(16, 5).tolist()}) > 10
-    assert pair.world.in_split(batch.referents.numpy(), "train").all()
-    assert trainer.episodes.sampler.config.split == "train"
-    assert (trainer.number_of[pair.world.index(pair.world.referents("train"))] >= 0).all()
-    assert (trainer.number_of[pair.world.index(pair.world.referents("test"))] == -1).all()
+    assert pair.world.in_split(batch.sender_views.numpy(), "train").all()
+    assert trainer.env.game.config.split == "train"
 
 
 def test_a_context_is_played_with_its_own_candidates(pair, tmp_path):
     """Repeated contexts, messages and targets must stay in step: the receiver's text success shows it."""
-    batch = make_trainer(pair, tmp_path, batch_size=8, messages_per_context=5).play()
-    assert (batch.text_logits.argmax(-1) == batch.targets).float().mean() > 0.9
-    described = [pair.world.describe(referent) for referent in batch.referents.numpy()]
+    settings = {"batch_size": 8, "messages_per_context": 5, "objectives": only(teacher_kl=1.0)}
+    batch = played(make_trainer(pair, tmp_path, **settings))
+    assert (batch.answers["text"].logits.argmax(-1) == batch.targets).float().mean() > 0.9
+    described = [pair.world.describe(referent) for referent in batch.sender_views.numpy()]
     assert [text == said for text, said in zip(batch.utterance.texts, described, strict=True)].count(
         True
     ) > 38
 
 
 def test_a_slot_answers_for_the_tokens_of_its_own_row(pair, tmp_path):
-    batch = make_trainer(pair, tmp_path).play()
+    batch = played(make_trainer(pair, tmp_path))
     receiver = pair.receiver
     rows = receiver.message_tokens(list(batch.utterance.texts))
     assert {len(tokens) for tokens in rows} == {4}, "as many tokens as slots"
@@ -221,7 +224,7 @@ def test_a_slot_answers_for_the_tokens_of_its_own_row(pair, tmp_path):
 
 def test_what_is_reconstructed_of_the_sender_is_what_the_encoder_reads_last(pair, tmp_path):
     trainer = make_trainer(pair, tmp_path)
-    batch = trainer.play()
+    batch = played(trainer)
     states = trainer.channel.encoder.standardize(batch.utterance.states)
     for row, length in enumerate(batch.utterance.mask.sum(1).tolist()):
         assert torch.equal(batch.pooled[row], states[row, length - 1])

@@ -10,6 +10,7 @@ from parley.channels.codec import CodecConfig
 from parley.channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
 from parley.channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
 from parley.channels.text import CHARSET
+from parley.training.config import TrainConfig
 from parley.training.validation import Validation, observe
 
 
@@ -37,8 +38,10 @@ class Telepath(Channel):
 
 
 @pytest.fixture(scope="module")
-def validation(pocket_pair):
-    return Validation(pocket_pair, 24, 5)
+def validation_of(pocket_pair):
+    """24 episodes for a channel."""
+    game = TrainConfig().find_game(pocket_pair.world, "validation")
+    return lambda channel: Validation(pocket_pair, channel, game, 24)
 
 
 def nll_of(validation, receiver_inputs):
@@ -46,20 +49,20 @@ def nll_of(validation, receiver_inputs):
     return float(torch.nn.functional.cross_entropy(logits, validation.targets))
 
 
-def test_episodes_are_of_the_validation_split_and_always_the_same(pocket_pair, validation):
-    again = Validation(pocket_pair, 24, 5)
+def test_episodes_are_of_the_validation_split_and_always_the_same(pocket_pair, validation_of):
+    validation, again = (validation_of(Telepath(pocket_pair)) for _ in range(2))
     assert torch.equal(validation.context.ids, again.context.ids)
     assert torch.equal(validation.targets, again.targets)
     world = pocket_pair.world
-    assert world.in_split(validation.referents, "validation").all()
-    assert world.in_split(validation.swap_targets, "validation").all()
-    assert (world.index(validation.referents) != world.index(validation.swap_targets)).all()
+    assert world.in_split(validation.sender_views, "validation").all()
+    assert world.in_split(validation.swapped_views, "validation").all()
+    assert (world.index(validation.sender_views) != world.index(validation.swapped_views)).all()
     assert validation.context.num_candidates == 5
     assert set(validation.targets.tolist()) == set(range(5))
 
 
-def test_what_is_understood_succeeds_and_its_swap_surprises(pocket_pair, validation):
-    seen = validation.play(Telepath(pocket_pair))
+def test_what_is_understood_succeeds_and_its_swap_surprises(pocket_pair, validation_of):
+    seen = validation_of(Telepath(pocket_pair)).play()
     assert seen["validation_success"] > 0.9
     assert seen["nll_normal"] < 0.3
     assert seen["nll_swap"] > 3
@@ -67,12 +70,13 @@ def test_what_is_understood_succeeds_and_its_swap_surprises(pocket_pair, validat
     assert seen["nll_null"] > 1
 
 
-def test_each_condition_by_hand(pocket_pair, validation):
+def test_each_condition_by_hand(pocket_pair, validation_of):
     channel = Telepath(pocket_pair)
-    seen = validation.play(channel)
+    validation = validation_of(channel)
+    seen = validation.play()
     own, swap_targets = channel.sent
-    assert own == list(pocket_pair.sender.speak(validation.referents).texts)
-    assert swap_targets == list(pocket_pair.sender.speak(validation.swap_targets).texts)
+    assert own == list(pocket_pair.sender.speak(validation.sender_views).texts)
+    assert swap_targets == list(pocket_pair.sender.speak(validation.swapped_views).texts)
     shuffled = [own[-1], *own[:-1]]
     wanted = {
         "nll_normal": nll_of(validation, channel.receive(own)),
@@ -85,17 +89,18 @@ def test_each_condition_by_hand(pocket_pair, validation):
     assert seen["validation_success"] == pytest.approx((picks == validation.targets).double().mean().item())
 
 
-def test_a_prefix_at_the_start_is_validated_there(pocket_pair, validation):
-    at_start = validation.play(Telepath(pocket_pair, at_start=True))
+def test_a_prefix_at_the_start_is_validated_there(pocket_pair, validation_of):
     channel = Telepath(pocket_pair, at_start=True)
-    own = channel.send(pocket_pair.sender.speak(validation.referents))
+    validation = validation_of(channel)
+    at_start = validation.play()
+    own = channel.send(pocket_pair.sender.speak(validation.sender_views))
     shuffled = channel.receive([own[-1], *own[:-1]])
     assert shuffled.at_start
     assert at_start["nll_shuffle"] == pytest.approx(nll_of(validation, shuffled), rel=1e-4)
     assert at_start["nll_null"] == pytest.approx(nll_of(validation, channel.null_input(24)), rel=1e-4)
 
 
-def test_a_channel_is_validated_by_its_own_reading(pocket_pair, validation, monkeypatch):
+def test_a_channel_is_validated_by_its_own_reading(pocket_pair, validation_of, monkeypatch):
     channel = ContinuousChannel(CodecConfig(depth=1.0, reads="message"), pocket_pair.interface).eval()
     asked, speak = [], pocket_pair.sender.speak
 
@@ -104,7 +109,7 @@ def test_a_channel_is_validated_by_its_own_reading(pocket_pair, validation, monk
         return speak(referents, features)
 
     monkeypatch.setattr(pocket_pair.sender, "speak", noted)
-    validation.play(channel)
+    validation_of(channel).play()
     assert asked == [channel.features] * 2
 
 
@@ -134,23 +139,25 @@ def test_codes_are_observed_where_there_are_any(pocket_pair):
     assert seen["perplexity"] > 1
 
 
-def test_what_crossed_is_observed_with_every_validation(pocket_pair, validation):
+def test_what_crossed_is_observed_with_every_validation(pocket_pair, validation_of):
     torch.manual_seed(0)
     channel = VectorQuantizedChannel(
         VectorQuantizedConfig(k=2, codebook_size=16), pocket_pair.interface
     ).eval()
+    validation = validation_of(channel)
     messages = [
         message
-        for referents in (validation.referents, validation.swap_targets)
+        for referents in (validation.sender_views, validation.swapped_views)
         for message in channel.send(pocket_pair.speak(channel, referents))
     ]
-    seen = validation.play(channel)
+    seen = validation.play()
     assert {name: seen[name] for name in observe(channel, messages)} == observe(channel, messages)
 
 
-def test_the_content_free_prefix_is_heard_once(pocket_pair, validation, monkeypatch):
+def test_the_content_free_prefix_is_played_once(pocket_pair, validation_of, monkeypatch):
     channel = Telepath(pocket_pair)
-    first, asked = validation.play(channel), []
+    validation = validation_of(channel)
+    first, asked = validation.play(), []
     monkeypatch.setattr(channel, "null_input", lambda batch: asked.append(batch))
-    assert validation.play(channel) == first
+    assert validation.play() == first
     assert not asked

@@ -9,7 +9,7 @@ from parley.channels.registry import channel_class
 from parley.channels.residual import ResidualQuantizedConfig
 from parley.channels.symbols import SymbolsConfig
 from parley.training.config import TrainConfig
-from parley.training.objectives import OF_MESSAGES, OF_PLAY, ObjectiveWeights
+from parley.training.loss import ObjectiveWeights
 from parley.training.presets import find_preset
 from parley.training.trainer import Trainer
 
@@ -44,8 +44,19 @@ def failed_codec(**changed):
     return CodecConfig(**{**settings, **changed})
 
 
-def only(**weights):
-    return ObjectiveWeights(**{**dict.fromkeys([*OF_MESSAGES, *OF_PLAY], 0.0), **weights})
+def only(among="choices", settings=None, **weights):
+    return ObjectiveWeights(weights=weights, settings=settings or {}, among=among)
+
+
+def messages_of(trainer):
+    """Messages as an alignment step sends them."""
+    return trainer.send(trainer.sample_sender_views())
+
+
+def played(trainer, contexts=None):
+    """What a step plays, up to its losses."""
+    contexts = contexts or trainer.sample_contexts()
+    return trainer.receive(trainer.send(contexts.sender_views, contexts.seen), contexts)
 
 
 def snapshot(module):
