@@ -30,8 +30,8 @@ from parley.evaluation.aggregation.run_data import RunAggregator
 from parley.evaluation.diagnostics.atlas import atlas_file, draw_atlas, panels_of
 from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents, speak_of
 from parley.evaluation.diagnostics.flops import counted_episodes, receiver_flops
-from parley.evaluation.gates.verdict import GATES
-from parley.evaluation.judge import EXIT_CODES, judge, judge_file, write_run
+from parley.evaluation.gates.verdict import EXIT_CODES, GATES
+from parley.evaluation.judge import judge_file, write_run
 from parley.evaluation.playing.entries import (
     asked_by_name,
     can_play,
@@ -54,7 +54,7 @@ from parley.evaluation.playing.run_folder import (
 from parley.evaluation.playing.until_decided import LOOK_EVERY, UntilDecided
 from parley.evaluation.records import RecordWriter
 from parley.evaluation.reporting.terminal import print_table
-from parley.evaluation.results import Results
+from parley.evaluation.results import Results, build_results
 
 
 def _there_are(default: str) -> str:
@@ -159,8 +159,12 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
             f"interrupted; the episodes played so far are kept in {folder / EPISODES_FILE}: add --resume to "
             f"the same command to go on; as they are they can be judged with --from-episodes"
         ) from None
-    results = judge(
-        outcomes.close(), provenance, diagnostics, gates=config.gates, sequential=config.until_decided
+    results = build_results(
+        outcomes.close(),
+        provenance,
+        diagnostics=diagnostics,
+        gates=config.gates,
+        sequential=config.until_decided,
     )
     write_run(results, folder, folder / EPISODES_FILE, pictures)
     return results

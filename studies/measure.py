@@ -8,9 +8,9 @@ from typing import Any
 from parley.agents.pair import Pair
 from parley.channels.base import Channel
 from parley.evaluation.diagnostics.diagnose import diagnose
-from parley.evaluation.judge import judge
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import Entry, PlayConfig, play
+from parley.evaluation.results import build_results
 
 Outcome = dict[str, Any]
 SILENCE, TEXT = "silence", "text"
@@ -22,7 +22,7 @@ def measure(pair: Pair, channel: Channel, config: PlayConfig, *, with_text: bool
     entries = {channel.name: Entry(channel.to(pair.device).eval(), channel.role)}
     entries |= {name: enter(name, pair, None) for name in others}
     records = (record for batch in play(pair, entries, config) for record in batch)
-    results = judge(records, {"num_candidates": config.num_candidates})
+    results = build_results(records, {"num_candidates": config.num_candidates})
     found = results["channels"][channel.name]
     text = results["channels"].get(TEXT)
     return {

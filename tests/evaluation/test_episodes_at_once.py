@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import pytest
 
-from parley.evaluation.judge import judge
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import PlayConfig, play
+from parley.evaluation.results import build_results
 
 EPISODES = 16
 UNLIKE = ("seconds", "probabilities")
@@ -43,7 +43,7 @@ def test_every_choice_is_the_same_one_at_a_time_and_all_at_once(played):
 
 
 def test_the_verdict_and_every_criterion_are_the_same(played):
-    alone, together = (judge(records, {}) for records in played)
+    alone, together = (build_results(records, {}) for records in played)
     assert alone["verdict"] == together["verdict"] == "fail"
     assert alone["sentence"] == together["sentence"]
     one, other = alone["channels"]["latent_vq"], together["channels"]["latent_vq"]

@@ -9,7 +9,7 @@ from recorded import perfect
 
 from parley.channels.conditions import condition_names
 from parley.evaluation.gates.criterion import Thresholds
-from parley.evaluation.judge import EXIT_CODES
+from parley.evaluation.gates.verdict import EXIT_CODES
 from parley.evaluation.results import build_results
 from parley.evaluation.statistics import acceptance, least_successes
 

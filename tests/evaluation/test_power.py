@@ -112,7 +112,7 @@ def test_too_few_episodes_for_any_success(capsys):
         (["--true-rate", ".4", "--floor", "0"], "floor must be between 0 and 1, got 0"),
         (["--true-rate", ".4", "--confidence", "95"], "confidence must be between 0 and 1, got 95"),
         (["--true-rate", ".4", "--episodes", "0"], "n must be at least 1, got 0"),
-        (["--true-rate", ".3001"], "power must be within reach of most = 1000000 episodes"),
+        (["--true-rate", ".3001"], "power must be within reach of most = 100000 episodes"),
     ],
 )
 def test_bad_values_are_refused_in_a_line(arguments, words, capsys):
