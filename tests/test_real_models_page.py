@@ -117,7 +117,7 @@ def test_the_arithmetic_of_the_gate_is_right() -> None:
 )
 def test_the_messages_are_those_that_are_said(words: str) -> None:
     said = "".join(
-        (ROOT / f"agents/{name}.py").read_text() for name in ("model_files", "language_model", "receiver")
+        (ROOT / f"agents/{name}.py").read_text() for name in ("model_files", "language_model", "readouts/label")
     )
     assert words in PAGE
     assert words in said

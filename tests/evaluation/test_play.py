@@ -10,8 +10,10 @@ import torch
 from parley.channels.base import SoftPrompt
 from parley.channels.conditions import condition_names, find_condition
 from parley.channels.registry import channel_class
+from parley.envs.batched import BatchedEnv
 from parley.envs.game import EpisodeConfig
-from parley.envs.referential_v0 import RECEIVER, SENDER, env
+from parley.envs.referential_v0 import env
+from parley.envs.rules import RECEIVER, SENDER, Rules
 from parley.evaluation.playing import stopwatch
 from parley.evaluation.playing.entries import chosen_channels, enter
 from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, play
@@ -216,13 +218,38 @@ def test_the_receiver_gets_nothing_but_what_the_environment_lets_it_observe(pair
     """Whatever the sender means, a wire that replaces the message replaces what the receiver does."""
     import parley.evaluation.playing.play as module
 
-    constant = "small red metal cube"
-    speak = module.Table.speak
-    monkeypatch.setattr(module.Table, "speak", lambda table, sent: speak(table, [constant] * len(sent)))
+    step = module.BatchedEnv.step
+
+    def replaced(env, actions):
+        if SENDER in actions:
+            actions = {SENDER: ["small red metal cube"] * len(actions[SENDER])}
+        return step(env, actions)
+
+    monkeypatch.setattr(module.BatchedEnv, "step", replaced)
     entries = {"text": enter("text", pair, None)}
     batches = play(pair, entries, PlayConfig(episodes=60))
     normal = [record for batch in batches for record in batch if record.condition == "normal"]
     assert np.mean([record.success for record in normal]) < 0.5
+
+
+def test_success_is_what_the_environment_pays(pair, monkeypatch):
+    """One that pays for another choice than the target contradicts the record, and the run ends."""
+    monkeypatch.setattr(Rules, "reward", lambda rules, episode, choice: float(choice != episode.target))
+    with pytest.raises(ValueError, match=r"success is (true|false), but choice is \d and target \d"):
+        next(play(pair, {"text": enter("text", pair, None)}, PlayConfig(episodes=4)))
+
+
+def test_nothing_is_played_around_the_environment(pair, monkeypatch):
+    """Without it nothing is observed, sent or paid."""
+    for method in ("reset", "step"):
+        with monkeypatch.context() as patch:
+            patch.setattr(BatchedEnv, method, gone)
+            with pytest.raises(RuntimeError, match="no environment"):
+                next(play(pair, {"text": enter("text", pair, None)}, PlayConfig(episodes=4)))
+
+
+def gone(*_, **__):
+    raise RuntimeError("no environment")
 
 
 def test_null_is_content_free_whatever_is_said(pair):

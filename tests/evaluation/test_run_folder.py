@@ -110,6 +110,7 @@ def test_a_run_is_its_episodes_its_contestants_and_its_models(definition):
         "num_candidates": 3,
         "resample_probability": 0.5,
         "episodes_at_once": 3,
+        "game": "referential",
     }
     assert definition["channels"] == ["silence", "text", "latent_vq"]
     assert definition["entries"]["latent_vq"]["checkpoint"] == "hash of weights"
