@@ -132,7 +132,7 @@ def judge_channels(
 def _channel(judged: Judged, num_candidates: int | None, inference: Inference) -> Results:
     channel = judged.channel
     normal = channel.conditions.get("normal")
-    crossed = transmitted_bits(normal, num_candidates, inference.thresholds.confidence)
+    transmitted = transmitted_bits(normal, num_candidates, inference.thresholds.confidence)
     asked = channel.role not in ("untrained", "baseline")
     return {
         "role": channel.role,
@@ -150,7 +150,7 @@ def _channel(judged: Judged, num_candidates: int | None, inference: Inference) -
         "gate3": _rule(judged.gate3, asked=asked),
         "swap_consistency": _swap_consistency(channel.conditions.get("swap"), inference),
         "differences": {name: _difference(found) for name, found in judged.comparisons.items()},
-        "information": None if crossed is None else _strict(asdict(crossed)),
+        "information": None if transmitted is None else _strict(asdict(transmitted)),
     }
 
 
@@ -228,7 +228,7 @@ def _measured(diagnostics: Mapping[str, Mapping[str, Any]], outcomes: RunOutcome
 
 
 def _asked(provenance: Mapping[str, Any], sequential: bool) -> int | None:
-    """How many episodes each condition was to play: not known, or at most so many, if it was left open."""
+    """How many episodes each condition was to play: None where it is not known, or was left open."""
     episodes = provenance.get("episodes")
     known = isinstance(episodes, int) and not isinstance(episodes, bool)
     return episodes if known and not sequential else None

@@ -144,7 +144,7 @@ def with_gate(channel: LatentChannel, gate: float) -> LatentChannel:
 
 
 def _success(records: list[EpisodeRecord]) -> dict[str, float]:
-    """A proportion as in results.json, and the surprise in nats."""
+    """A proportion as in results.json, and the negative log-likelihood in nats."""
     proportion = asdict(wilson(sum(record.success for record in records), len(records)))
     [nll] = nll_by_condition(records).values()
     return {**proportion, "nll": nll}
@@ -153,7 +153,7 @@ def _success(records: list[EpisodeRecord]) -> dict[str, float]:
 def print_gates(results: dict[str, Any], console: Console) -> None:
     """Print the sweep as a table, null first."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for header in ("gate", "success", "interval", "surprise, nats"):
+    for header in ("gate", "success", "interval", "nll, nats"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("")
     table.add_row("null", *_row(results["null"]), "true zeros", style="dim")

@@ -1,7 +1,7 @@
 """Records gathered into compact arrays: some 60 bytes an episode, whatever a record holds.
 
-Everything downstream reads RunOutcomes. Arms are sorted by episode and channels by name, so that the order in
-which records arrive cannot change a result.
+Everything downstream reads RunOutcomes. Conditions are sorted by episode and channels by name, so that the
+order in which records arrive cannot change a result.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 class Pairs(NamedTuple):
-    """Success of two arms in the episodes that both played, in the same order."""
+    """Success under two conditions in the episodes that both played, in the same order."""
 
     first: BoolArray
     second: BoolArray
@@ -106,7 +106,7 @@ class RunOutcomes:
 
 
 class RunAggregator:
-    """A tally while records still arrive; it can be closed as often as wanted, and goes on."""
+    """A run while records still arrive; it can be closed as often as wanted, and goes on."""
 
     def __init__(self) -> None:
         self._conditions: dict[str, dict[str, ConditionAggregator]] = {}
@@ -166,7 +166,7 @@ def gather(records: Iterable[EpisodeRecord]) -> RunOutcomes:
         records: at least one.
 
     Returns:
-        The tally; the same for every order of the records.
+        The run; the same for every order of the records.
 
     Raises:
         ValueError: if there is no record, if an episode is recorded twice for the same channel and condition,
@@ -181,7 +181,7 @@ def gather(records: Iterable[EpisodeRecord]) -> RunOutcomes:
 def shared(
     first: ConditionOutcomes, second: ConditionOutcomes
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Where the episodes that both arms played stand in each, in the same order."""
+    """Where the episodes that were played under both stand in each, in the same order."""
     if np.array_equal(first.episode_ids, second.episode_ids):
         everywhere = np.arange(first.n)
         return everywhere, everywhere
@@ -192,7 +192,7 @@ def shared(
 
 
 def pair(first: ConditionOutcomes, second: ConditionOutcomes) -> Pairs:
-    """Line up the success of two arms on the episodes that both played; there may be none."""
+    """Line up success under two conditions on the episodes that both played; there may be none."""
     left, right = shared(first, second)
     return Pairs(first.success[left], second.success[right])
 

@@ -14,8 +14,8 @@ def gate2(channel: ChannelOutcomes, text: ConditionOutcomes | None, inference: I
     """Gate 2: CI_low(normal) is at least half of the text channel's measured success.
 
     Args:
-        channel: the channel's arms.
-        text: the text channel's normal arm, None if it was not played.
+        channel: by condition.
+        text: the ceiling under normal, None if it was not played.
         inference: the arithmetic.
 
     Returns:
@@ -46,7 +46,7 @@ def gate3(channel: ChannelOutcomes) -> Rule:
     """Gate 3: every record of the normal condition says bits, tokens and seconds beside success.
 
     Args:
-        channel: the channel's arms.
+        channel: by condition.
 
     Returns:
         One criterion a figure; its statistic is the mean that is reported.

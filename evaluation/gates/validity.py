@@ -59,7 +59,7 @@ def channel_checks(
     """The checks of one channel.
 
     Args:
-        channel: its arms.
+        channel: by condition.
         num_candidates: N, None if it is not known.
         comparisons: its normal against its controls.
         inference: the arithmetic.
@@ -228,7 +228,7 @@ def _charged_honestly(
     confidence = inference.thresholds.confidence
     least = min_transmitted_bits(normal.successes, normal.n, num_candidates, confidence=confidence)
     passed = least <= charged
-    reason = f"At least {least:.2f} bits a message crossed and {charged:.4g} were charged."
+    reason = f"At least {least:.2f} bits a message were transmitted and {charged:.4g} were charged."
     return Criterion(name=name, statistic=least, threshold=charged, passed=passed, reason=reason)
 
 

@@ -73,7 +73,7 @@ def play(
         pair: who plays.
         entries: the channels, by the name under which they are recorded.
         config: which episodes.
-        done: so many records at the beginning were played before, and are not played again.
+        done: how many records at the beginning were played before, and are not played again.
         look_every: no round of episodes goes across a multiple of this.
         settled: asked after every round, or after those that end at a multiple of `look_every`, when its
             records have been taken; no more is played once it says True.

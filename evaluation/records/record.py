@@ -30,7 +30,7 @@ class EpisodeRecord:
         bits: bits charged for this message.
         tokens: positions of the receiver's input that the message takes: text tokens or prefix vectors.
         seconds: wall time of the models' work for this episode under this condition.
-        message: what crossed, as JSON.
+        message: what was delivered, as JSON.
         probabilities: the receiver's probability of each candidate.
         num_candidates: N.
         candidates: the N candidates in words, in the order in which the receiver saw them.

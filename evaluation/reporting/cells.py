@@ -66,7 +66,7 @@ def number(value: float | None) -> str:
 
 
 def digits(value: float | None, after_point: int) -> str:
-    """A number with so many digits after the point; an en dash if it is unknown."""
+    """A number with a fixed number of digits after the point; an en dash if it is unknown."""
     return NOT_PLAYED if value is None else f"{value:.{after_point}f}"
 
 

@@ -248,7 +248,7 @@ def _draw_row(axes: Axes, row: Row, y: float, spelled: Callable[[float], str]) -
 def _write(
     axes: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], of: Any, **look: Any
 ) -> Annotation:
-    """Text so many points beside a place that is measured in coordinates `of` something."""
+    """Text some points beside a place that is measured in coordinates `of` something."""
     return axes.annotate(
         text, at, offset, xycoords=of, textcoords="offset points", va="center", parse_math=False, **look
     )

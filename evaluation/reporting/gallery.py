@@ -61,7 +61,7 @@ class Scene:
 
     @property
     def swap_consistent(self) -> bool | None:
-        """Whether the receiver went where the swapped message points; None if that is not known."""
+        """Whether the receiver picked what the swapped message names; None if that is not known."""
         swap = self.plays.get("swap")
         if swap is None or swap.choice is None or swap.intended is None:
             return None
@@ -137,12 +137,12 @@ def _pick_of(played: list[int], failed: list[int], most: int) -> _Picked:
 
 
 def _parts(whole: int, count: int) -> list[range]:
-    """A whole in so many parts that differ by one at most."""
+    """A whole in parts that differ by one at most."""
     return [range(whole * part // count, whole * (part + 1) // count) for part in range(count)]
 
 
 def _spread(episode_ids: Sequence[int], most: int) -> list[int]:
-    """At most so many of them, from the first to the last at even distances."""
+    """At most this many of them, from the first to the last at even distances."""
     if most >= len(episode_ids):
         return list(episode_ids)
     if most <= 1:

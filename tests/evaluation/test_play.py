@@ -179,7 +179,7 @@ def test_repeat_delivers_the_first_message_of_the_run_to_everybody(records):
     assert len({record.choice for record in of(records, "text", "repeat")}) > 1
 
 
-def test_bits_are_charged_for_what_crossed(records):
+def test_bits_are_charged_for_what_was_sent(records):
     for record in records:
         if record.channel == "latent_vq":
             assert record.bits == 24.0

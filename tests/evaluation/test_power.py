@@ -25,7 +25,7 @@ def test_the_number_needed_comes_first(capsys):
     shown = capsys.readouterr().out
     first, second = shown.splitlines()[:2]
     assert first == (
-        "294 episodes: with so many or more, a channel whose true success is 0.4 reaches the floor of 0.3 "
+        "294 episodes: with at least as many, a channel whose true success is 0.4 reaches the floor of 0.3 "
         "with a chance of at least 0.95. With 294 episodes it must succeed in at least 104."
     )
     assert second == (

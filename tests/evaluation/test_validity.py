@@ -156,7 +156,9 @@ def test_messages_cost_what_they_are_charged(sound):
     assert "charged_honestly" in failing(long)
     free = [replace(r, bits=0.5) for r in sound]
     assert failing(free) == {"charged_honestly"}
-    assert "bits a message crossed and 0.5 were charged" in checks(free)["charged_honestly"]["reason"]
+    assert (
+        "bits a message were transmitted and 0.5 were charged" in checks(free)["charged_honestly"]["reason"]
+    )
 
 
 def test_what_helps_under_swap_is_not_what_the_message_says():
