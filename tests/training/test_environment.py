@@ -203,7 +203,8 @@ def avoid(tmp_path, monkeypatch):
 def test_a_game_with_a_rule_of_its_own_is_trained_and_validated(tmp_path):
     tiny = [
         "--steps", "2", "--alignment-steps", "0", "--batch-size", "4", "--messages-per-context", "2",
-        "--validation-episodes", "40", "--continuous-share", "0", "--codec-width", "16", "--device", "cpu", "--game", "avoid",
+        "--validation-episodes", "40", "--continuous-share", "0", "--codec-width", "16", "--device", "cpu",
+        "--game", "avoid",
     ]  # fmt: skip
     folder = train(*parse([*tiny, "--folder", str(tmp_path / "run")]))
     assert json.loads((folder / "config.json").read_text())["training"]["game"] == "avoid"

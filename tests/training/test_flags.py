@@ -4,7 +4,6 @@ import sys
 from dataclasses import fields, is_dataclass
 
 import pytest
-
 from objective_cases import NAMES
 
 from parley.channels.registry import channel_class
