@@ -14,7 +14,7 @@ from parley.agents.readout import Among
 from parley.channels.base import Channel
 from parley.envs.world import AnyWorld
 from parley.plugins.names import unknown
-from parley.training.objective import OBJECTIVES, Need, ObjectiveConfig, of_messages
+from parley.training.objective import OBJECTIVES, ObjectiveConfig, of_messages
 from parley.training.step import MessageBatch, PlayedBatch
 
 
@@ -75,7 +75,7 @@ class ObjectiveWeights:
         return any(objective.sufficient and of_messages(objective.needs) for objective in asked)
 
     @property
-    def needs(self) -> frozenset[Need]:
+    def needs(self) -> frozenset[str]:
         """What a step must hold for all of them."""
         return frozenset().union(*(OBJECTIVES.find(name).needs for name in self.weights))
 

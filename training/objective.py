@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
@@ -19,8 +19,7 @@ from parley.plugins.names import unknown
 from parley.plugins.registry import Registry
 from parley.training.metrics import METRICS
 
-Need = Literal["messages", "normal", "shuffle", "null", "text", "all_pairs", "rewards", "policy"]
-NEEDS: tuple[Need, ...] = get_args(Need)
+NEEDS = ("messages", "normal", "shuffle", "null", "text", "all_pairs", "rewards", "policy")
 T = TypeVar("T", bound="type[Objective]")
 
 
@@ -55,7 +54,7 @@ class Objective(ABC):
     """
 
     name: ClassVar[str]
-    needs: ClassVar[frozenset[Need]]
+    needs: ClassVar[frozenset[str]]
     Config: ClassVar[type[ObjectiveConfig]] = ObjectiveConfig
     sufficient: ClassVar[bool] = True
     head: nn.Module | None = None
@@ -73,7 +72,7 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
 )
 
 
-def register_objective(name: str, needs: Collection[Need]) -> Callable[[T], T]:
+def register_objective(name: str, needs: Collection[str]) -> Callable[[T], T]:
     """Class decorator that makes a term of the loss known by name.
 
     Raises:
@@ -95,6 +94,6 @@ def register_objective(name: str, needs: Collection[Need]) -> Callable[[T], T]:
     return add
 
 
-def of_messages(needs: Collection[Need]) -> bool:
+def of_messages(needs: Collection[str]) -> bool:
     """Whether these needs are met without any receiver."""
     return set(needs) == {"messages"}

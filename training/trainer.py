@@ -245,6 +245,10 @@ class Trainer:
 
 def _check_suits(channel: Channel, config: TrainConfig) -> None:
     """Refuse a training that the channel cannot go through."""
+    for name in config.objectives.weights.keys() & channel.logged().keys():
+        raise ValueError(
+            f"objective {name!r} must have another name: channel {channel.name!r} logs a metric of that name"
+        )
     if not channel.ready and int(config.continuous_share * config.steps) >= config.steps:
         raise ValueError(
             f"continuous_share must leave steps in which channel {channel.name!r} is quantised, "

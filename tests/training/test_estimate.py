@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from trainer_cases import CODECS, make_trainer, only
+from objective_cases import NAMES, evaluate
+from trainer_cases import CODECS, make_trainer, messages_of, only, played
 
 from parley.agents.flop_counter import flop_counter
 from parley.agents.pair import Pair
@@ -17,12 +18,11 @@ from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.agents.shapes import SHAPES, Shape, random_lm, shape_of
 from parley.channels.base import SoftPrompt
-from parley.training.costs.codec_cost import codec_cost
+from parley.training.costs.codec_cost import Polynomial, codec_cost
 from parley.training.costs.estimate import alignment_step, sender_once, step_parts, validation_each
-from parley.training.costs.passes import Pass, Work, hearing
-from parley.training.costs.prompt_lengths import Lengths
-from parley.training.costs.setting import Setting
-from parley.training.objectives import OF_MESSAGES, OF_PLAY, evaluate_objectives
+from parley.training.costs.passes import Pass, Work, answer_pass
+from parley.training.costs.setting import Lengths, Setting
+from parley.training.loss import Loss
 from parley.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -62,9 +62,9 @@ def test_a_pass_costs_what_torch_counts(listener: tuple[Shape, Receiver]) -> Non
     answer_states, forward = counted(lambda: receiver.answer_states(told, SoftPrompt(vectors)))
     slot = 4 + len(receiver.lm.encode("<|im_end|>\n<|im_start|>assistant\n"))
     sizes = {"contexts": contexts, "messages": messages, "past": past, "slot": slot, "packed": False}
-    assert forward == hearing(**sizes, graph=True, backward=False).work(shape, 4).flops
+    assert forward == answer_pass(**sizes, graph=True, backward=False).work(shape, 4).flops
     _, backward = counted(lambda: answer_states.sum().backward())
-    assert forward + backward == hearing(**sizes, graph=True, backward=True).work(shape, 4).flops
+    assert forward + backward == answer_pass(**sizes, graph=True, backward=True).work(shape, 4).flops
     anew = SoftPrompt(vectors.detach(), at_start=True)
     _, whole = counted(lambda: receiver.answer_states(told, anew))
     assert whole == Pass(rows=contexts * messages, new=past + slot).work(shape, 4).flops
@@ -94,7 +94,7 @@ def test_a_packed_pass_costs_what_torch_counts(listener: tuple[Shape, Receiver])
         hidden.sum().backward()
 
     _, flops = counted(answer_states)
-    run = hearing(
+    run = answer_pass(
         contexts=contexts, messages=messages, past=past, slot=slot, packed=True, graph=True, backward=True
     )
     assert flops == run.work(shape, 4).flops
@@ -124,7 +124,7 @@ def test_what_is_kept_for_the_backward_pass_is_what_torch_saves(
         answer_states = receiver.answer_states(context, SoftPrompt(vectors))
     assert answer_states.requires_grad
     sizes = {"contexts": 2, "messages": 5, "past": context.mask.shape[1], "slot": 9}
-    run = hearing(**sizes, packed=packed, graph=True, backward=False)
+    run = answer_pass(**sizes, packed=packed, graph=True, backward=False)
     assert run.saved(shape, dtype.itemsize) == sum(saved.values())
     assert replace(run, graph=False).saved(shape, dtype.itemsize) == 0
     read = sum(tensor.nbytes for layer in context.layers for tensor in layer)
@@ -142,12 +142,15 @@ def trained(pocket_pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Coun
     def of(kind: str, codec: Any = None, **weights: Any) -> tuple[Setting, Trainer]:
         name = f"{kind} {codec}"
         if name not in kept:
-            every = only(**dict.fromkeys([*OF_MESSAGES, *OF_PLAY], 1.0))
+            every = only(**dict.fromkeys(NAMES, 1.0))
             kept[name] = make_trainer(
                 pocket_pair, tmp_path_factory.mktemp("run"), kind, codec or CODECS[kind], objectives=every
             )
         trainer = kept[name]
-        trainer.config = replace(trainer.config, objectives=only(**weights))
+        asked = only(**weights)
+        trainer.config = replace(trainer.config, objectives=asked)
+        trainer.loss = Loss(asked, trainer.channel, pocket_pair.world)
+        trainer.ask_receiver = replace(trainer.ask_receiver, needs=asked.needs, among=asked.among)
         return setting_of(trainer), trainer
 
     return of
@@ -156,11 +159,12 @@ def trained(pocket_pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Coun
 def setting_of(trainer: Trainer) -> Setting:
     """The setting of a trainer, with the lengths of the batch that it is about to draw."""
     state = trainer.rng.bit_generator.state
-    batch = played(trainer)
+    contexts = trainer.sample_contexts()
+    batch = trainer.send(contexts.sender_views)
     trainer.rng.bit_generator.state = state
     pair, receiver = trainer.pair, trainer.pair.receiver
     lengths = Lengths(
-        before=batch.context.ids.shape[1],
+        before=contexts.context.ids.shape[1],
         tail=len(receiver.lm.encode("<|im_end|>\n<|im_start|>assistant\n")),
         words=max(map(len, receiver.message_tokens(batch.utterance.texts))),
         prompt=batch.utterance.states.shape[1],
@@ -176,9 +180,17 @@ def setting_of(trainer: Trainer) -> Setting:
         lengths=lengths,
         rereads=False,
         layers_read=trainer.pair.sender.layer(trainer.channel.features.depth),
-        codec=codec_cost(trainer.channel.name, trainer.channel.config, interface, lengths.prompt),
+        codec=codec_cost(
+            trainer.channel.name,
+            trainer.channel.config,
+            interface,
+            lengths.prompt,
+            trainer.config.objectives,
+            pair.world,
+            lengths.vocabulary,
+        ),
         referents=len(pair.world.referents("train")),
-        values=int(pair.world.num_values.sum()),
+        num_choices=5,
         packed=True,
         number_bytes=4,
     )
@@ -189,10 +201,7 @@ def step_flops(trainer: Trainer, aligned: bool = False) -> int:
 
     def step() -> None:
         batch = messages_of(trainer) if aligned else played(trainer)
-        loss, _ = evaluate_objectives(batch, trainer.heads, trainer.config.objectives)
-        trainer.accelerator.backward(loss)
-        if not aligned:
-            batch.rewards  # noqa: B018 - logged in every step
+        evaluate(trainer.loss, batch)[0].backward()
 
     return counted(step)[1]
 
@@ -201,7 +210,7 @@ def total(parts: dict[str, Work]) -> float:
     return sum(parts.values(), Work()).flops
 
 
-@pytest.mark.parametrize("name", sorted({*OF_PLAY, *OF_MESSAGES} - {"quantizer"}))
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"quantizer"}))
 def test_every_objective_is_counted_as_torch_counts_it(name: str, trained: Counted) -> None:
     setting, trainer = trained("symbols" if name in ("reinforce", "entropy") else "latent", **{name: 1.0})
     # what looks at latents alone sends no gradient through the decoder, which is counted all the same
@@ -240,7 +249,7 @@ def test_the_sender_and_validation_cost_what_torch_counts(trained: Counted) -> N
         flops, rel=1e-9
     )
     context = trainer.validation.context
-    silent = setting.codec._replace(forward=0.0, forward_once=0.0)
+    silent = setting.codec._replace(forward=Polynomial())
     lengths = lengths._replace(before=context.mask.shape[1])
     answer_states = replace(setting, lengths=lengths, codec=silent)
     three = trainer.channel.null_input(3 * len(context.mask))

@@ -14,14 +14,14 @@ from parley.agents.pair import Pair
 from parley.agents.shapes import SHAPES, Shape, paper_model, shape_of
 from parley.channels.base import ModelInterface
 from parley.channels.registry import channel_class
+from parley.envs.world import objects_world
 from parley.training.config import TrainConfig
 from parley.training.costs.cards import CARDS, Card, EstimateConfig
-from parley.training.costs.codec_cost import CodecCost, codec_cost
-from parley.training.costs.estimate import Estimate, memory, step_parts
+from parley.training.costs.codec_cost import CodecCost, Polynomial, codec_cost
+from parley.training.costs.estimate import memory, receiver_passes, run_parts, step_parts
 from parley.training.costs.passes import Work
-from parley.training.costs.prompt_lengths import Lengths
-from parley.training.costs.receiver_passes import receiver_passes
-from parley.training.costs.setting import Setting
+from parley.training.costs.setting import Lengths, Setting
+from parley.training.loss import ObjectiveWeights
 from parley.training.run import main
 
 GROUPED = Shape(
@@ -48,17 +48,15 @@ def on_paper(**changed: Any) -> Setting:
         layers_read=1,
         codec=CodecCost(
             parameters=1000,
-            forward=1e5,
-            backward=2e5,
+            forward=Polynomial(each=1e5),
+            backward=Polynomial(each=2e5),
             saved=1e4,
-            forward_once=0,
-            backward_once=0,
+            terms=Polynomial(each=3e4),
             slots=4,
-            latent_numbers=64,
             at_start=False,
         ),
         referents=100,
-        values=24,
+        num_choices=5,
     )
 
 
@@ -80,7 +78,7 @@ def test_messages_side_by_side_spare_copies_of_the_context() -> None:
         memory(rows)["contexts read, and a copy that goes on"]
     )
     assert memory(packed)["kept for the backward pass"] < memory(rows)["kept for the backward pass"]
-    traffic = [step_parts(each)["messages are heard"].traffic for each in (packed, rows)]
+    traffic = [step_parts(each)["messages are read"].traffic for each in (packed, rows)]
     assert traffic[0] < traffic[1]
 
 
@@ -101,22 +99,19 @@ def test_memory_grows_with_what_holds_it(holder: str, changed: dict[str, Any]) -
 
 
 def test_a_run_is_the_sum_of_its_parts() -> None:
-    estimate = Estimate.of(on_paper(steps=50, alignment_steps=10, validate_every=20))
-    assert (estimate.playing_steps, estimate.validations) == (40, 3)
+    setting = on_paper(steps=50, alignment_steps=10, validate_every=20)
+    playing, *others = run_parts(setting)
+    assert [part.times for part in (playing, *others)] == [40, 10, 3, 1, 1]
+    assert playing.works == [*step_parts(setting).values()]
     card = Card(tflops=1, gbs=1000)
     assert card.seconds(Work(flops=3e12, traffic=2e12)) == 3.0
     assert card.seconds(Work(flops=3e12, traffic=4e12)) == 4.0
-    one = sum(map(card.seconds, estimate.step.values()))
-    others = 10 * card.seconds(estimate.alignment) + 3 * card.seconds(estimate.validation)
-    once = card.seconds(estimate.validation_reading) + card.seconds(estimate.sender)
-    assert estimate.seconds(card) == pytest.approx(40 * one + others + once)
-    assert estimate.total.flops == pytest.approx(
-        40 * total(estimate.step)
-        + 10 * estimate.alignment.flops
-        + 3 * estimate.validation.flops
-        + estimate.validation_reading.flops
-        + estimate.sender.flops
-    )
+    assert playing.seconds(card) == pytest.approx(40 * sum(map(card.seconds, playing.works)))
+    assert playing.work.flops == pytest.approx(40 * total(step_parts(setting)))
+    for part in others:
+        [work] = part.works
+        assert part.seconds(card) == pytest.approx(part.times * card.seconds(work))
+        assert part.work.flops == pytest.approx(part.times * work.flops)
 
 
 def test_a_share_of_the_peaks_takes_longer_in_proportion() -> None:
@@ -168,7 +163,7 @@ def test_bad_settings_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         EstimateConfig(bandwidth_gbs=-1.0)
     interface = ModelInterface(state_width=8, num_positions=40, embedding_width=8, embedding_norm=1.0)
     with pytest.raises(ValueError, match=r"channel 'kv' cannot be estimated from configurations: this"):
-        codec_cost("kv", channel_class("kv").Config(), interface, 10)
+        codec_cost("kv", channel_class("kv").Config(), interface, 10, ObjectiveWeights(), objects_world(), 30)
 
 
 @pytest.mark.parametrize("arguments", [["--model", "qwen2.5-3b"], ["--card", "cpu", "--preset", "original"]])

@@ -4,6 +4,7 @@ import sys
 from dataclasses import fields, is_dataclass
 
 import pytest
+from objective_cases import NAMES
 
 from parley.channels.registry import channel_class
 from parley.training.config import TrainConfig
@@ -30,15 +31,21 @@ TRAINING = {
     "alignment_batch": 22, "first_tokens_only": True, "continuous_share": 0.625, "batch_size": 9,
     "messages_per_context": 2, "fixed_episodes": 77, "learning_rate": 0.0625, "warmup_steps": 13,
     "learning_rate_every": 14, "beta2": 0.875, "weight_decay": 0.03125, "max_grad_norm": 2.5,
-    "num_candidates": 6, "validate_every": 15, "validation_episodes": 16, "world": "some/world.jsonl",
+    "num_candidates": 6, "validate_every": 15, "validation_episodes": 16, "game": "some_game",
+    "world": "some/world.jsonl",
 }  # fmt: skip
 OBJECTIVES = {
     "ce": 1.5, "contrast": 0.2, "swap_contrast": 0.3, "reconstruction": 0.4, "attributes": 0.6,
     "state_reconstruction": 0.7, "info_nce": 0.8, "info_preserve": 0.9, "teacher_kl": 1.1, "reinforce": 1.2,
-    "entropy": 1.3, "quantizer": 1.4, "among": "vocabulary",
+    "entropy": 1.3, "quantizer": 1.4,
+}  # fmt: skip
+SETTINGS = {
+    "contrast.margin": 1.75, "swap_contrast.margin": 2.25, "help.margin": 0.25, "info_nce.rows": 6,
+    "reconstruction.temperature": 0.1875,
 }  # fmt: skip
 MODELS = {
     "model": "m", "sender": "s", "receiver": "r", "device": "cpu", "device_map": "balanced", "threads": 2,
+    "readout": "some_readout",
 }  # fmt: skip
 SWITCHES = {"standardize", "at_start", "shared_codebook", "resume", "first_tokens_only"}
 
@@ -65,13 +72,17 @@ def plain_settings(config):
 @pytest.mark.parametrize("channel", OF_CHANNEL)
 def test_every_flag_reaches_its_own_setting(channel):
     codec_values = {**CODEC, **OF_CHANNEL[channel]}
-    everything = {**codec_values, **TRAINING, **OBJECTIVES, **MODELS}
-    name, codec, training = parse(["--channel", channel, *flags(everything)])
+    every = {**codec_values, **TRAINING, **OBJECTIVES, **SETTINGS, **MODELS, "among": "vocabulary"}
+    name, codec, training = parse(["--channel", channel, "--help-loss", "0.1", *flags(every)])
     assert name == channel
     assert plain_settings(codec) == codec_values, "the table above must name every flag"
     seen = {**plain_settings(training), "folder": str(training.folder)}
     assert seen == TRAINING
-    assert plain_settings(training.objectives) == {"help": 0.0, "extra": (), **OBJECTIVES}
+    assert training.objectives.weights == {"help": 0.1, **OBJECTIVES}
+    assert training.objectives.weights.keys() == set(NAMES), "the table above must name every objective"
+    settings = training.objectives.settings
+    assert {f"{name}.{key}": v for name, own in settings.items() for key, v in own.items()} == SETTINGS
+    assert training.objectives.among == "vocabulary"
     assert plain_settings(training.models) == MODELS
 
 
@@ -82,7 +93,7 @@ def test_no_flag_is_set_unless_it_is_said(channel):
     assert plain_settings(training) == {**plain_settings(TrainConfig()), "folder": training.folder}
     assert training.objectives == TrainConfig().objectives
     assert training.models == TrainConfig().models
-    settings = {**plain_settings(codec), **plain_settings(training), **plain_settings(training.objectives)}
+    settings = {**plain_settings(codec), **plain_settings(training), **training.objectives.weights}
     said = {**CODEC, **OF_CHANNEL[channel], **TRAINING, **OBJECTIVES}
     assert [name for name, value in settings.items() if value == said.get(name)] == []
 
@@ -98,7 +109,7 @@ def test_the_flags_of_an_estimate_reach_it_and_no_training():
 
 
 def test_the_help_loss_can_be_asked_for():
-    assert parse(["--help-loss", "0.1"])[2].objectives.help == 0.1
+    assert parse(["--help-loss", "0.1"])[2].objectives.weights["help"] == 0.1
 
 
 @pytest.mark.parametrize("value", [True, False])
@@ -118,7 +129,7 @@ def test_every_switch_can_be_thrown_both_ways_whatever_the_preset_says(preset, v
         ("--encoder", ["perceiver", "pooled"]),
         ("--decoder", ["mlp", "identity"]),
         ("--reads", ["prompt", "message"]),
-        ("--among", ["labels", "vocabulary"]),
+        ("--among", ["choices", "vocabulary"]),
     ],
 )
 def test_every_choice_takes_its_names_and_no_other(flag, values, capsys):
@@ -175,6 +186,7 @@ def test_single_flags_override_the_preset_and_leave_the_rest():
     assert (training.batch_size, training.steps) == (16, 1374)
     weights = training.objectives.weights
     assert weights == preset.training.objectives.weights | {"contrast": 2.0}
+    assert training.objectives.settings == preset.training.objectives.settings
     assert training.objectives.among == "vocabulary"
     assert preset.training.batch_size == 8, "the preset itself stays"
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from objective_cases import NAMES, evaluate
 from plain_objectives import PLAIN, Played, rewards, terms_of
 from plain_path import PlainReceiver
-from objective_cases import NAMES, evaluate
 from trainer_cases import CODECS, make_trainer, only
 
 from parley.agents.language_model import FrozenLM

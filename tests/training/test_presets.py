@@ -7,7 +7,6 @@ from parley.channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
 from parley.channels.registry import channel_class
 from parley.channels.symbols import SymbolsConfig
 from parley.training.config import TrainConfig
-from parley.training.objectives import CONTRAST_MARGIN, HELP_MARGIN
 from parley.training.presets import DEFAULT_PRESET, PRESETS, find_preset
 
 
@@ -45,7 +44,7 @@ def test_attempt_02_s_loss_is_the_failed_experiment_s():
     assert {name: weight for name, weight in weights.weights.items() if weight} == {
         "ce": 1.0, "contrast": 0.5, "help": 1.0, "state_reconstruction": 20.0, "info_preserve": 10.0
     }  # fmt: skip
-    assert (CONTRAST_MARGIN, HELP_MARGIN) == (1.0, 0.2)
+    assert weights.settings == {"contrast": {"margin": 1.0}, "help": {"margin": 0.2}}
     assert weights.among == "vocabulary"  # the answer was spoken, not chosen among labels
 
 
@@ -84,7 +83,7 @@ def test_reinforce_sees_nothing_but_reward():
     assert isinstance(codec_of("reinforce"), SymbolsConfig)
     asked = {name for name, weight in preset.training.objectives.weights.items() if weight}
     assert asked == {"reinforce", "entropy"}
-    assert not preset.training.objectives.differentiable
+    assert preset.training.objectives.needs == {"rewards", "policy"}
     assert preset.training.alignment_steps == 0
 
 

@@ -63,7 +63,10 @@ def test_the_channel_may_be_named_with_an_equals_sign():
         (["--codec-width", "30"], "codec_width must be a multiple of codec_heads"),
         (["--ce", "-1"], "ce must be a finite weight of at least 0, got -1"),
         (["--steps", "5"], "alignment_steps must be from 0 to 5, got 100"),
-        (["--reconstruction", "0"], "alignment_steps must be 0 without reconstruction"),
+        (
+            ["--reconstruction", "0"],
+            "alignment_steps must be 0 without an objective of messages alone, such as reconstruction",
+        ),
         (["--batch-size", "0"], "batch_size must be at least 1, got 0"),
         (["--alignment-batch", "0"], "alignment_batch must be at least 1, got 0"),
         (["--messages-per-context", "6"], "messages_per_context must be from 1 to 5, got 6"),
@@ -194,7 +197,9 @@ def test_all_that_defines_a_run_is_recorded():
     left_out = {field.name for field in fields(TrainConfig)} - set(own)
     assert left_out == {"folder", "resume"}
     assert set(own["objectives"]) == {field.name for field in fields(ObjectiveWeights)}
-    assert set(own["models"]) == {"model", "sender", "receiver"}
+    assert own["objectives"]["weights"] == {"ce": 1.0, "quantizer": 1.0, "reconstruction": 1.0}
+    assert own["objectives"]["settings"] == {"reconstruction": {"temperature": 0.1}}
+    assert set(own["models"]) == {"model", "sender", "receiver", "readout"}
 
 
 def test_where_and_how_fast_a_run_goes_does_not_define_it():
