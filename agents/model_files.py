@@ -18,10 +18,10 @@ from huggingface_hub.utils.tqdm import enable_progress_bars
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedConfig
 from transformers.utils import cached_file, find_adapter_config_file, logging
 
-from parley.agents.pocket_model import NARROW_FOLDER, POCKET_FOLDER
-
 FAMILIES = ("qwen2", "qwen3")  # Qwen2.5 calls itself qwen2
 POCKET = "pocket"
+POCKET_FOLDER = Path(__file__).parent / "pocket"
+NARROW_FOLDER = Path(__file__).parent / "pocket_narrow"
 EMBEDDED = {POCKET: POCKET_FOLDER, "pocket_narrow": NARROW_FOLDER}
 DeviceMap = str | Mapping[str, Any]
 _HYBRID = (

@@ -12,7 +12,7 @@ import pytest
 import tyro
 from scipy.stats import binom
 
-from parley.agents.pocket_model import POCKET_FOLDER
+from parley.agents.model_files import POCKET_FOLDER
 from parley.agents.shapes import SHAPES
 from parley.channels.base import ModelInterface
 from parley.channels.latent import VectorQuantizedConfig
@@ -117,7 +117,8 @@ def test_the_arithmetic_of_the_gate_is_right() -> None:
 )
 def test_the_messages_are_those_that_are_said(words: str) -> None:
     said = "".join(
-        (ROOT / f"agents/{name}.py").read_text() for name in ("model_files", "language_model", "readouts/label")
+        (ROOT / f"agents/{name}.py").read_text()
+        for name in ("model_files", "language_model", "readouts/label")
     )
     assert words in PAGE
     assert words in said

@@ -16,7 +16,6 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from parley.agents.language_model import FrozenLM
-from parley.agents.pocket_model import CHATML_TEMPLATE, PocketConfig, train_tokenizer
 from parley.agents.prompts import LABELS, cut_at_slot, receiver_prompt
 from parley.agents.receiver import Receiver
 from parley.channels.base import ModelInterface, TextInput, Utterance
@@ -26,6 +25,7 @@ from parley.envs.game import EpisodeConfig
 from parley.envs.referential import ReferentialEpisode, ReferentialGame
 from parley.envs.rules import RECEIVER, SENDER
 from parley.envs.world import World
+from studies.pocket_model import CHATML_TEMPLATE, PocketConfig, train_tokenizer
 
 CANDIDATES = ["tiny red cube", "blue ball"]
 MESSAGES = hostile_messages()
