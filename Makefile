@@ -7,7 +7,7 @@ JOBS ?= 2
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install gate1 test test-slow test-gpu check names types results study calibration zoo pairs bench pocket clean
+.PHONY: help install gate1 test test-slow test-gpu check names types results recipes study calibration zoo pairs bench pocket clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -56,6 +56,22 @@ types: names $(VENV)/installed-dev  ## strict types, and imports that run one wa
 
 results: $(VENV)/installed  ## the figures of docs/results/gate1.md: training seeds 0, 1 and 2
 	for seed in 0 1 2; do $(MAKE) gate1 SEED=$$seed || exit 1; done
+
+# a line of this is a name, a channel, the flags that train it, and its seeds
+define RECIPES
+original:latent:--preset original:0 1 2 3 4
+default:latent_vq::0 1 2 3 4
+bits12:latent_vq:--codebook-size 8:0 1 2
+endef
+export RECIPES
+
+recipes: $(VENV)/installed  ## the failed recipe, the default and 12 bits, judged: docs/results/gate1.md, 40 minutes
+	echo "$$RECIPES" | while IFS=: read name channel flags seeds; do for seed in $$seeds; do \
+	  run=runs/recipes/$$name-$$seed; \
+	  $(BIN)/parley train --channel $$channel $$flags --seed $$seed --folder $$run --resume </dev/null && \
+	  $(BIN)/parley gate1 --channels $$channel --checkpoint $$run --folder $$run/gate1 </dev/null; \
+	  [ $$? -le 1 ] || exit 1; \
+	done; done
 
 study: pocket  ## the study of docs/results/repair.md: hours; resumes
 	$(BIN)/python -m studies.repair --parts all --jobs 2

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from parley.channels.base import Channel, ModelInterface
 from parley.channels.registry import channel_class
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 NORM_SLACK = 1e-2
 
 
@@ -73,7 +73,9 @@ def read_header(path: Path) -> CheckpointHeader:
     if not isinstance(header, dict):
         raise CheckpointError(f"{path} is a safetensors file, but not a channel's checkpoint")
     if (version := header.get("format_version")) != FORMAT_VERSION:
-        raise CheckpointError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}")
+        raise CheckpointError(
+            f"{path} has format version {version}, and this program reads {FORMAT_VERSION}: train again"
+        )
     kinds = {"channel": str, "config": dict, "interface": dict, "models": dict, "training": dict}
     for name, kind in kinds.items():
         if not isinstance(header.get(name), kind):

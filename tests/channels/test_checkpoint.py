@@ -88,7 +88,7 @@ def test_the_header_is_read_without_the_weights(saved: Path) -> None:
     assert header.config["codebook_size"] == 8
     assert header.models == MODELS
     assert header.training == {"seed": 3}
-    assert header.format_version == 1
+    assert header.format_version == 2
 
 
 def test_saving_leaves_no_scrap_and_replaces_the_old(trained: VectorQuantizedChannel, saved: Path) -> None:
@@ -163,10 +163,10 @@ def test_anothers_safetensors_file_is_refused(tmp_path: Path) -> None:
         load_channel(path, ENDS, MODELS)
 
 
-@pytest.mark.parametrize("version", [0, 2, None, "1"])
+@pytest.mark.parametrize("version", [0, 1, None, "2"])
 def test_another_version_is_refused(saved: Path, version: Any) -> None:
     rewrite(saved, lambda header, _: header.update(format_version=version))
-    with pytest.raises(CheckpointError, match=f"has format version {version}; this program reads 1"):
+    with pytest.raises(CheckpointError, match=f"format version {version}, and this program reads 2: train again"):
         load_channel(saved, ENDS, MODELS)
 
 
