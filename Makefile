@@ -12,7 +12,7 @@ RUN := runs/latent_vq-seed$(SEED)
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
@@ -57,13 +57,13 @@ types: names $(VENV)/installed-dev  ## strict types, and imports that run one wa
 results: $(VENV)/installed  ## the figures of docs/results/gate1.md: training seeds 0, 1 and 2
 	for seed in 0 1 2; do $(MAKE) gate1 SEED=$$seed || exit 1; done
 
-study: pocket  ## the study of docs/results/repair.md: hours; goes on where it was cut
+study: pocket  ## the study of docs/results/repair.md: hours; resumes
 	$(BIN)/python -m studies.repair --parts all --jobs 2
 
 calibration: $(VENV)/installed  ## how often Gate 1 errs: docs/results/calibration.md, half an hour
 	$(BIN)/python -m studies.calibration --experiments 2000 --jobs 2
 
-zoo: $(VENV)/installed  ## every channel through Gate 1: docs/results/zoo.md, 20 minutes; goes on where it was cut
+zoo: $(VENV)/installed  ## every channel through Gate 1: docs/results/zoo.md, 20 minutes; resumes
 	$(BIN)/python -m studies.zoo --seeds 0
 
 PAIRS := pocket_narrow:pocket:4 pocket:pocket_narrow:4 pocket:pocket_narrow:5

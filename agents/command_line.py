@@ -46,7 +46,7 @@ class ExitCode(IntEnum):
 
 
 class RunError(RuntimeError):
-    """A run that could not go on; the message says why, and what was kept."""
+    """A run that had to stop; the message says why, and what was kept."""
 
 
 def parse_arguments(
@@ -87,7 +87,7 @@ def exit_with(command: Callable[[], int]) -> None:
 
 
 def check_same_settings(folder: Path, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run under other settings than it was begun with.
+    """Refuse to resume a run under other settings than it was begun with.
 
     Args:
         folder: of the run, for the message.

@@ -43,7 +43,7 @@ def layer_states(
 
 @contextmanager
 def _up_to(backbone: nn.Module, layer: int) -> Iterator[None]:
-    """While it lasts, the backbone has so many layers."""
+    """While it lasts, the backbone ends after that layer."""
     config: Any = backbone.config
     every = config.num_hidden_layers
     config.num_hidden_layers = layer
@@ -79,7 +79,7 @@ def expectation(
 ) -> list[Float[Tensor, "T E"]]:
     """What a model would say, each token as the mean of all embeddings by their probability (CIPHER).
 
-    The mean of its own embeddings is what it goes on from, the mean of the given ones is returned; it ends
+    The mean of its own embeddings is its next input, the mean of the given ones is returned; it ends
     before the position where the end of the turn is likeliest (Pham et al., 2024; temperature 1).
 
     Args:

@@ -18,10 +18,10 @@ from huggingface_hub.utils.tqdm import enable_progress_bars
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedConfig
 from transformers.utils import cached_file, find_adapter_config_file, logging
 
-from parley.agents.pocket_model import NARROW_FOLDER, POCKET_FOLDER
-
 FAMILIES = ("qwen2", "qwen3")  # Qwen2.5 calls itself qwen2
 POCKET = "pocket"
+POCKET_FOLDER = Path(__file__).parent / "pocket"
+NARROW_FOLDER = Path(__file__).parent / "pocket_narrow"
 EMBEDDED = {POCKET: POCKET_FOLDER, "pocket_narrow": NARROW_FOLDER}
 DeviceMap = str | Mapping[str, Any]
 _HYBRID = (
@@ -95,7 +95,7 @@ def load_checkpoint(name: str, dtype: torch.dtype, device_map: DeviceMap | None)
 
 
 def decode_greedily(model: Any, tokenizer: Any) -> None:
-    """Leave a checkpoint's own decoding habits behind, but for the tokens at which it falls silent.
+    """Leave a checkpoint's own decoding habits behind, but for the tokens that end its turn.
 
     Qwen2.5's repetition penalty would keep a greedy sender from repeating its prompt's words.
     """

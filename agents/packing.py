@@ -19,7 +19,7 @@ class Row(NamedTuple):
     Attributes:
         vectors: the messages, one after another.
         mask: what each position may look at, 0 or the lowest number there is; added to attention's scores.
-        positions: each message goes on where its context ends, whatever stands beside it.
+        positions: each message continues its context, whatever stands beside it.
     """
 
     vectors: Float[Tensor, "G MS E"]
@@ -35,7 +35,7 @@ def messages_per_context(num_contexts: int, num_messages: int) -> int:
     """
     if num_messages % num_contexts:
         raise ValueError(
-            f"receiver inputs must be as many for each context, got {num_messages} for {num_contexts} contexts"
+            f"each context must get equally many messages, got {num_messages} for {num_contexts} contexts"
         )
     return num_messages // num_contexts
 

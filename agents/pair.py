@@ -47,7 +47,7 @@ class ModelConfig:
             accelerate understands the word.
         readout: how the receiver's choice is read off its model.
         threads: CPU threads; 0 leaves the choice to torch. The pocket gains a fifth from a second
-            thread, and loses manifold where something else keeps that core busy.
+            thread, and becomes several times slower where another process keeps that core busy.
     """
 
     model: str = POCKET

@@ -77,7 +77,7 @@ class Receiver:
         Args:
             candidates: the descriptions.
             cached: False keeps only the tokens, for prefixes that stand before them: every message
-                is then read together with them anew.
+                is then read together with them again.
 
         Raises:
             ValueError: if the lists differ in length.
@@ -104,7 +104,7 @@ class Receiver:
 
         Args:
             context: what G receivers have read.
-            receiver input: of B = G * M messages, M in a row for each context.
+            receiver_input: of B = G * M messages, M in a row for each context.
 
         Raises:
             ValueError: if a prefix has another width than the model, all of it is too long, or some contexts
@@ -126,7 +126,7 @@ class Receiver:
         if not context.layers or (isinstance(receiver_input, SoftPrompt) and receiver_input.at_start):
             # what was read without the prefix is of no use: it could not look at what stands before it
             whole = context.repeat(each)
-            return self._answer_states_anew(whole.ids, whole.mask, receiver_input)
+            return self._full_pass(whole.ids, whole.mask, receiver_input)
         if isinstance(receiver_input, CacheEntries):
             return self.answer_states(
                 self._remember(context.repeat(each), receiver_input), self._nothing(receiver_input)
@@ -173,15 +173,15 @@ class Receiver:
     ) -> Float[Tensor, "B D"]:
         """The states of `answer_states` in one full pass over B lists of descriptions."""
         ids, mask = self.lm.left_pad([self._before(descriptions) for descriptions in candidates])
-        return self._answer_states_anew(ids, mask, receiver_input)
+        return self._full_pass(ids, mask, receiver_input)
 
-    def _answer_states_anew(
+    def _full_pass(
         self, ids: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"], receiver_input: ReceiverInput
     ) -> Float[Tensor, "B D"]:
         """The same in one full pass, with a prefix where it belongs: in the slot or at the start."""
         if isinstance(receiver_input, ActivationPatch):
             with patched(self.lm.model.model, receiver_input):
-                return self._answer_states_anew(ids, mask, self._nothing(receiver_input))
+                return self._full_pass(ids, mask, self._nothing(receiver_input))
         slot = self.fill(receiver_input)
         tail = self._embed_tail(len(slot.vectors))
         parts = [(self.embed_ids(ids), mask), (slot.vectors, slot.mask)]

@@ -144,7 +144,7 @@ class Sender:
         whole = [row[kept].float() for row, kept in zip(states, mask, strict=True)]
         if of == "prompt":
             return whole
-        # a sender that says nothing still has the state in which it fell silent
+        # an empty message still has one state, the last of the prompt
         return [row[-max(1, len(words)) :].clone() for row, words in zip(whole, said, strict=True)]
 
     def _widest_referents(self) -> list[Referents]:

@@ -12,8 +12,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, 
 from transformers.utils import cached_file
 
 from parley.agents.language_model import FrozenLM
-from parley.agents.model_files import EMBEDDED, ModelError, decode_greedily, find_source, read_config
-from parley.agents.pocket_model import POCKET_FOLDER
+from parley.agents.model_files import (
+    EMBEDDED,
+    POCKET_FOLDER,
+    ModelError,
+    decode_greedily,
+    find_source,
+    read_config,
+)
 from parley.plugins.names import unknown
 
 _IF_ANY = dict.fromkeys(

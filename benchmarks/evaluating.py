@@ -2,9 +2,9 @@
 
     python -m benchmarks.evaluating --episodes 400 --repeats 5
 
-Every channel plays the same episodes through `parley.evaluation.playing.play`, under the condition normal alone and under
-all. Then episodes are played one by one, each message and each answer by a forward pass of its own. The
-codecs are untrained, which costs what trained ones cost.
+Every channel plays the same episodes through `parley.evaluation.playing.play`, under normal alone and under
+all conditions. Then episodes are played one by one, each message and each answer by a forward pass of its
+own. The codecs are untrained, which costs what trained ones cost.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from parley.agents.pair import ModelConfig, Pair
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import check_range
-from parley.channels.controls import CONDITIONS, Control
+from parley.channels.conditions import Condition, condition_names
+from parley.envs.batched import BatchedEnv
 from parley.envs.worlds import find_world
 from parley.evaluation.playing import play as playing
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, num_plays, play
 from parley.evaluation.playing.stopwatch import timed
-from parley.evaluation.playing.table import Table as Environments
 from parley.evaluation.records import EpisodeRecord, RecordWriter
 
 ONE = "latent_vq"
@@ -44,8 +44,8 @@ WARM, COLD, LOOP = "sender warm", "sender cold", "one by one"
 PARTS: dict[str, list[Method]] = {
     "reading the candidates": [(Pair, "read")],
     "sending": [(playing, "_send")],
-    "choosing": [(Control, "receive"), (Receiver, "choose")],
-    "environment": [(Environments, "sample_contexts"), (Environments, "speak"), (Environments, "choose")],
+    "choosing": [(Condition, "receive"), (Receiver, "choose")],
+    "environment": [(BatchedEnv, "reset"), (BatchedEnv, "step")],
     "records": [(vars(playing)["_Round"], "_record"), (RecordWriter, "write")],
 }
 Contestants = dict[str, Entry]
@@ -209,8 +209,8 @@ def report_loop(
             COLD: lambda name=name: stage.play(stage.alone(name), cold=True),  # type: ignore[misc]
         }
         seconds = alternate(works, repeats=repeats, tell=tell)
-        plays = {LOOP: len(CONDITIONS) * len(stage.rows)}
-        plays[WARM] = plays[COLD] = len(CONDITIONS) * stage.config.episodes
+        plays = {LOOP: len(condition_names()) * len(stage.rows)}
+        plays[WARM] = plays[COLD] = len(condition_names()) * stage.config.episodes
         each = {way: [s / plays[way] for s in seconds[way]] for way in works}
         for way in works:
             rate = 1 / statistics.median(each[way])

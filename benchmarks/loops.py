@@ -14,7 +14,7 @@ import torch
 from parley.agents.pair import Pair, ReceiverView
 from parley.agents.sender import Sender
 from parley.channels.base import Channel, Message, Utterance
-from parley.channels.controls import CONDITIONS, Condition, Control, Sent
+from parley.channels.conditions import Condition, conditions
 from parley.envs.referential import ReferentialEpisode
 from parley.envs.world import Referents
 from parley.evaluation.playing.plan import EpisodePlan, PlayConfig, message_rng
@@ -63,21 +63,19 @@ def play_one_by_one(
     choices = []
     for row in rows:
         descriptions = [pair.world.describe(candidate) for candidate in plan.episodes[row].candidates]
-        for condition in CONDITIONS:
+        for condition in conditions():
             message = encode(forgetful, channel, told(plan, row, condition))
-            control = Control(channel, condition, message_rng(config, row, name, condition))
-            [delivered] = control.deliver(Sent([message], [message], [message]))
-            logits = pair.receiver.choose_uncached([descriptions], control.receive([delivered]))
-            choices.append(Choice(row, condition, int(logits.argmax())))
+            rng = message_rng(config, row, name, condition.name)
+            delivered = condition.deliver(message, channel.message_space, rng)
+            logits = pair.receiver.choose_uncached([descriptions], condition.receive(channel, [delivered]))
+            choices.append(Choice(row, condition.name, int(logits.argmax())))
     return choices
 
 
 def told(plan: EpisodePlan, row: int, condition: Condition) -> ReferentialEpisode:
-    """The episode with the target that the sender is told: under `shuffle` and `swap` not the receiver's."""
-    episode = plan.episodes[row]
-    if condition == "shuffle":
-        return plan.episodes[int(plan.partners[row])]
-    return episode._replace(target=int(plan.swap_targets[row])) if condition == "swap" else episode
+    """The episode with the target that the sender is told."""
+    episode: ReferentialEpisode = plan.about(condition.told(row, plan))
+    return episode
 
 
 def encode(pair: Pair, channel: Channel, episode: ReferentialEpisode) -> Message:

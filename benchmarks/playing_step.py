@@ -12,13 +12,13 @@ import torch
 from parley.agents.language_model import FrozenLM
 from parley.agents.model_files import decode_greedily
 from parley.agents.pair import Pair
-from parley.agents.pocket_model import PocketConfig, build_model
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from parley.envs.world import Referents, World, objects_world
 from parley.training.config import TrainConfig
 from parley.training.trainer import Trainer
+from studies.pocket_model import PocketConfig, build_model
 
 FEW_VALUES = 4  # of each attribute: 256 referents, whom the sender has soon read
 

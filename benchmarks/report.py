@@ -19,7 +19,7 @@ from benchmarks.pictures import draw_gain, draw_growth
 from benchmarks.record import FOLDER, spell
 from parley.agents.command_line import ExitCode, exit_with
 from parley.evaluation.files import atomic_write
-from parley.evaluation.reporting.markdown import templates_in
+from parley.evaluation.reporting.templates import templates_in
 
 SCRIPTS = ("floor", "alternatives", "evaluating", "environment", "meaning", "growth", "cost")
 

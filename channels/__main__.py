@@ -1,7 +1,7 @@
 """Look at the channels: which there are, and whether one keeps its promises.
 
-    python -m channels list
-    python -m channels check latent_vq
+    parley channels list
+    parley channels check latent_vq
 
 Exit codes: 0 done, 1 the channel breaks a promise, 2 usage, 3 could not run.
 """
@@ -129,13 +129,13 @@ def first_line(kind: type[Channel]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `python -m channels`."""
+    """Entry point of `parley channels`, which is `python -m parley.channels`."""
     commands = (
         Annotated[ListChannels, tyro.conf.subcommand("list")]
         | Annotated[CheckChannel, tyro.conf.subcommand("check")]
     )
     given = sys.argv[1:] if arguments is None else arguments
-    command = tyro.cli(commands, args=given, description=__doc__, prog="channels")
+    command = tyro.cli(commands, args=given, description=__doc__, prog="parley channels")
     code: int = command.run(Console())
     return code
 

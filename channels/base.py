@@ -34,6 +34,11 @@ ANSWERS_ALONE: Mapping[str, Any] = MappingProxyType(
 )
 Message = Any  # an element of a channel's message_space
 
+Role = Literal["judged", "untrained", "reference", "ceiling", "baseline"]
+"""What a channel is played for. Judged: the gates decide on it. Untrained: what it could learn it has not
+learned, so it neither passes nor fails. The others are compared with and decide nothing, whatever they score:
+a reference; the ceiling, the sender's own words; the baseline, no message at all, whose success is P0."""
+
 
 class Scene(NamedTuple):
     """What the receivers see and should pick: for references, which may know what no channel may."""
@@ -140,17 +145,16 @@ class Channel(nn.Module, ABC):
         name: set by `parley.channels.register`.
         Config: the dataclass of this channel's settings.
         trainable: whether there is something to learn.
-        judged: whether Gate 1 puts it to the test; False for the mere absence of a message.
+        role: what it is played for; of a class never "untrained", which is a state.
         modality: what crosses: "text", "codes", "vectors", "states" (of a layer), "cache" or "none".
-        price: how a message's bits are reckoned, as a short formula; "" refers to `message_bits`.
-        reference: whether it is played to compare with and is no entry, whatever it scores.
+        bits_formula: a message's bits as a short formula; "" refers to `message_bits`.
         sees_scene: whether it is told what the receiver sees, which only a reference may be.
-        recipe: settings of the trainer that suit it, by name, where the usual ones do not.
+        train_defaults: settings of the trainer that suit it, by name, where the usual ones do not.
         message_space: every message is an element of this gymnasium space.
         num_slots: k, the length of the content-free prefix that stands for "no content".
         codes_per_slot: q, where a message of codes has several neighbours for each slot.
         latent_width: C, numbers a latent; 0 without latents.
-        reading: which of the sender's states it looks at.
+        features: which of the sender's states it looks at.
         at_start: whether its prefix stands before all that the receiver reads.
         ready: whether what is trained is what crosses; False while a discrete channel is warming up.
     """
@@ -158,8 +162,7 @@ class Channel(nn.Module, ABC):
     name: ClassVar[str]
     Config: ClassVar[type[ChannelConfig]] = ChannelConfig
     trainable: ClassVar[bool] = False
-    judged: ClassVar[bool] = True
-    reference: ClassVar[bool] = False
+    role: ClassVar[Role] = "judged"
     sees_scene: ClassVar[bool] = False
     train_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     modality: ClassVar[str] = "vectors"

@@ -55,7 +55,7 @@ class IndexChannel(Channel):
     Config = IndexConfig
     config: IndexConfig
     trainable = True
-    reference = True
+    role = "reference"
     sees_scene = True
     train_defaults = ANSWERS_ALONE
     modality: ClassVar[str] = "codes"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from parley.channels.base import Channel
+from parley.channels.conditions.base import CONDITIONS
 from parley.plugins.registry import LeftOut, Registry
 
 C = TypeVar("C", bound=type[Channel])
@@ -42,10 +43,12 @@ def channel_class(name: str) -> type[Channel]:
     """The class registered under a name.
 
     Raises:
-        ValueError: if there is none; lists the valid names and suggests the nearest.
+        ValueError: if there is none; lists the valid names and suggests the nearest, and says so if it is the
+            name of a condition.
         PluginError: if a plug-in of that name is there and cannot be used.
     """
-    return CHANNELS.find(name)
+    hint = f". {name!r} is a condition, under which every channel is played; name a channel"
+    return CHANNELS.find(name, hint if name in CONDITIONS.names() else "")
 
 
 def left_out() -> list[LeftOut]:

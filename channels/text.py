@@ -45,6 +45,7 @@ class TextConfig(ChannelConfig):
 class TextChannel(Channel):
     """ASCII text, charged 8 bits a character and 8 for the end of the message."""
 
+    role = "ceiling"
     modality: ClassVar[str] = "text"
     bits_formula: ClassVar[str] = "8 a character + 8"
     Config = TextConfig
@@ -77,7 +78,7 @@ class SilenceChannel(Channel):
 
     modality: ClassVar[str] = "none"
     bits_formula: ClassVar[str] = "0"
-    judged = False
+    role = "baseline"
     num_slots = 0
 
     def __init__(self, config: ChannelConfig, interface: ModelInterface) -> None:

@@ -64,7 +64,7 @@ class BatchedEnv:
         """Begin B episodes.
 
         Args:
-            seed: of the episodes that are drawn; without one the generator goes on where it was.
+            seed: of the episodes that are drawn; without one the generator continues.
             options: `episodes`, which are to be played and are checked, or `num_episodes`, how many are
                 drawn (by default 1).
 
@@ -73,19 +73,20 @@ class BatchedEnv:
         """
         if seed is not None or self._rng is None:
             self._rng = np_random(seed)[0]
-        asked = options or {}
-        if (given := asked.get("episodes")) is not None:
-            episodes = self.game.check(list(given))
-        else:
-            episodes = self.game.draw_many(int(asked.get("num_episodes", 1)), self._rng)
-        if not episodes:
-            raise ValueError("episodes must be at least 1, got 0")
-        self._episodes, self._messages, self.agents = episodes, None, list(AGENTS)
+        self._episodes, self._messages = self._asked(options or {}, self._rng), None
+        self.agents = list(AGENTS)
         self._views = {
-            SENDER: np.stack([episode.sender_view for episode in episodes]),
-            RECEIVER: np.stack([episode.receiver_view for episode in episodes]),
+            SENDER: np.stack([episode.sender_view for episode in self._episodes]),
+            RECEIVER: np.stack([episode.receiver_view for episode in self._episodes]),
         }
         return self._observe(), self._infos(None)
+
+    def _asked(self, options: Mapping[str, Any], rng: np.random.Generator) -> Sequence[Episode]:
+        given = options.get("episodes")
+        size = int(options.get("num_episodes", 1)) if given is None else len(given)
+        if size < 1:
+            raise ValueError(f"episodes must be at least 1, got {size}")
+        return self.game.draw_many(size, rng) if given is None else self.game.check(list(given))
 
     def step(self, actions: Mapping[str, Sequence[Any] | NDArray[Any]]) -> Step:
         """Play the actions of all senders, then of all receivers; those of the other agent are ignored.

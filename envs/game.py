@@ -43,6 +43,7 @@ class EpisodeConfig:
             raise ValueError(f"resample_probability must be in (0, 1], got {self.resample_probability}")
 
 
+@runtime_checkable
 class Episode(Protocol):
     """One episode: what each agent sees, and the choice that is right.
 

@@ -153,7 +153,7 @@ class GameEnv:
         """There is nothing to release."""
 
     def _begin(self, seed: int | None, options: Mapping[str, Any] | None) -> None:
-        """Begin the first round; without a seed the generator goes on where it was."""
+        """Begin the first round; without a seed the generator continues."""
         self._given = self._given_episodes(options or {})
         if seed is not None or self._stream is None:
             self._stream = EpisodeStream(self.game, np_random(seed)[0])
@@ -211,7 +211,7 @@ class raw_env(GameEnv, AECEnv):  # type: ignore[misc]  # noqa: N801 (PettingZoo'
     """The agent-environment-cycle interface; takes the arguments of `GameEnv`."""
 
     def reset(self, seed: int | None = None, options: Mapping[str, Any] | None = None) -> None:
-        """Begin anew; see the module's docstring for `options`."""
+        """Begin the first round; see the module's docstring for `options`."""
         self._begin(seed, options)
         self.agent_selection = SENDER
         self.rewards = dict.fromkeys(AGENTS, 0.0)
@@ -248,7 +248,7 @@ class parallel_env(GameEnv, ParallelEnv):  # type: ignore[misc]  # noqa: N801 (a
     def reset(
         self, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Observation], Infos]:
-        """Begin anew; see the module's docstring for `options`."""
+        """Begin the first round; see the module's docstring for `options`."""
         self._begin(seed, options)
         return {agent: self.observe(agent) for agent in AGENTS}, self._infos()
 

@@ -1,16 +1,16 @@
 """Put several runs side by side, paired where they played the same episodes.
 
-    python -m evaluation.compare runs/a/gate1 runs/b/gate1
+    parley compare runs/a/gate1 runs/b/gate1
 
 Reads episodes.jsonl of every run, compares every channel's success under normal with the first run's, and
-pools channels that several runs trained. Writes compare.md where a folder is given.
+pools channels that several runs judged. Writes compare.md where a folder is given.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,16 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
-from parley.evaluation.aggregation.run_data import (
-    UNKNOWN,
-    ConditionOutcomes,
-    Pairs,
-    RunOutcomes,
-    gather,
-    shared,
-)
+from parley.channels.conditions import condition_names
+from parley.evaluation.aggregation.condition_data import UNKNOWN, ConditionOutcomes
+from parley.evaluation.aggregation.run_data import Pairs, RunOutcomes, gather, shared
 from parley.evaluation.files import atomic_write
-from parley.evaluation.records import CONDITIONS, SILENCE, read_records
+from parley.evaluation.records import read_records
 from parley.evaluation.reporting import cells
 from parley.evaluation.statistics import (
     ClusteredProportion,
@@ -45,6 +40,7 @@ from parley.evaluation.statistics import (
 )
 
 EPISODES_FILE = "episodes.jsonl"
+Rows = list[list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +80,7 @@ class Against:
     difference: Difference
     shared: int
     p_value: float | None
-    corrected_p: float | None
+    corrected_p: float | None = None
 
 
 def load_runs(paths: Sequence[Path]) -> list[RunOutcomes]:
@@ -97,138 +93,117 @@ def load_runs(paths: Sequence[Path]) -> list[RunOutcomes]:
     return [gather(read_records(path / EPISODES_FILE if path.is_dir() else path)) for path in paths]
 
 
-def compare_runs(tallies: Sequence[RunOutcomes]) -> list[Against]:
+def compare_runs(runs: Sequence[RunOutcomes]) -> list[Against]:
     """Compare every channel's normal with that of the first run that played it.
-
-    Args:
-        tallies: of the runs.
 
     Returns:
         One row a channel and later run; p-values are corrected over all rows.
     """
-    rows: list[tuple[str, int, int, Difference, int, float | None]] = []
-    for channel in _names(tallies):
-        played = [index for index, outcomes in enumerate(tallies) if _normal(outcomes, channel)]
-        for run in played[1:]:
-            first, this = _normal(tallies[played[0]], channel), _normal(tallies[run], channel)
-            assert first is not None, "it played the channel"
-            assert this is not None, "so did it"
-            rows.append((channel, run, played[0], *_differ(this, first)))
-    corrected = holm({index: row[5] for index, row in enumerate(rows) if row[5] is not None})
-    return [
-        Against(
-            channel=channel, run=run, first=first, difference=apart, shared=num, p_value=p,
-            corrected_p=corrected.get(index),
-        )
-        for index, (channel, run, first, apart, num, p) in enumerate(rows)
-    ]  # fmt: skip
+    rows: list[Against] = []
+    for channel in _names(runs):
+        found = enumerate(_under(runs, channel, "normal"))
+        played = [(run, outcomes) for run, outcomes in found if outcomes is not None]
+        rows += [_against(channel, *this, *played[0]) for this in played[1:]]
+    corrected = holm({place: row.p_value for place, row in enumerate(rows) if row.p_value is not None})
+    return [replace(row, corrected_p=corrected.get(place)) for place, row in enumerate(rows)]
 
 
-def pool_runs(tallies: Sequence[RunOutcomes]) -> dict[str, dict[str, ClusteredProportion]]:
+def pool_runs(runs: Sequence[RunOutcomes]) -> dict[str, dict[str, ClusteredProportion]]:
     """Success over all runs by channel and condition, with a run as the cluster of its episodes.
 
-    Args:
-        tallies: of the runs.
-
     Returns:
-        Trained channels that at least two runs played, by condition.
+        Channels that at least two runs judged, by condition.
     """
     pooled: dict[str, dict[str, ClusteredProportion]] = {}
-    for channel in _names(tallies):
-        for condition in CONDITIONS:
-            conditions = [
-                outcomes.judged[channel].conditions[condition]
-                for outcomes in tallies
-                if channel in outcomes.judged and condition in outcomes.judged[channel].conditions
-            ]
-            if len(conditions) > 1:
-                success = np.concatenate([outcomes.success for outcomes in conditions])
-                clusters = np.repeat(np.arange(len(conditions)), [outcomes.n for outcomes in conditions])
+    for channel in _names(runs):
+        judging = [run for run in runs if channel in run.judged]
+        for condition in condition_names():
+            played = [found for found in _under(judging, channel, condition) if found]
+            if len(played) > 1:
+                success = np.concatenate([found.success for found in played])
+                clusters = np.repeat(np.arange(len(played)), [found.n for found in played])
                 pooled.setdefault(channel, {})[condition] = clustered(success, clusters)
     return pooled
 
 
-def _names(tallies: Sequence[RunOutcomes]) -> list[str]:
-    return list(dict.fromkeys(name for outcomes in tallies for name in outcomes.channels))
+def _names(runs: Sequence[RunOutcomes]) -> list[str]:
+    return list(dict.fromkeys(name for run in runs for name in run.channels))
 
 
-def _normal(outcomes: RunOutcomes, channel: str) -> ConditionOutcomes | None:
-    return outcomes.channels[channel].conditions.get("normal") if channel in outcomes.channels else None
+def _under(runs: Sequence[RunOutcomes], channel: str, condition: str) -> list[ConditionOutcomes | None]:
+    """What a channel did under a condition in each run, None where it was not played."""
+    found = (run.channels.get(channel) for run in runs)
+    return [one.conditions.get(condition) if one else None for one in found]
 
 
-def _differ(this: ConditionOutcomes, first: ConditionOutcomes) -> tuple[Difference, int, float | None]:
+def _against(channel: str, run: int, this: ConditionOutcomes, first: int, base: ConditionOutcomes) -> Against:
     """Paired where the episodes are the same ones: the same numbers, and the same targets."""
-    here, there = shared(this, first)
-    same = len(here) > 0 and bool((this.target[here] == first.target[there]).all())
-    if not same or (this.target[here] == UNKNOWN).any():
-        return difference(_rate(this), _rate(first)), 0, None
-    pairs = Pairs(this.success[here], first.success[there])
-    apart = paired_difference(
-        both=pairs.both,
-        only_first=pairs.only_first,
-        only_second=pairs.only_second,
-        neither=pairs.neither,
+    here, there = shared(this, base)
+    targets = this.target[here]
+    if not len(here) or (targets != base.target[there]).any() or (targets == UNKNOWN).any():
+        apart, num_shared, p_value = difference(_rate(this), _rate(base)), 0, None
+    else:
+        pairs, num_shared = Pairs(this.success[here], base.success[there]), len(here)
+        apart = paired_difference(
+            both=pairs.both,
+            only_first=pairs.only_first,
+            only_second=pairs.only_second,
+            neither=pairs.neither,
+        )
+        p_value = mcnemar_exact(
+            only_first=pairs.only_first, only_second=pairs.only_second, num_pairs=num_shared
+        )
+    return Against(
+        channel=channel, run=run, first=first, difference=apart, shared=num_shared, p_value=p_value
     )
-    test = mcnemar_exact(only_first=pairs.only_first, only_second=pairs.only_second, num_pairs=len(here))
-    return apart, len(here), test.p_value
 
 
 def _rate(outcomes: ConditionOutcomes) -> Proportion:
     return wilson(outcomes.successes, outcomes.n)
 
 
-def side_by_side(tallies: Sequence[RunOutcomes]) -> tuple[list[str], list[list[str]]]:
+def side_by_side(runs: Sequence[RunOutcomes]) -> Rows:
     """Header and rows: success of every channel and condition, a column a run."""
-    header = ["channel", "condition", *(f"run {index + 1}" for index in range(len(tallies)))]
-    rows = []
-    for channel in _names(tallies):
-        for condition in CONDITIONS[:1] if channel == SILENCE else CONDITIONS:
-            conditions = [
-                outcomes.channels[channel].conditions.get(condition) if channel in outcomes.channels else None
-                for outcomes in tallies
-            ]
-            if any(conditions):
-                rows.append([channel, condition, *map(_cell, conditions)])
-    return header, rows
+    rows = [["channel", "condition", *(f"run {index + 1}" for index in range(len(runs)))]]
+    for channel in _names(runs):
+        for condition in condition_names():
+            found = _under(runs, channel, condition)
+            if any(found):
+                rows.append([channel, condition, *(_cell(_rate(one) if one else None) for one in found)])
+    return rows
 
 
-def differences(rows: Sequence[Against]) -> tuple[list[str], list[list[str]]]:
+def differences(rows: Sequence[Against]) -> Rows:
     """Header and rows of the comparisons under normal."""
     header = ["channel", "runs", "difference in points", "episodes", "corrected p"]
-    return header, [
+    return [header] + [
         [
             row.channel,
             f"{row.run + 1} - {row.first + 1}",
-            f"{100 * row.difference.estimate:+.1f} [{100 * row.difference.ci_low:+.1f}, "
-            f"{100 * row.difference.ci_high:+.1f}]",
+            f"{cells.points(row.difference.estimate)} {cells.points_interval(asdict(row.difference))}",
             f"{row.shared}, paired" if row.shared else "not shared",
-            cells.NOT_PLAYED if row.corrected_p is None else f"{row.corrected_p:.2g}",
+            cells.p_value(row.corrected_p),
         ]
         for row in rows
     ]
 
 
-def pools(pooled: Mapping[str, Mapping[str, ClusteredProportion]]) -> tuple[list[str], list[list[str]]]:
+def pools(pooled: Mapping[str, Mapping[str, ClusteredProportion]]) -> Rows:
     """Header and rows of what was pooled over runs."""
     header = ["channel", "condition", "success over runs", "runs", "design effect"]
-    return header, [
-        [channel, condition, _pooled_cell(found), str(found.num_clusters), _number(found.design_effect)]
+    return [header] + [
+        [channel, condition, _cell(found), str(found.num_clusters), _number(found.design_effect)]
         for channel, by_condition in pooled.items()
         for condition, found in by_condition.items()
     ]
 
 
-def _cell(outcomes: ConditionOutcomes | None) -> str:
-    if outcomes is None:
+def _cell(found: Proportion | ClusteredProportion | None) -> str:
+    if found is None:
         return cells.NOT_PLAYED
-    rate = _rate(outcomes)
-    return f"{cells.percent(rate.rate)} [{100 * rate.ci_low:.1f}, {100 * rate.ci_high:.1f}]"
-
-
-def _pooled_cell(found: ClusteredProportion) -> str:
     if np.isnan(found.ci_low):
         return f"{cells.percent(found.rate)} (no spread between runs)"
-    return f"{cells.percent(found.rate)} [{100 * found.ci_low:.1f}, {100 * found.ci_high:.1f}]"
+    return f"{cells.percent(found.rate)} {cells.interval(asdict(found))}"
 
 
 def _number(value: float) -> str:
@@ -237,20 +212,20 @@ def _number(value: float) -> str:
 
 def run(config: CompareConfig, console: Console) -> int:
     """Compare, show, and write if asked to."""
-    tallies = load_runs(config.runs)
+    runs = load_runs(config.runs)
     tables = {
-        "Success": side_by_side(tallies),
-        "Under normal, against the first run that played the channel": differences(compare_runs(tallies)),
-        "Pooled over runs, a run being the cluster of its episodes": pools(pool_runs(tallies)),
+        "Success": side_by_side(runs),
+        "Under normal, against the first run that played the channel": differences(compare_runs(runs)),
+        "Pooled over runs, a run being the cluster of its episodes": pools(pool_runs(runs)),
     }
+    tables = {title: rows for title, rows in tables.items() if len(rows) > 1}
     names = [f"Run {index + 1}: {path}" for index, path in enumerate(config.runs)]
     console.print("\n".join(names), highlight=False, soft_wrap=True)
-    for title, (header, rows) in tables.items():
-        if rows:
-            shown = Table(*header, title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-            for row in rows:
-                shown.add_row(*(cell.replace(" [", "\n[") for cell in row))  # intervals below their rates
-            console.print(shown)
+    for title, (header, *rows) in tables.items():
+        shown = Table(*header, title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        for row in rows:
+            shown.add_row(*(cell.replace(" [", "\n[") for cell in row))  # intervals below their rates
+        console.print(shown)
     if config.folder is not None:
         config.folder.mkdir(parents=True, exist_ok=True)
         atomic_write(config.folder / "compare.md", _page(names, tables).encode())
@@ -258,12 +233,11 @@ def run(config: CompareConfig, console: Console) -> int:
     return ExitCode.PASS
 
 
-def _page(names: Sequence[str], tables: Mapping[str, tuple[list[str], list[list[str]]]]) -> str:
+def _page(names: Sequence[str], tables: Mapping[str, Rows]) -> str:
     parts = ["# Runs side by side", "\n".join(f"- {name}" for name in names)]
-    for title, (header, rows) in tables.items():
-        if rows:
-            lines = [header, ["---"] * len(header), *rows]
-            parts += [f"## {title}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+    for title, (header, *rows) in tables.items():
+        lines = [header, ["---"] * len(header), *rows]
+        parts += [f"## {title}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
     parts.append(
         "Intervals are 95%: Wilson's, Newcombe's for differences, cluster-robust where runs are pooled."
     )
@@ -271,8 +245,8 @@ def _page(names: Sequence[str], tables: Mapping[str, tuple[list[str], list[list[
 
 
 def main() -> int:
-    """Entry point of `python -m evaluation.compare`."""
-    config = parse_arguments(CompareConfig, sys.argv[1:], __doc__, "evaluation.compare")
+    """Entry point of `parley compare`, which is `python -m parley.evaluation.compare`."""
+    config = parse_arguments(CompareConfig, sys.argv[1:], __doc__, "parley compare")
     return run(config, Console())
 
 

@@ -1,8 +1,8 @@
 """Put channels through Gate 1: does the message carry meaning?
 
-    python -m evaluation.gate1 --channels all
-    python -m evaluation.gate1 --channels all --resume
-    python -m evaluation.gate1 --from-episodes episodes.jsonl
+    parley gate1 --channels all
+    parley gate1 --channels all --resume
+    parley gate1 --from-episodes episodes.jsonl
 
 Plays every channel under every condition on the same test episodes, judges the records by the
 rule in evaluation/GATE1.md, and writes run.json (what is played), episodes.jsonl, results.json, the
@@ -30,8 +30,8 @@ from parley.evaluation.aggregation.run_data import RunAggregator
 from parley.evaluation.diagnostics.atlas import atlas_file, draw_atlas, panels_of
 from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents, speak_of
 from parley.evaluation.diagnostics.flops import counted_episodes, receiver_flops
-from parley.evaluation.gates.verdict import GATES
-from parley.evaluation.judge import EXIT_CODES, judge, judge_file, write_run
+from parley.evaluation.gates.verdict import EXIT_CODES, GATES
+from parley.evaluation.judge import judge_file, write_run
 from parley.evaluation.playing.entries import (
     asked_by_name,
     can_play,
@@ -53,8 +53,8 @@ from parley.evaluation.playing.run_folder import (
 )
 from parley.evaluation.playing.until_decided import LOOK_EVERY, UntilDecided
 from parley.evaluation.records import RecordWriter
-from parley.evaluation.reporting.markdown_report import print_table
-from parley.evaluation.results import Results
+from parley.evaluation.reporting.terminal import print_table
+from parley.evaluation.results import Results, build_results
 
 
 def _there_are(default: str) -> str:
@@ -134,13 +134,13 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
     check_folder(folder, config.resume)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded, and the sender reads"):
-        pair = Pair.load(config.models, find_world(config.play.world))
+        pair = Pair.load(config.models, config.play.make_game(find_world(config.play.world)).world)
         files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
         named = asked_by_name(config.channels)
         names = [name for name in names if can_play(name, pair.interface, name in named, console)]
         entries = {name: enter(name, pair, files[name], named=name in named) for name in names}
     used = {name: file for name, file in files.items() if file}
-    provenance = describe("evaluation.gate1", arguments, config.play, pair, used)
+    provenance = describe("parley gate1", arguments, config.play, pair, used)
     look_every = None
     if config.until_decided:
         look_every = LOOK_EVERY
@@ -159,8 +159,12 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
             f"interrupted; the episodes played so far are kept in {folder / EPISODES_FILE}: add --resume to "
             f"the same command to go on; as they are they can be judged with --from-episodes"
         ) from None
-    results = judge(
-        outcomes.close(), provenance, diagnostics, gates=config.gates, sequential=config.until_decided
+    results = build_results(
+        outcomes.close(),
+        provenance,
+        diagnostics=diagnostics,
+        gates=config.gates,
+        sequential=config.until_decided,
     )
     write_run(results, folder, folder / EPISODES_FILE, pictures)
     return results
@@ -222,11 +226,12 @@ def examine(pair: Pair, entries: dict[str, Entry]) -> tuple[dict[str, dict[str, 
     """
     referents = diagnosed_referents(pair.world)
     diagnostics, pictures = {}, {}
-    for name, (channel, trained, *_) in entries.items():
-        if not channel.judged or channel.sees_scene:  # what speaks about episodes has no word for referents
+    for name, (channel, role, _) in entries.items():
+        if role == "baseline" or channel.sees_scene:  # what speaks about episodes has no word for referents
             continue
         diagnostics[name] = diagnose(pair, channel, referents)
-        if not trained or not isinstance(channel.message_space, MultiDiscrete):
+        learned = channel.trainable and role != "untrained"
+        if not learned or not isinstance(channel.message_space, MultiDiscrete):
             continue
         spoken = speak_of(pair, channel, referents)
         assert spoken.codes is not None, "a message of a MultiDiscrete is codes"
@@ -238,9 +243,9 @@ def examine(pair: Pair, entries: dict[str, Entry]) -> tuple[dict[str, dict[str, 
 
 
 def main() -> int:
-    """Entry point of `python -m evaluation.gate1`."""
+    """Entry point of `parley gate1`, which is `python -m parley.evaluation.gate1`."""
     arguments = sys.argv[1:]
-    config = parse_arguments(Gate1Config, arguments, __doc__, "evaluation.gate1")
+    config = parse_arguments(Gate1Config, arguments, __doc__, "parley gate1")
     return run(config, arguments)
 
 

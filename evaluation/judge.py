@@ -4,46 +4,16 @@ import hashlib
 import json
 import platform
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from parley.evaluation.aggregation.run_data import RunOutcomes
 from parley.evaluation.files import atomic_write
-from parley.evaluation.gates.verdict import EXIT_CODES
-from parley.evaluation.records import EpisodeRecord, read_records
+from parley.evaluation.records import read_records
 from parley.evaluation.reporting.gallery import gather_gallery
-from parley.evaluation.reporting.markdown_report import write_report
+from parley.evaluation.reporting.report import write_report
 from parley.evaluation.results import Results, build_results
-
-__all__ = ["EXIT_CODES", "judge", "judge_file", "versions", "write_run"]
-
-
-def judge(
-    records: Iterable[EpisodeRecord] | RunOutcomes,
-    provenance: Mapping[str, Any],
-    diagnostics: Mapping[str, Mapping[str, Any]] | None = None,
-    *,
-    gates: Sequence[int] = (1,),
-    sequential: bool = False,
-) -> Results:
-    """Judge records with the frozen thresholds of the gates.
-
-    Args:
-        records: at least one, in any order, read once; or what was gathered of them.
-        provenance: what is known of their origin, see docs/results_schema.md.
-        diagnostics: by channel, what was measured on the channel itself.
-        gates: those that decide the verdict, of 1, 2 and 3.
-        sequential: whether the number of episodes was left open.
-
-    Returns:
-        The content of results.json; EXIT_CODES[results["verdict"]] is the exit code.
-
-    Raises:
-        ValueError: if the records contradict each other.
-    """
-    return build_results(records, provenance, diagnostics=diagnostics, gates=gates, sequential=sequential)
 
 
 def judge_file(
@@ -74,12 +44,12 @@ def judge_file(
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     origin: dict[str, Any] = {
-        "command": f"python -m evaluation.gate1 --from-episodes {shlex.quote(str(path))}",
+        "command": f"parley gate1 --from-episodes {shlex.quote(str(path))}",
         "episodes": {"file": path.name, "sha256": sha256},
         "versions": versions("numpy", "scipy"),
     }
     origin |= provenance or {}
-    results = judge(read_records(path), origin, gates=gates, sequential=sequential)
+    results = build_results(read_records(path), origin, gates=gates, sequential=sequential)
     write_run(results, folder, path)
     return results
 
@@ -93,7 +63,7 @@ def write_run(
     """Write results.json first, then the reports; each file appears whole or not at all.
 
     Args:
-        results: as from judge.
+        results: as from build_results.
         folder: where to; made if need be.
         episodes: the file that was judged, from which the report shows some episodes.
         pictures: PNG files by name, written beside the reports and shown in them.

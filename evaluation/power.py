@@ -1,7 +1,7 @@
 """How many episodes does Gate 1's floor need, or what chance does a channel have with those there are?
 
-    python -m evaluation.power --true-rate 0.4 --power 0.95
-    python -m evaluation.power --true-rate 0.4 --episodes 50
+    parley power --true-rate 0.4 --power 0.95
+    parley power --true-rate 0.4 --episodes 50
 
 Computes the exact chance that the lower end of Wilson's interval reaches the floor. Plays nothing and needs
 no model. Exit codes: 0 done, 2 usage.
@@ -33,7 +33,7 @@ class PowerConfig:
         power: the chance to pass that is asked for, 0.95 if nothing is said.
         floor: what the lower end of the interval must reach.
         confidence: nominal coverage of the interval.
-        episodes: ask for the chance to pass with so many episodes, rather than for the number needed.
+        episodes: ask for the chance to pass with this number, rather than for the number needed.
     """
 
     true_rate: float
@@ -69,7 +69,7 @@ def _say_number(config: PowerConfig, console: Console) -> int:
     fewest = fewest_episodes(config.true_rate, power, config.floor, config.confidence)
     least = least_successes(n, config.floor, config.confidence)
     console.print(
-        f"{_episodes(n)}: with so many or more, a channel whose true success is {config.true_rate:.6g} "
+        f"{_episodes(n)}: with at least as many, a channel whose true success is {config.true_rate:.6g} "
         f"reaches the floor of {config.floor:.6g} with a chance of at least {power:.6g}. "
         f"With {_episodes(n)} it must succeed in at least {least}.",
         soft_wrap=True,
@@ -115,8 +115,8 @@ def _episodes(n: int) -> str:
 
 
 def main() -> int:
-    """Entry point of `python -m evaluation.power`."""
-    config = parse_arguments(PowerConfig, sys.argv[1:], __doc__, "evaluation.power")
+    """Entry point of `parley power`, which is `python -m parley.evaluation.power`."""
+    config = parse_arguments(PowerConfig, sys.argv[1:], __doc__, "parley power")
     return run(config)
 
 

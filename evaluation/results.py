@@ -10,21 +10,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from parley.channels.conditions import conditions, find_condition
 from parley.evaluation.aggregation.communication_matters import conditioned, cross_fitted
-from parley.evaluation.aggregation.run_data import ChannelOutcomes, ConditionOutcomes, RunOutcomes, gather
+from parley.evaluation.aggregation.condition_data import ConditionOutcomes
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes, gather
 from parley.evaluation.aggregation.transmitted_bits import transmitted_bits
 from parley.evaluation.gates.comparisons import Comparison, compare_conditions, indistinguishable
 from parley.evaluation.gates.criterion import Rule, Thresholds
 from parley.evaluation.gates.further import gate2, gate3
-from parley.evaluation.gates.gate1 import version_2
+from parley.evaluation.gates.gate1 import ASKED, controls, gate1
 from parley.evaluation.gates.inference import Inference
+from parley.evaluation.gates.original_rule import original_rule
 from parley.evaluation.gates.validity import channel_checks, run_checks
 from parley.evaluation.gates.verdict import GATES, Judged, notes, overall_verdict, plain_sentence
-from parley.evaluation.gates.version_1 import original_rule, version_1
-from parley.evaluation.records import CONDITIONS, EpisodeRecord
+from parley.evaluation.records import EpisodeRecord
 from parley.evaluation.statistics import Proportion
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 NOT_SMALL = 0.05
 Results = dict[str, Any]
 
@@ -80,6 +82,8 @@ def build_results(
         "num_candidates": num_candidates,
         "chance": None if num_candidates is None else 1 / num_candidates,
         "p0": _rate(outcomes.p0, inference),
+        "ceiling": _rate(outcomes.ceiling, inference),
+        "conditions": _shown(outcomes),
         "validity": _rule(checks),
         "channels": {name: _channel(entry, num_candidates, inference) for name, entry in everyone.items()},
         "communication_matters": {
@@ -108,18 +112,16 @@ def judge_channels(
         inference: the arithmetic.
 
     Returns:
-        By name, in the order of the tally.
+        By name, in the order of the run.
     """
-    comparisons = compare_conditions(outcomes, inference)
-    thresholds = inference.thresholds
+    comparisons = compare_conditions(outcomes, controls(), inference)
     return {
         name: Judged(
             channel=channel,
-            gate1=version_2(channel, outcomes, num_candidates, comparisons[name], inference),
-            gate2=gate2(channel, outcomes.text, inference),
+            gate1=gate1(channel, outcomes, num_candidates, comparisons[name], inference),
+            gate2=gate2(channel, outcomes.ceiling, inference),
             gate3=gate3(channel),
-            version_1=version_1(channel, outcomes.p0, thresholds),
-            original_rule=original_rule(channel, outcomes.p0, thresholds),
+            original_rule=original_rule(channel, outcomes.p0, inference.thresholds),
             checks=channel_checks(channel, num_candidates, comparisons[name], inference),
             comparisons=comparisons[name],
         )
@@ -130,10 +132,10 @@ def judge_channels(
 def _channel(judged: Judged, num_candidates: int | None, inference: Inference) -> Results:
     channel = judged.channel
     normal = channel.conditions.get("normal")
-    crossed = transmitted_bits(normal, num_candidates, inference.thresholds.confidence)
-    asked = channel.status != "untrained" and channel.name != "silence"
+    transmitted = transmitted_bits(normal, num_candidates, inference.thresholds.confidence)
+    asked = channel.role not in ("untrained", "baseline")
     return {
-        "status": channel.status,
+        "role": channel.role,
         "bits": normal.mean_bits if normal else None,
         "tokens": normal.mean_tokens if normal else None,
         "seconds": normal.mean_seconds if normal else None,
@@ -142,19 +144,18 @@ def _channel(judged: Judged, num_candidates: int | None, inference: Inference) -
         "gate1": {
             "version": 2,
             **_rule(judged.gate1, asked=asked),
-            "version_1": _rule(judged.version_1, asked=asked),
             "original_rule": _rule(judged.original_rule, asked=asked),
         },
         "gate2": _rule(judged.gate2, asked=asked),
         "gate3": _rule(judged.gate3, asked=asked),
         "swap_consistency": _swap_consistency(channel.conditions.get("swap"), inference),
         "differences": {name: _difference(found) for name, found in judged.comparisons.items()},
-        "information": None if crossed is None else _strict(asdict(crossed)),
+        "information": None if transmitted is None else _strict(asdict(transmitted)),
     }
 
 
 def _rule(rule: Rule, *, asked: bool = True) -> Results:
-    """A rule's answer and its criteria; of an untrained channel, and of silence, nothing is said."""
+    """A rule's answer and its criteria; of an untrained channel, and of the baseline, nothing is said."""
     return {
         "passed": rule.passed if asked else None,
         "criteria": [asdict(item) for item in rule.criteria],
@@ -185,12 +186,18 @@ def _subsets(outcomes: RunOutcomes, channel: ChannelOutcomes, inference: Inferen
 
 
 def _played(channel: ChannelOutcomes) -> list[str]:
-    return [condition for condition in CONDITIONS if condition in channel.conditions]
+    return [name for name in channel.conditions if not find_condition(name).reorders]
+
+
+def _shown(outcomes: RunOutcomes) -> dict[str, str]:
+    """What the receiver gets under each condition that is asked for or was played, in the order of tables."""
+    played = {name for channel in outcomes.channels.values() for name in channel.conditions}
+    return {item.name: item.delivers for item in conditions() if item.name in played.union(ASKED)}
 
 
 def _alike(channel: ChannelOutcomes, inference: Inference) -> float | None:
     """The smallest p between two conditions of a channel, if it is not small."""
-    p = indistinguishable(channel, inference)
+    p = indistinguishable(channel, controls(), inference)
     return p if p is not None and p >= NOT_SMALL else None
 
 
@@ -221,7 +228,7 @@ def _measured(diagnostics: Mapping[str, Mapping[str, Any]], outcomes: RunOutcome
 
 
 def _asked(provenance: Mapping[str, Any], sequential: bool) -> int | None:
-    """How many episodes each condition was to play: not known, or at most so many, if it was left open."""
+    """How many episodes each condition was to play: None where it is not known, or was left open."""
     episodes = provenance.get("episodes")
     known = isinstance(episodes, int) and not isinstance(episodes, bool)
     return episodes if known and not sequential else None

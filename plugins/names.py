@@ -1,4 +1,4 @@
-"""What to say of a name that nobody knows."""
+"""The error for a name that is not registered."""
 
 from __future__ import annotations
 

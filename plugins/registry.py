@@ -1,8 +1,8 @@
-"""Things known by name, to which any file or installed package may add: channels, objectives, worlds.
+"""Things known by name, to which any file or installed package may add: channels, games, objectives, ....
 
 A thing registers itself when its module is imported. The modules of the project's own folder and every
-entry point of the group are imported once, on the first question; nobody keeps a list. A plug-in that cannot
-be imported is named and left out, unless what it should have brought is asked for.
+entry point of the group are imported once, on the first question. A plug-in that cannot be imported is named
+and left out, unless what it should have brought is asked for.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Registry(Generic[T]):
         self.kind, self.group, self._folder = kind, group, folder
         self._known: dict[str, T] = {}
         self._left_out: list[LeftOut] = []
-        self._unsaid: list[LeftOut] = []  # left out, and nobody has been told yet
+        self._unsaid: list[LeftOut] = []  # left out, and not reported yet
         self._complete = False
 
     def register(self, name: str) -> Callable[[Added], Added]:

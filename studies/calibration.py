@@ -2,7 +2,7 @@
 
     python -m studies.calibration --experiments 2000 --jobs 2
 
-Simulates experiments whose truth is known, judges each by both versions of the rule, puts the failures of
+Simulates experiments whose truth is known, judges each by the rule, puts the failures of
 the original experiment to the instrument, and writes calibration.json, calibration.md and a picture.
 """
 
@@ -24,7 +24,7 @@ from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.channels.base import check_range
 from parley.evaluation.files import atomic_write
 from parley.evaluation.records import RecordWriter
-from parley.evaluation.reporting.markdown import templates_in
+from parley.evaluation.reporting.templates import templates_in
 from parley.evaluation.results import build_results
 from studies import calibration_plan as plan
 from studies.calibration_chart import draw_calibration
@@ -87,7 +87,7 @@ def write_page(rows: Rows, folder: Path) -> None:
         seed=rows[0]["seed"],
         most=plan.MOST_FALSE_PASSES,
         least=plan.LEAST_PASSES,
-        worst=max(_passes(row, "version_2") for row in rows if row["truth"] in plan.FALSE),
+        worst=max(_passes(row) for row in rows if row["truth"] in plan.FALSE),
         caught=[judge_failure(failure) for failure in FAILURES if failure.records],
         original=build_results(original_records(), {})["sentence"],
         held=[failure for failure in FAILURES if not failure.records],
@@ -95,14 +95,14 @@ def write_page(rows: Rows, folder: Path) -> None:
     atomic_write(folder / PAGE, page.encode())
 
 
-def _passes(row: Mapping[str, Any], version: str) -> float:
-    passes: int = row[version].get("pass", 0)
+def _passes(row: Mapping[str, Any]) -> float:
+    passes: int = row["verdicts"].get("pass", 0)
     return passes / float(row["experiments"])
 
 
-def _share(row: Mapping[str, Any], version: str, verdict: str = "pass") -> str:
-    """A share of experiments in percent, with the decimals that so many experiments can give."""
-    return f"{100 * row[version].get(verdict, 0) / row['experiments']:.1f}"
+def _share(row: Mapping[str, Any], verdict: str = "pass") -> str:
+    """A share of experiments in percent, with the decimals that their number can give."""
+    return f"{100 * row['verdicts'].get(verdict, 0) / row['experiments']:.1f}"
 
 
 def _caught(found: Caught) -> str:

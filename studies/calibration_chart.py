@@ -1,4 +1,4 @@
-"""How often each version of Gate 1 passes, against the true rate of success."""
+"""How often Gate 1 passes, against the true rate of success."""
 
 from __future__ import annotations
 
@@ -17,50 +17,38 @@ _OPEN = ("#D55E00", "D")
 
 
 def draw_calibration(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Draw the power curves of both versions.
+    """Draw the power curves.
 
     Args:
         rows: as in calibration.json.
 
     Returns:
-        A PNG of two panels, one a version, one line a number of episodes.
+        A PNG with one line a number of episodes.
     """
-    figure = Figure(figsize=(9.6, 4.2), dpi=150, layout="constrained")
+    figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 2, sharey=True)
-    for panel, version, title in zip(
-        axes, ("version_1", "version_2"), ("Version 1 (reported)", "Version 2 (decides)"), strict=True
-    ):
-        for n in EPISODES:
-            colour, marker = _LOOKS[n]
-            _draw_line(panel, rows, n, version, False, color=colour, marker=marker, label=f"n = {n}")
-        if version == "version_2":
-            colour, marker = _OPEN
-            label = f"until decided, at most {EPISODES[-1]}"
-            _draw_line(
-                panel, rows, EPISODES[-1], version, True, color=colour, marker=marker, label=label, ls="--"
-            )
-        panel.axhline(LEAST_PASSES, color="#888888", lw=0.8, ls=":")
-        panel.set_title(title, loc="left", fontweight="bold", color=INK)
-        panel.set_xlabel("true success")
-        panel.set_xticks(
-            [0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0], ["20%", "30%", "40%", "50%", "60%", "80%", "100%"]
-        )
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-        panel.legend(
-            frameon=False, fontsize=8, loc="upper left" if version == "version_1" else "center right"
-        )
-    axes[0].set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
-    axes[0].set_ylabel("experiments that pass")
+    axes = figure.subplots()
+    for n in EPISODES:
+        colour, marker = _LOOKS[n]
+        _draw_line(axes, rows, n, False, color=colour, marker=marker, label=f"n = {n}")
+    colour, marker = _OPEN
+    label = f"until decided, at most {EPISODES[-1]}"
+    _draw_line(axes, rows, EPISODES[-1], True, color=colour, marker=marker, label=label, ls="--")
+    axes.axhline(LEAST_PASSES, color="#888888", lw=0.8, ls=":")
+    axes.set_title("Gate 1", loc="left", fontweight="bold", color=INK)
+    axes.set_xlabel("true success")
+    axes.set_xticks([0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0], ["20%", "30%", "40%", "50%", "60%", "80%", "100%"])
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    axes.legend(frameon=False, fontsize=8, loc="center right")
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
+    axes.set_ylabel("experiments that pass")
     return as_png(figure)
 
 
-def _draw_line(
-    axes: Axes, rows: Sequence[Mapping[str, Any]], n: int, version: str, open_ended: bool, **looks: Any
-) -> None:
+def _draw_line(axes: Axes, rows: Sequence[Mapping[str, Any]], n: int, open_ended: bool, **looks: Any) -> None:
     found = {
-        row["truth"]: row[version].get("pass", 0) / row["experiments"]
+        row["truth"]: row["verdicts"].get("pass", 0) / row["experiments"]
         for row in rows
         if row["n"] == n and row["until_decided"] is open_ended
     }

@@ -55,15 +55,14 @@ class Cell:
     seed: int
 
     def run(self) -> dict[str, Any]:
-        """Shares of verdicts by version, and the mean number of episodes."""
+        """Counts of verdicts, and the mean number of episodes."""
         place = list(TRUTHS).index(self.truth)
         rng = np.random.default_rng([self.seed, place, self.n, self.until_decided])
-        verdicts, passed_1, played = Counter[str](), Counter[str](), 0
+        verdicts, played = Counter[str](), 0
         for _ in range(self.experiments):
             experiment = simulate(TRUTHS[self.truth], self.n, rng)
-            verdict, version_1, n = (_until_decided if self.until_decided else _at_n)(experiment)
+            verdict, n = (_until_decided if self.until_decided else _at_n)(experiment)
             verdicts[verdict] += 1
-            passed_1[version_1] += 1
             played += n
         return {
             "truth": self.truth,
@@ -71,8 +70,7 @@ class Cell:
             "until_decided": self.until_decided,
             "experiments": self.experiments,
             "seed": self.seed,
-            "version_2": dict(verdicts),
-            "version_1": dict(passed_1),
+            "verdicts": dict(verdicts),
             "mean_n": played / self.experiments,
         }
 
@@ -86,25 +84,25 @@ def cells(experiments: int, seed: int) -> list[Cell]:
     ]
 
 
-def _at_n(experiment: Experiment) -> tuple[str, str, int]:
-    verdict, version_1 = _judge(outcomes_of(experiment, CANDIDATES), Inference(thresholds=Thresholds()))
-    return verdict, version_1, len(experiment.target)
+def _at_n(experiment: Experiment) -> tuple[str, int]:
+    return _judge(outcomes_of(experiment, CANDIDATES), Inference(thresholds=Thresholds())), len(
+        experiment.target
+    )
 
 
-def _until_decided(experiment: Experiment) -> tuple[str, str, int]:
-    """Look every so many episodes; stop as soon as the channel has passed or failed."""
+def _until_decided(experiment: Experiment) -> tuple[str, int]:
+    """Look every LOOK_EVERY episodes; stop as soon as the channel has passed or failed."""
     inference = Inference(thresholds=Thresholds(), sequential=True)
     most = len(experiment.target)
     for n in range(LOOK_EVERY, most + 1, LOOK_EVERY):
-        verdict, version_1 = _judge(outcomes_of(experiment.first(n), CANDIDATES), inference)
+        verdict = _judge(outcomes_of(experiment.first(n), CANDIDATES), inference)
         if verdict != "inconclusive":
             break
-    return verdict, version_1, n
+    return verdict, n
 
 
-def _judge(outcomes: RunOutcomes, inference: Inference) -> tuple[str, str]:
-    """The verdict of version 2 with the checks of validity, and what version 1 says."""
+def _judge(outcomes: RunOutcomes, inference: Inference) -> str:
+    """The verdict of Gate 1 with the checks of validity."""
     judged = judge_channels(outcomes, CANDIDATES, inference)
     checks = run_checks(outcomes, CANDIDATES, None, inference)
-    said = {True: "pass", False: "fail", None: "inconclusive"}[judged[CHANNEL].version_1.passed]
-    return overall_verdict({CHANNEL: judged[CHANNEL]}, checks, (1,)), said
+    return overall_verdict({CHANNEL: judged[CHANNEL]}, checks, (1,))

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from parley.evaluation.records import SILENCE, EpisodeRecord
+from parley.evaluation.gates.gate1 import ASKED
+from parley.evaluation.records import EpisodeRecord
 from parley.evaluation.results import build_results
-from studies.simulated import CHANNEL, Experiment, Truth, records_of, simulate
+from studies.simulated import CHANNEL, SILENCE, Experiment, Truth, records_of, simulate
 
 N, EPISODES, SEED = 5, 400, 0
 Records = Iterable[EpisodeRecord]
@@ -44,7 +45,7 @@ class Caught:
     Args:
         failure: which.
         verdict: of the run; "refused" if the records were.
-        by: names of the criteria and checks that say no, or, where none does, that cannot tell.
+        by: names of the criteria and checks that say no, or, where none does, that are undetermined.
     """
 
     failure: Failure
@@ -93,12 +94,16 @@ def _placeholder() -> Records:
     """Successes drawn with `random() < 0.3` in the place of a game, and nothing else."""
     rng = np.random.default_rng(SEED)
     for channel, condition in [
-        *((CHANNEL, c) for c in ("normal", "null", "random", "shuffle", "swap")),
+        *((CHANNEL, condition) for condition in ASKED),
         (SILENCE, "normal"),
     ]:
         for episode in range(EPISODES):
             yield EpisodeRecord(
-                channel=channel, condition=condition, episode_id=episode, success=bool(rng.random() < 0.3)
+                channel=channel,
+                role="baseline" if channel == SILENCE else "judged",
+                condition=condition,
+                episode_id=episode,
+                success=bool(rng.random() < 0.3),
             )
 
 
@@ -195,6 +200,7 @@ def original_records() -> Iterator[EpisodeRecord]:
         for episode in range(50):
             yield EpisodeRecord(
                 channel=channel,
+                role="baseline" if channel == SILENCE else "judged",
                 condition=condition,
                 episode_id=episode,
                 success=episode < successes,
@@ -264,7 +270,7 @@ FAILURES = (
     Failure(
         number=23,
         what="Random codes bypassed the codebook.",
-        held_by="tests/channels/test_controls.py::test_random_codes_are_uniform_and_go_through_the_same_decoder",
+        held_by="tests/channels/test_conditions.py::test_random_codes_are_uniform_and_go_through_the_same_decoder",
     ),
     Failure(
         number=24,

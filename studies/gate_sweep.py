@@ -84,11 +84,13 @@ def run(config: GateSweepConfig, arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded"):
-        pair = Pair.load(config.models, find_world(config.play.world))
+        pair = Pair.load(config.models, config.play.make_game(find_world(config.play.world)).world)
         channel = enter(name, pair, config.file).channel
     assert isinstance(channel, LatentChannel), "checked by its class"
     results = sweep(pair, channel, config.gates, config.play, console)
-    results["provenance"] = describe("studies.gate_sweep", arguments, config.play, pair, {name: config.file})
+    results["provenance"] = describe(
+        "python -m studies.gate_sweep", arguments, config.play, pair, {name: config.file}
+    )
     text = json.dumps(results, indent=2, allow_nan=False) + "\n"
     atomic_write(folder / "gate_sweep.json", text.encode())
     atomic_write(folder / "gate_sweep.png", draw_gates(results))
@@ -114,8 +116,8 @@ def sweep(
     """
     learned = channel.decoder.scale_gate.item()
     values = sorted({*gates, learned})
-    entries = {str(value): Entry(with_gate(channel, value), True, ("normal",)) for value in values}
-    entries["null"] = Entry(channel, True, ("null",))
+    entries = {str(value): Entry(with_gate(channel, value), channel.role, ("normal",)) for value in values}
+    entries["null"] = Entry(channel, channel.role, ("null",))
     records: dict[str, list[EpisodeRecord]] = defaultdict(list)
     total = num_batches(entries, config)
     batches = play(pair, entries, config)
@@ -142,7 +144,7 @@ def with_gate(channel: LatentChannel, gate: float) -> LatentChannel:
 
 
 def _success(records: list[EpisodeRecord]) -> dict[str, float]:
-    """A proportion as in results.json, and the surprise in nats."""
+    """A proportion as in results.json, and the negative log-likelihood in nats."""
     proportion = asdict(wilson(sum(record.success for record in records), len(records)))
     [nll] = nll_by_condition(records).values()
     return {**proportion, "nll": nll}
@@ -151,7 +153,7 @@ def _success(records: list[EpisodeRecord]) -> dict[str, float]:
 def print_gates(results: dict[str, Any], console: Console) -> None:
     """Print the sweep as a table, null first."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for header in ("gate", "success", "interval", "surprise, nats"):
+    for header in ("gate", "success", "interval", "nll, nats"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("")
     table.add_row("null", *_row(results["null"]), "true zeros", style="dim")

@@ -8,23 +8,21 @@ from typing import Any
 from parley.agents.pair import Pair
 from parley.channels.base import Channel
 from parley.evaluation.diagnostics.diagnose import diagnose
-from parley.evaluation.judge import judge
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import Entry, PlayConfig, play
-from parley.evaluation.records import SILENCE
+from parley.evaluation.results import build_results
 
 Outcome = dict[str, Any]
-TEXT = "text"
+SILENCE, TEXT = "silence", "text"
 
 
 def measure(pair: Pair, channel: Channel, config: PlayConfig, *, with_text: bool = False) -> Outcome:
     """Play a channel under every condition; text beside it if asked for."""
     others = [name for name in (SILENCE, *([TEXT] if with_text else [])) if name != channel.name]
-    trained = True if channel.trainable else None
-    entries = {channel.name: Entry(channel.to(pair.device).eval(), trained)}
+    entries = {channel.name: Entry(channel.to(pair.device).eval(), channel.role)}
     entries |= {name: enter(name, pair, None) for name in others}
     records = (record for batch in play(pair, entries, config) for record in batch)
-    results = judge(records, {"num_candidates": config.num_candidates})
+    results = build_results(records, {"num_candidates": config.num_candidates})
     found = results["channels"][channel.name]
     text = results["channels"].get(TEXT)
     return {
@@ -36,7 +34,7 @@ def measure(pair: Pair, channel: Channel, config: PlayConfig, *, with_text: bool
         "resample_probability": config.resample_probability,
         "conditions": {name: _brief(row) for name, row in found["conditions"].items()},
         "swap_consistency": _brief(found["swap_consistency"]),
-        "gate1": found["gate1"]["version_1"]["passed"],  # the rule under which the study was planned
+        "gate1": found["gate1"]["passed"],
         "p0": _brief(results["p0"]),
         "text": _brief(text["conditions"]["normal"]) if text else None,
         "diagnostics": results["diagnostics"][channel.name]

@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from parley.agents.command_line import ExitCode, RunError, exit_with
-from parley.agents.pocket_model import PocketConfig, build_model, hidden_states, train_tokenizer
 from parley.envs.world import World, objects_world
 from parley.training.state import load_state, save_state
 from studies.pocket_lessons import CURRICULUM, IGNORED, Lessons, corpus, encode_lessons
+from studies.pocket_model import PocketConfig, build_model, hidden_states, train_tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)

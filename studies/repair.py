@@ -1,10 +1,10 @@
-"""The study of Attempt 03: does the failed recipe fail here, what repairs it, how few bits suffice?
+"""The study of the repair: does the failed recipe fail here, what repairs it, how few bits suffice?
 
     python -m studies.repair --parts all --jobs 2
 
-Trains and plays what studies/plan.py lists, one folder a task under runs/default, and gathers
+Trains and plays what studies/repair_plan.py lists, one folder a task under runs/default, and gathers
 what came of it in docs/results: repair.json, repair.md and the pictures. A study that was
-cut goes on where it stopped.
+interrupted resumes.
 """
 
 from __future__ import annotations

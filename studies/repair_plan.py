@@ -31,7 +31,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "token reconstruction": ("--reconstruction", "1"),
     "VQ 4 x 64": ("--channel", "latent_vq", "--quantizer", "1"),
     "prefix in the slot, InfoNCE": ("--no-at-start", "--info-nce", "1"),
-    "labels only": ("--among", "labels"),
+    "labels only": ("--among", "choices"),
     "fresh episodes": ("--fixed-episodes", "0"),
 }
 

@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from parley.evaluation.files import atomic_write
 from parley.evaluation.reporting import cells
-from parley.evaluation.reporting.markdown import templates_in
+from parley.evaluation.reporting.templates import templates_in
 from parley.training.presets import ORIGINAL
 from studies.figures import draw_rate, draw_receiver, draw_repair
 from studies.measure import Outcome

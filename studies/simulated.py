@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from parley.evaluation.aggregation.run_data import UNKNOWN, ChannelOutcomes, ConditionOutcomes, RunOutcomes
-from parley.evaluation.records import CONDITIONS, SILENCE, EpisodeRecord
+from parley.evaluation.aggregation.condition_data import UNKNOWN, ConditionOutcomes
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes
+from parley.evaluation.gates.gate1 import ASKED
+from parley.evaluation.records import EpisodeRecord
 
-CHANNEL = "simulated"
+CHANNEL, SILENCE = "simulated", "silence"
 Picks = npt.NDArray[np.int64]
 
 
@@ -90,7 +92,7 @@ def simulate(truth: Truth, n: int, rng: np.random.Generator) -> Experiment:
     return Experiment(
         target=target,
         swap_target=swap_target,
-        picks={condition: receive(named.get(condition)) for condition in CONDITIONS},
+        picks={condition: receive(named.get(condition)) for condition in ASKED},
         silence=rng.integers(count, size=n),
     )
 
@@ -118,8 +120,8 @@ def outcomes_of(experiment: Experiment, count: int) -> RunOutcomes:
     }
     silence = {"normal": _arm(experiment, experiment.silence, None)}
     channels = {
-        CHANNEL: ChannelOutcomes(name=CHANNEL, trained=True, conditions=own),
-        SILENCE: ChannelOutcomes(name=SILENCE, trained=None, conditions=silence),
+        CHANNEL: ChannelOutcomes(name=CHANNEL, conditions=own),
+        SILENCE: ChannelOutcomes(name=SILENCE, role="baseline", conditions=silence),
     }
     return RunOutcomes(channels=channels, num_candidates=count)
 
@@ -199,5 +201,5 @@ def _record(
         tokens=0 if message is None else 4,
         seconds=0.01,
         probabilities=[spread + 0.6 * (index == choice) for index in range(count)],
-        trained=None if message is None else True,
+        role="baseline" if channel == SILENCE else "judged",
     )

@@ -23,7 +23,7 @@ from parley.channels.registry import channel_class, channel_names
 from parley.evaluation.files import atomic_write
 from parley.evaluation.gate1 import Gate1Config, play_and_judge
 from parley.evaluation.playing.play import PlayConfig
-from parley.evaluation.reporting.markdown import templates_in
+from parley.evaluation.reporting.templates import templates_in
 from parley.training.run import parse, train
 from studies.zoo_plan import ORDER, expectation
 
@@ -92,7 +92,7 @@ def describe(name: str, seed: int, results: dict[str, Any], folder: Path | None)
         "channel": name,
         "about": (kind.__doc__ or "").strip().splitlines()[0],
         "seed": seed if kind.trainable else None,
-        "reference": kind.reference or name in ("text", "silence"),
+        "reference": kind.role != "judged",
         "price": kind.bits_formula,
         "bits": found["bits"],
         "tokens": found["tokens"],

@@ -23,12 +23,12 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from parley.agents.language_model import POCKET, FrozenLM
 from parley.agents.pair import ModelConfig, Pair
-from parley.agents.pocket_model import PocketConfig, build_model, train_tokenizer
 from parley.agents.prompts import LABELS, receiver_prompt, sender_prompt
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import ModelInterface
 from parley.envs.world import Attribute, World, objects_world
+from studies.pocket_model import PocketConfig, build_model, train_tokenizer
 
 settings.register_profile("parley", deadline=None)  # a busy machine is no failure
 settings.load_profile("parley")

@@ -12,7 +12,7 @@ import pytest
 import tyro
 from scipy.stats import binom
 
-from parley.agents.pocket_model import POCKET_FOLDER
+from parley.agents.model_files import POCKET_FOLDER
 from parley.agents.shapes import SHAPES
 from parley.channels.base import ModelInterface
 from parley.channels.latent import VectorQuantizedConfig
@@ -36,16 +36,16 @@ def understood(config: type) -> Callable[[list[str]], object]:
 
 
 PARSERS: dict[str, Callable[[list[str]], object]] = {
-    "training.run": parse,
-    "evaluation.gate1": understood(Gate1Config),
+    "train": parse,
+    "gate1": understood(Gate1Config),
 }
 LINES = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
-COMMANDS = [line for line in LINES if line.startswith("python ")]
+COMMANDS = [line for line in LINES if line.startswith("parley ")]
 
 
 def test_the_page_has_its_commands() -> None:
     assert len(COMMANDS) >= 10
-    assert all(line.startswith(("python -m ", "make ", "hf download ", ". .venv/")) for line in LINES)
+    assert all(line.startswith(("parley ", "make ", "hf download ", ". .venv/")) for line in LINES)
     targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"\bmake ([a-z0-9-]+)(?=`|\n)", PAGE)) <= set(targets)
     assert "install" in targets
@@ -53,8 +53,8 @@ def test_the_page_has_its_commands() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_understood(command: str) -> None:
-    _, _, module, *arguments = shlex.split(command)
-    PARSERS[module](arguments)
+    _, name, *arguments = shlex.split(command)
+    PARSERS[name](arguments)
 
 
 def test_what_a_command_names_is_what_the_one_before_made() -> None:
@@ -62,7 +62,7 @@ def test_what_a_command_names_is_what_the_one_before_made() -> None:
     trained = {
         words[words.index("--folder") + 1]: words[words.index("--model") + 1]
         for words in map(shlex.split, COMMANDS)
-        if "training.run" in words and "--model" in words
+        if words[1] == "train" and "--model" in words
     }
     for words in map(shlex.split, COMMANDS):
         if "--checkpoint" in words:
@@ -121,7 +121,8 @@ def test_the_arithmetic_of_the_gate_is_right() -> None:
 )
 def test_the_messages_are_those_that_are_said(words: str) -> None:
     said = "".join(
-        (ROOT / f"agents/{name}.py").read_text() for name in ("model_files", "language_model", "receiver")
+        (ROOT / f"agents/{name}.py").read_text()
+        for name in ("model_files", "language_model", "readouts/label")
     )
     assert words in PAGE
     assert words in said
@@ -131,7 +132,7 @@ def test_the_messages_are_those_that_are_said(words: str) -> None:
 def test_the_estimate_shown_is_what_the_command_prints(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [(command, shown)] = re.findall(r"```text\n\$ python -m (.*?)\n(.*?)```", PAGE, re.DOTALL)
+    [(command, shown)] = re.findall(r"```text\n\$ parley (.*?)\n(.*?)```", PAGE, re.DOTALL)
     monkeypatch.setattr("sys.argv", shlex.split(command))
     main()
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == shown.splitlines()

@@ -1,8 +1,8 @@
 """Train a channel's codec between two frozen language models.
 
-    python -m training.run --channel latent_vq --k 4 --codebook-size 64
-    python -m training.run --preset original
-    python -m training.run --model qwen2.5-3b --estimate
+    parley train --channel latent_vq --k 4 --codebook-size 64
+    parley train --preset original
+    parley train --model qwen2.5-3b --estimate
 
 Draws fresh episodes from the training split, optimises the codec only, and keeps the checkpoint
 that does best on validation episodes.
@@ -77,7 +77,7 @@ def ask(arguments: list[str]) -> Asked:
         kw_only=True,
     )
     with FLAGS:
-        parsed: Any = parse_arguments(flags, arguments, __doc__, "training.run")
+        parsed: Any = parse_arguments(flags, arguments, __doc__, "parley train")
     training = parsed.training
     if training.folder is None:
         training = replace(training, folder=default_folder(preset_name, name, training.seed))
@@ -172,7 +172,7 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
 
 
 def main() -> int:
-    """Entry point of `python -m training.run`."""
+    """Entry point of `parley train`, which is `python -m parley.training.run`."""
     asked = ask(sys.argv[1:])
     if asked.estimate.estimate:
         show_estimate(asked.channel, asked.codec, asked.training, asked.estimate, Console())

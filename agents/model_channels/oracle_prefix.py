@@ -57,7 +57,7 @@ class OraclePrefixChannel(Channel):
 
     Config = OraclePrefixConfig
     config: OraclePrefixConfig
-    reference = True
+    role = "reference"
     sees_scene = True
     modality: ClassVar[str] = "vectors"
     bits_formula: ClassVar[str] = "32 k E"

@@ -44,7 +44,7 @@ class PrimingChannel(Channel):
 
     Config = PrimingConfig
     trainable = True
-    reference = True
+    role = "reference"
     train_defaults = ANSWERS_ALONE
     modality: ClassVar[str] = "none"
     bits_formula: ClassVar[str] = "0"
@@ -67,7 +67,7 @@ class PrimingChannel(Channel):
         return [0] * len(utterance.texts)
 
     def receive(self, messages: Sequence[Message]) -> SoftPrompt:
-        """The same prefix for everybody."""
+        """The same prefix for every receiver."""
         vectors = self.prompt(torch.arange(self.num_slots, device=self.device))
         vectors = functional.normalize(vectors, dim=-1) * self.interface.embedding_norm
         return SoftPrompt(vectors.expand(len(messages), -1, -1))

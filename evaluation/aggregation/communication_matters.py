@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parley.evaluation.aggregation.run_data import ChannelOutcomes, ConditionOutcomes, RunOutcomes, pair
+from parley.evaluation.aggregation.condition_data import ConditionOutcomes
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes, pair
 from parley.evaluation.statistics import Proportion, wilson
 
 CONDITIONED = (
@@ -66,7 +67,7 @@ def cross_fitted(outcomes: RunOutcomes, channel: ChannelOutcomes, confidence: fl
         confidence: nominal coverage of the intervals.
 
     Returns:
-        Both on the same episodes; None if an arm was not played or no episode is selected.
+        Both on the same episodes; None if a condition was not played or no episode is selected.
     """
     normal = channel.conditions.get("normal")
     if normal is None or outcomes.p0 is None or outcomes.reordered is None:

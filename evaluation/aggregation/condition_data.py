@@ -33,7 +33,7 @@ class ConditionOutcomes:
         mean_bits: charged per message, None if a record does not say.
         mean_tokens: positions that a message takes in the receiver's input, None if a record does not say.
         mean_seconds: wall time per episode, None if a record does not say.
-        mean_nll: nats by which the target surprises the receiver, None if a record does not say.
+        mean_nll: mean negative log-likelihood of the target in nats, None if a record does not say.
     """
 
     episode_ids: npt.NDArray[np.int64]
@@ -72,7 +72,7 @@ class ConditionOutcomes:
 
 
 class ConditionAggregator:
-    """An arm while records still arrive."""
+    """One channel under one condition while records still arrive."""
 
     _INDICES = ("choice", "target", "intended")
     _NUMBERS = ("bits", "tokens", "seconds")
@@ -104,10 +104,10 @@ class ConditionAggregator:
             self._probabilities.extend(record.probabilities)
 
     def close(self, name: str) -> ConditionOutcomes:
-        """The arm so far.
+        """What was counted so far.
 
         Raises:
-            ValueError: if an episode is there twice, naming the arm.
+            ValueError: if an episode is there twice, naming both.
         """
         episode_ids = np.array(self._episode_ids, dtype=np.int64)
         order = np.argsort(episode_ids, kind="stable")

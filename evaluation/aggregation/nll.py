@@ -9,7 +9,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 
-from parley.evaluation.records import CONDITIONS, EpisodeRecord
+from parley.channels.conditions import condition_names
+from parley.evaluation.records import EpisodeRecord
 
 LEAST_PROBABILITY = 5e-7
 """Probabilities are recorded with 6 digits: what reads 0 may be up to half a unit of the last."""
@@ -37,11 +38,11 @@ def nll_by_condition(records: Iterable[EpisodeRecord]) -> dict[str, float]:
         records: of one channel, in any order.
 
     Returns:
-        Nats by condition that was played, in the order of CONDITIONS; NaN if a record does not hold both
+        Nats by condition that was played, in their order; NaN if a record does not hold both
         target and probabilities.
     """
     found: dict[str, list[float]] = defaultdict(list)
     for record in records:
         nats = target_nll(record)
         found[record.condition].append(math.nan if nats is None else nats)
-    return {name: math.fsum(found[name]) / len(found[name]) for name in CONDITIONS if name in found}
+    return {name: math.fsum(found[name]) / len(found[name]) for name in condition_names() if name in found}

@@ -1,7 +1,7 @@
 """Records gathered into compact arrays: some 60 bytes an episode, whatever a record holds.
 
-Everything downstream reads RunOutcomes. Arms are sorted by episode and channels by name, so that the order in
-which records arrive cannot change a result.
+Everything downstream reads RunOutcomes. Conditions are sorted by episode and channels by name, so that the
+order in which records arrive cannot change a result.
 """
 
 from __future__ import annotations
@@ -13,28 +13,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from parley.evaluation.aggregation.condition_data import UNKNOWN, ConditionAggregator, ConditionOutcomes
-from parley.evaluation.records import CONDITIONS, REORDERED, SILENCE, EpisodeRecord
-
-__all__ = [
-    "UNKNOWN",
-    "ChannelOutcomes",
-    "ConditionOutcomes",
-    "Pairs",
-    "RunAggregator",
-    "RunOutcomes",
-    "gather",
-    "pair",
-]
+from parley.channels.base import Role
+from parley.channels.conditions import conditions as all_conditions
+from parley.channels.conditions import find_condition
+from parley.evaluation.aggregation.condition_data import ConditionAggregator, ConditionOutcomes
+from parley.evaluation.records import EpisodeRecord
 
 BoolArray = npt.NDArray[np.bool_]
-TEXT = "text"
-REFERENCES = (TEXT, SILENCE)
-"""Channels with nothing to train: the ceiling and the floor that others are read against."""
 
 
 class Pairs(NamedTuple):
-    """Success of two arms in the episodes that both played, in the same order."""
+    """Success under two conditions in the episodes that both played, in the same order."""
 
     first: BoolArray
     second: BoolArray
@@ -62,37 +51,22 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChannelOutcomes:
-    """The arms of one channel by condition.
+    """One channel of a run.
 
     Args:
         name: of the channel.
-        trained: whether its codec was trained; None where there is nothing to train.
-        reference: whether it is played to compare with, and decides nothing.
-        arms: by condition.
+        role: judged, or what else it was played for.
+        conditions: what came of it, by condition.
     """
 
     name: str
-    trained: bool | None
-    reference: bool = False
+    role: Role = "judged"
     conditions: dict[str, ConditionOutcomes]
-
-    @property
-    def status(self) -> str:
-        """Whether the channel is judged: "trained", "untrained" (not judged) or "reference" (not judged).
-
-        A channel that does not say counts as trained, unless it is text or silence: no channel escapes the
-        gate by leaving a field out. Silence is P0 itself and always a reference.
-        """
-        if self.name == SILENCE or (self.trained is None and self.name in REFERENCES):
-            return "reference"
-        if self.trained is False:
-            return "untrained"
-        return "reference" if self.reference else "trained"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RunOutcomes:
-    """All channels of a run: text first, silence last, the others by name.
+    """All channels of a run: the ceiling first, the baseline last, the others by name.
 
     Args:
         channels: by name.
@@ -104,53 +78,55 @@ class RunOutcomes:
 
     @property
     def p0(self) -> ConditionOutcomes | None:
-        """Silence, measured: the episodes without any message. None if they were not played."""
-        return self._of(SILENCE, "normal")
+        """The baseline, measured: the episodes without any message. None if they were not played."""
+        return self._of("baseline", reordered=False)
 
     @property
     def reordered(self) -> ConditionOutcomes | None:
-        """Silence on the same episodes with their candidates in another order; None if not played."""
-        return self._of(SILENCE, REORDERED)
+        """The baseline on the same episodes with their candidates in another order; None if not played."""
+        return self._of("baseline", reordered=True)
 
     @property
-    def text(self) -> ConditionOutcomes | None:
-        """The text channel's normal arm, None if it was not played."""
-        return self._of(TEXT, "normal")
+    def ceiling(self) -> ConditionOutcomes | None:
+        """The sender's own words under normal, None if they were not played."""
+        return self._of("ceiling", reordered=False)
 
     @property
     def judged(self) -> dict[str, ChannelOutcomes]:
-        """The trained channels, which alone decide a verdict."""
-        return {name: channel for name, channel in self.channels.items() if channel.status == "trained"}
+        """The channels that alone decide a verdict."""
+        return {name: channel for name, channel in self.channels.items() if channel.role == "judged"}
 
-    def _of(self, channel: str, condition: str) -> ConditionOutcomes | None:
-        found = self.channels.get(channel)
-        return found.conditions.get(condition) if found else None
+    def _of(self, role: Role, *, reordered: bool) -> ConditionOutcomes | None:
+        for channel in self.channels.values():
+            for name, outcomes in channel.conditions.items():
+                condition = find_condition(name)
+                if channel.role == role and condition.for_baseline and condition.reorders is reordered:
+                    return outcomes
+        return None
 
 
 class RunAggregator:
-    """A tally while records still arrive; it can be closed as often as wanted, and goes on."""
+    """A run while records still arrive; it can be closed as often as wanted, and goes on."""
 
     def __init__(self) -> None:
-        self._arms: dict[str, dict[str, ConditionAggregator]] = {}
-        self._standing: dict[str, tuple[bool | None, bool]] = {}
+        self._conditions: dict[str, dict[str, ConditionAggregator]] = {}
+        self._roles: dict[str, Role] = {}
         self._num_candidates: int | None = None
 
     def add(self, record: EpisodeRecord) -> None:
         """Count one record, which is then let go.
 
         Raises:
-            ValueError: if the records of a channel disagree on `trained` or `reference`, or any two on N.
+            ValueError: if the records of a channel disagree on its role, or any two on N.
         """
-        standing = (record.trained, record.reference)
-        first = self._standing.setdefault(record.channel, standing)
-        for name, one, other in zip(("trained", "reference"), first, standing, strict=True):
-            if one is not other:
-                raise ValueError(
-                    f"{name} must be the same in all records of channel {record.channel!r}, "
-                    f"got {one} and {other} (episode_id {record.episode_id})"
-                )
+        role = self._roles.setdefault(record.channel, record.role)
+        if role != record.role:
+            raise ValueError(
+                f"role must be the same in all records of channel {record.channel!r}, "
+                f"got {role} and {record.role} (episode_id {record.episode_id})"
+            )
         self._num_candidates = _same_candidates(record, self._num_candidates)
-        conditions = self._arms.setdefault(record.channel, {})
+        conditions = self._conditions.setdefault(record.channel, {})
         if record.condition not in conditions:
             conditions[record.condition] = ConditionAggregator()
         conditions[record.condition].add(record)
@@ -161,22 +137,26 @@ class RunAggregator:
         Raises:
             ValueError: if there is no record, or an episode twice for the same channel and condition.
         """
-        if not self._arms:
+        if not self._conditions:
             raise ValueError("records: at least 1 episode is needed, got 0")
+        known = dict.fromkeys(c.name for c in [*all_conditions(), *all_conditions(baseline=True)])
         channels = {
             name: ChannelOutcomes(
                 name=name,
-                trained=self._standing[name][0],
-                reference=self._standing[name][1],
+                role=self._roles[name],
                 conditions={
-                    condition: conditions[condition].close(f"channel {name!r}, condition {condition!r}")
-                    for condition in (*CONDITIONS, REORDERED)
-                    if condition in conditions
+                    condition: played[condition].close(f"channel {name!r}, condition {condition!r}")
+                    for condition in known
+                    if condition in played
                 },
             )
-            for name, conditions in sorted(self._arms.items(), key=lambda item: _rank(item[0]))
+            for name, played in sorted(self._conditions.items(), key=self._place)
         }
         return RunOutcomes(channels=channels, num_candidates=self._num_candidates)
+
+    def _place(self, item: tuple[str, object]) -> tuple[bool, bool, str]:
+        role = self._roles[item[0]]
+        return role == "baseline", role != "ceiling", item[0]
 
 
 def gather(records: Iterable[EpisodeRecord]) -> RunOutcomes:
@@ -186,12 +166,11 @@ def gather(records: Iterable[EpisodeRecord]) -> RunOutcomes:
         records: at least one.
 
     Returns:
-        The tally; the same for every order of the records.
+        The run; the same for every order of the records.
 
     Raises:
         ValueError: if there is no record, if an episode is recorded twice for the same channel and condition,
-            or if the records of a channel disagree on `trained` or `reference`, or any two on the number of
-            candidates.
+            or if the records of a channel disagree on its role, or any two on the number of candidates.
     """
     outcomes = RunAggregator()
     for record in records:
@@ -202,7 +181,7 @@ def gather(records: Iterable[EpisodeRecord]) -> RunOutcomes:
 def shared(
     first: ConditionOutcomes, second: ConditionOutcomes
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Where the episodes that both arms played stand in each, in the same order."""
+    """Where the episodes that were played under both stand in each, in the same order."""
     if np.array_equal(first.episode_ids, second.episode_ids):
         everywhere = np.arange(first.n)
         return everywhere, everywhere
@@ -213,7 +192,7 @@ def shared(
 
 
 def pair(first: ConditionOutcomes, second: ConditionOutcomes) -> Pairs:
-    """Line up the success of two arms on the episodes that both played; there may be none."""
+    """Line up success under two conditions on the episodes that both played; there may be none."""
     left, right = shared(first, second)
     return Pairs(first.success[left], second.success[right])
 
@@ -228,7 +207,3 @@ def _same_candidates(record: EpisodeRecord, num_candidates: int | None) -> int |
             f"{said} (channel {record.channel!r}, episode_id {record.episode_id})"
         )
     return said
-
-
-def _rank(name: str) -> tuple[bool, bool, str]:
-    return (name == SILENCE, name != TEXT, name)

@@ -1,4 +1,4 @@
-"""How many bits demonstrably crossed, from the picks alone, and what they cost."""
+"""How many bits were demonstrably transmitted, from the picks alone, and what they cost."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from parley.evaluation.aggregation.run_data import UNKNOWN, ConditionOutcomes
+from parley.evaluation.aggregation.condition_data import UNKNOWN, ConditionOutcomes
 from parley.evaluation.statistics import confusion_information, min_transmitted_bits
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransmittedBits:
-    """Bits that crossed with one message about a target among N candidates.
+    """Bits transmitted by one message about a target among N candidates.
 
     Args:
-        at_least_bits: Fano's bound at the lower end of the success interval: so many bits at least.
+        at_least_bits: Fano's bound at the lower end of the success interval.
         bits: estimate from the confusion of intended against chosen; None if records lack either.
         ci_low: lower end of its interval, or None.
         ci_high: upper end of its interval, or None.
@@ -36,10 +36,10 @@ class TransmittedBits:
 def transmitted_bits(
     normal: ConditionOutcomes | None, num_candidates: int | None, confidence: float
 ) -> TransmittedBits | None:
-    """Bits that crossed under normal; None if it was not played or N is not known.
+    """Bits transmitted under normal; None if it was not played or N is not known.
 
     Args:
-        normal: the arm; what its messages name is the target.
+        normal: what its messages name is the target.
         num_candidates: N, None if it is not known.
         confidence: nominal coverage of the interval.
     """

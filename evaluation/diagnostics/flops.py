@@ -10,21 +10,21 @@ import torch
 from parley.agents.flop_counter import flop_counter
 from parley.agents.pair import Pair, ReceiverView
 from parley.channels.base import Channel
-from parley.envs.referential import ReferentialEpisode, ReferentialGame
+from parley.envs.game import Episode
 from parley.envs.world import AnyWorld
 from parley.evaluation.playing.plan import PlayConfig
 
 COUNTED_EPISODES = 8
 
 
-def counted_episodes(world: AnyWorld, config: PlayConfig) -> list[ReferentialEpisode]:
+def counted_episodes(world: AnyWorld, config: PlayConfig) -> list[Episode]:
     """The episodes on which is counted: the first 8 of those that are played, or all of fewer."""
-    rng, sampler = np.random.default_rng(config.seed), ReferentialGame(world, config.candidates)
-    return [sampler.draw(rng) for _ in range(min(config.episodes, COUNTED_EPISODES))]
+    rng, game = np.random.default_rng(config.seed), config.make_game(world)
+    return [game.draw(rng) for _ in range(min(config.episodes, COUNTED_EPISODES))]
 
 
 @torch.no_grad()
-def receiver_flops(pair: Pair, channel: Channel, episodes: Sequence[ReferentialEpisode]) -> float:
+def receiver_flops(pair: Pair, channel: Channel, episodes: Sequence[Episode]) -> float:
     """Floating-point operations of the receiver, mean of some episodes under the condition normal.
 
     Counted are the matrix products of reading the candidates and of choosing, for one episode at a time and
@@ -43,11 +43,11 @@ def receiver_flops(pair: Pair, channel: Channel, episodes: Sequence[ReferentialE
     """
     if not episodes:
         raise ValueError("episodes must be at least 1, got 0")
-    candidates, targets = [e.candidates for e in episodes], [e.target for e in episodes]
-    referents = np.stack([episode.sender_view for episode in episodes])
-    messages = channel.send(pair.speak(channel, referents, ReceiverView(candidates, targets)))
+    views, targets = [e.receiver_view for e in episodes], [e.target for e in episodes]
+    told = np.stack([episode.sender_view for episode in episodes])
+    messages = channel.send(pair.speak(channel, told, ReceiverView(views, targets)))
     total = 0
-    for shown, message in zip(candidates, messages, strict=True):
+    for shown, message in zip(views, messages, strict=True):
         receiver_input = channel.receive([message])
         with flop_counter() as counter:
             context = pair.read([shown], cached=not channel.at_start)

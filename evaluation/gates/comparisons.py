@@ -1,17 +1,14 @@
-"""Normal against each control, episode by episode, for every trained channel of a run."""
+"""Normal against every other condition, episode by episode, for every channel of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from parley.channels.conditions import find_condition
 from parley.evaluation.aggregation.run_data import ChannelOutcomes, Pairs, RunOutcomes, pair
 from parley.evaluation.gates.inference import Inference
 from parley.evaluation.statistics import Difference, holm, paired_difference
-
-CONTROLS = ("null", "random", "shuffle", "swap")
-CORRECTED = CONTROLS[:3]
-"""Those over which the gate corrects; swap has a criterion of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +21,7 @@ class Comparison:
         only_control: in which only the control succeeds.
         difference: normal less control, with Newcombe's interval.
         p_value: two-sided.
-        corrected_p: the same, corrected by Holm over the trained channels and controls of the run; None for
+        corrected_p: the same, corrected by Holm over the judged channels and controls of the run; None for
             channels and controls that are not of that family.
         least_p: the p-value of the best that normal could have done beside this control.
     """
@@ -46,26 +43,28 @@ class Comparison:
 Comparisons = Mapping[str, Mapping[str, Comparison]]
 
 
-def compare_conditions(outcomes: RunOutcomes, inference: Inference) -> Comparisons:
-    """Compare every channel's normal with each of its controls.
+def compare_conditions(outcomes: RunOutcomes, family: Sequence[str], inference: Inference) -> Comparisons:
+    """Compare every channel's normal with each other condition that it played.
 
     Args:
         outcomes: the run.
+        family: the controls over which, with the judged channels, p-values are corrected.
         inference: the arithmetic.
 
     Returns:
         By channel and control; what was not played or shares no episode is absent.
     """
     pairs = {
-        (name, control): pair(channel.conditions["normal"], channel.conditions[control])
+        (name, control): pair(channel.conditions["normal"], played)
         for name, channel in outcomes.channels.items()
-        for control in CONTROLS
-        if "normal" in channel.conditions and control in channel.conditions
+        for control, played in channel.conditions.items()
+        if "normal" in channel.conditions and control != "normal" and not find_condition(control).reorders
     }
     pairs = {key: found for key, found in pairs.items() if len(found.first)}
     p_values = {key: _p_of(found, inference) for key, found in pairs.items()}
-    family = {key: p for key, p in p_values.items() if key[0] in outcomes.judged and key[1] in CORRECTED}
-    corrected = holm(family)
+    corrected = holm(
+        {key: p for key, p in p_values.items() if key[0] in outcomes.judged and key[1] in family}
+    )
     return {
         name: {
             control: _compare(found, p_values[channel, control], corrected.get((channel, control)), inference)
@@ -76,17 +75,18 @@ def compare_conditions(outcomes: RunOutcomes, inference: Inference) -> Compariso
     }
 
 
-def indistinguishable(channel: ChannelOutcomes, inference: Inference) -> float | None:
-    """The smallest p, corrected by Holm, over all pairs of conditions but swap.
+def indistinguishable(channel: ChannelOutcomes, family: Sequence[str], inference: Inference) -> float | None:
+    """The smallest p, corrected by Holm, over all pairs of normal and its controls.
 
     Args:
         channel: one channel.
+        family: the controls.
         inference: the arithmetic.
 
     Returns:
-        The p-value: if it is not small, the conditions cannot be told apart. None with fewer than two.
+        The p-value: if it is not small, the conditions are indistinguishable. None with fewer than two.
     """
-    played = [channel.conditions[name] for name in ("normal", *CORRECTED) if name in channel.conditions]
+    played = [channel.conditions[name] for name in ("normal", *family) if name in channel.conditions]
     pairs = {
         (first, second): pair(played[first], played[second])
         for first in range(len(played))

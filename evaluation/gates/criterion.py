@@ -1,4 +1,4 @@
-"""What every gate is made of: the frozen constants, criteria that say yes, no or cannot tell, and rules."""
+"""What every gate is made of: the frozen constants, criteria that say yes, no or undetermined, and rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Thresholds:
     """The constants of the gates, frozen before any result; GATE1.md says what each is for.
 
     Args:
-        min_ci_low: the floor, least lower end of the interval of normal and of swap-consistency.
+        min_ci_low: the floor, least lower end of the interval of normal and of swap consistency.
         confidence: nominal coverage of every interval.
         mcnemar_alpha: p-values of normal against a control must be below it.
         equivalence_alpha: level of each of the two one-sided tests that show a control at chance.
@@ -43,7 +43,7 @@ class Criterion:
         name: the same in every run.
         statistic: the measured number, None if a condition is missing.
         threshold: what it is compared with, None if that had to be measured and was not.
-        passed: True, False, or None for "cannot be told".
+        passed: True, False, or None for "undetermined".
         reason: one plain sentence.
     """
 
@@ -62,7 +62,7 @@ class Rule:
 
     @property
     def passed(self) -> bool | None:
-        """True, False, or None for "cannot be told"."""
+        """True, False, or None for "undetermined"."""
         said = {criterion.passed for criterion in self.criteria}
         if False in said:
             return False
@@ -70,12 +70,12 @@ class Rule:
 
 
 def unknown(name: str, threshold: float | None, reason: str) -> Criterion:
-    """A criterion that cannot be told, and why."""
+    """A criterion that is undetermined, and why."""
     return Criterion(name=name, statistic=None, threshold=threshold, passed=None, reason=reason)
 
 
 def not_played(name: str, threshold: float | None, condition: str) -> Criterion:
-    """A criterion that cannot be told because a condition, or silence, was not played."""
+    """A criterion that is undetermined because a condition, or silence, was not played."""
     what = "Silence (P0)" if condition == "silence" else f"Condition {condition}"
     return unknown(name, threshold, f"{what} was not played.")
 

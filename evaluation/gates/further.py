@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from parley.evaluation.aggregation.run_data import ChannelOutcomes, ConditionOutcomes
+from parley.evaluation.aggregation.condition_data import ConditionOutcomes
+from parley.evaluation.aggregation.run_data import ChannelOutcomes
 from parley.evaluation.gates.criterion import Criterion, Rule, not_played
 from parley.evaluation.gates.inference import Inference
 
@@ -13,8 +14,8 @@ def gate2(channel: ChannelOutcomes, text: ConditionOutcomes | None, inference: I
     """Gate 2: CI_low(normal) is at least half of the text channel's measured success.
 
     Args:
-        channel: the channel's arms.
-        text: the text channel's normal arm, None if it was not played.
+        channel: by condition.
+        text: the ceiling under normal, None if it was not played.
         inference: the arithmetic.
 
     Returns:
@@ -45,7 +46,7 @@ def gate3(channel: ChannelOutcomes) -> Rule:
     """Gate 3: every record of the normal condition says bits, tokens and seconds beside success.
 
     Args:
-        channel: the channel's arms.
+        channel: by condition.
 
     Returns:
         One criterion a figure; its statistic is the mean that is reported.

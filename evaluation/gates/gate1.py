@@ -1,28 +1,36 @@
-"""Gate 1, version 2, the one that decides: does the message carry meaning? In words: GATE1.md."""
+"""Gate 1: does the message carry meaning? In words: GATE1.md."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from parley.evaluation.aggregation.run_data import ChannelOutcomes, ConditionOutcomes, RunOutcomes
-from parley.evaluation.gates.comparisons import CORRECTED, Comparison
+from parley.channels.conditions import find_condition
+from parley.evaluation.aggregation.condition_data import ConditionOutcomes
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes
+from parley.evaluation.gates.comparisons import Comparison
 from parley.evaluation.gates.criterion import Criterion, Rule, apart, not_played, unknown
 from parley.evaluation.gates.inference import Inference
 
-AT_CHANCE = ("null", "random", "shuffle")
+ASKED = ("normal", "null", "random", "shuffle", "swap")
+"""The conditions of which the rule asks what they expect: another one is a word here and nothing else."""
 
 
-def version_2(
+def controls() -> list[str]:
+    """Those asked for that are expected at chance: normal must beat each of them."""
+    return [name for name in ASKED if find_condition(name).expectation == "at_chance"]
+
+
+def gate1(
     channel: ChannelOutcomes,
     outcomes: RunOutcomes,
     num_candidates: int | None,
     comparisons: Mapping[str, Comparison],
     inference: Inference,
 ) -> Rule:
-    """Version 2 of Gate 1 for one channel.
+    """Gate 1 for one channel.
 
     Args:
-        channel: the channel's arms.
+        channel: by condition.
         outcomes: the run, for silence.
         num_candidates: N, None if it is not known.
         comparisons: the channel's normal against its controls.
@@ -30,15 +38,15 @@ def version_2(
 
     Returns:
         Nine criteria: normal above the floor; silence, null, random and shuffle at chance; normal above null,
-        random and shuffle; the swapped message followed.
+        random and shuffle; swap consistency.
     """
-    conditions = channel.conditions
+    conditions, asked = channel.conditions, controls()
     return Rule(
         criteria=(
             above_floor(conditions.get("normal"), inference),
             at_chance("silence", outcomes.p0, num_candidates, inference),
-            *(at_chance(name, conditions.get(name), num_candidates, inference) for name in AT_CHANCE),
-            *(_beats(name, channel, comparisons.get(name), inference) for name in CORRECTED),
+            *(at_chance(name, conditions.get(name), num_candidates, inference) for name in asked),
+            *(_beats(name, channel, comparisons.get(name), inference) for name in asked),
             _swap_consistency(conditions.get("swap"), inference),
         )
     )
@@ -122,8 +130,8 @@ def _swap_consistency(swap: ConditionOutcomes | None, inference: Inference) -> C
         reason = "The records do not say what was picked under swap and what the message names."
         return unknown(name, floor, reason)
     subject = (
-        f"Under swap the receiver picks what the message names in {swap.swap_consistent / n:.1%} of {n} episodes; "
-        "the true rate"
+        f"Under swap the receiver picks what the message names in {swap.swap_consistent / n:.1%} of {n} "
+        f"episodes; the true rate"
     )
     return _floor_criterion(name, swap.swap_consistent, n, subject, inference)
 

@@ -65,4 +65,4 @@ class Inference:
         if self.sequential:
             discordant = only_first + only_second
             return sequential_p(only_first, discordant) if discordant else 1.0
-        return mcnemar_exact(only_first=only_first, only_second=only_second, num_pairs=num_pairs).p_value
+        return mcnemar_exact(only_first=only_first, only_second=only_second, num_pairs=num_pairs)

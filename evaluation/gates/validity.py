@@ -12,18 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.stats import chisquare
 
-from parley.evaluation.aggregation.run_data import (
-    UNKNOWN,
-    ChannelOutcomes,
-    ConditionOutcomes,
-    RunOutcomes,
-    shared,
-)
+from parley.channels.conditions import find_condition
+from parley.evaluation.aggregation.condition_data import UNKNOWN, ConditionOutcomes
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes, shared
 from parley.evaluation.gates.comparisons import Comparison
 from parley.evaluation.gates.criterion import Criterion, Rule, not_played, unknown
 from parley.evaluation.gates.gate1 import above_floor, at_chance
 from parley.evaluation.gates.inference import Inference
-from parley.evaluation.records import CONDITIONS
 from parley.evaluation.statistics import min_transmitted_bits
 
 LEAST_VARIATION = 0.01
@@ -64,7 +59,7 @@ def channel_checks(
     """The checks of one channel.
 
     Args:
-        channel: its arms.
+        channel: by condition.
         num_candidates: N, None if it is not known.
         comparisons: its normal against its controls.
         inference: the arithmetic.
@@ -90,7 +85,7 @@ def _environment_loaded(outcomes: RunOutcomes, num_candidates: int | None, asked
         f"{channel.name}, {condition}": condition_outcomes
         for channel in outcomes.channels.values()
         for condition, condition_outcomes in channel.conditions.items()
-        if condition in CONDITIONS
+        if not find_condition(condition).reorders
     }
     longest = max(played, key=lambda key: played[key].n)
     for key, shown in played.items():
@@ -233,7 +228,7 @@ def _charged_honestly(
     confidence = inference.thresholds.confidence
     least = min_transmitted_bits(normal.successes, normal.n, num_candidates, confidence=confidence)
     passed = least <= charged
-    reason = f"At least {least:.2f} bits a message crossed and {charged:.4g} were charged."
+    reason = f"At least {least:.2f} bits a message were transmitted and {charged:.4g} were charged."
     return Criterion(name=name, statistic=least, threshold=charged, passed=passed, reason=reason)
 
 

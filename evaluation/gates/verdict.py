@@ -7,10 +7,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from parley.evaluation.aggregation.run_data import ChannelOutcomes, ConditionOutcomes, RunOutcomes
+from parley.evaluation.aggregation.condition_data import ConditionOutcomes
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes
 from parley.evaluation.gates.comparisons import Comparison
 from parley.evaluation.gates.criterion import Criterion, Rule
-from parley.evaluation.records import CONDITIONS
+from parley.evaluation.gates.gate1 import controls
 
 Verdict = Literal["pass", "fail", "inconclusive", "invalid"]
 EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "inconclusive": 4, "invalid": 5}
@@ -24,7 +25,6 @@ class Judged(NamedTuple):
     gate1: Rule
     gate2: Rule
     gate3: Rule
-    version_1: Rule
     original_rule: Rule
     checks: Rule
     comparisons: Mapping[str, Comparison]
@@ -41,16 +41,16 @@ class Judged(NamedTuple):
 
 
 def overall_verdict(judged: Mapping[str, Judged], checks: Rule, gates: Sequence[int]) -> Verdict:
-    """The verdict on a run; only trained channels decide.
+    """The verdict on a run; only judged channels decide.
 
     Args:
-        judged: the trained channels by name.
+        judged: the judged channels by name.
         checks: of the whole run.
         gates: those that decide, of 1, 2 and 3.
 
     Returns:
-        "invalid" if a check fails, else "fail" if a trained channel fails, else "inconclusive" if one cannot
-        be told or there is none, else "pass".
+        "invalid" if a check fails, else "fail" if a judged channel fails, else "inconclusive" if one is
+        undetermined or there is none, else "pass".
     """
     if judged and (checks.passed is False or any(entry.faults(gates) for entry in judged.values())):
         return "invalid"
@@ -70,17 +70,17 @@ def plain_sentence(
     """The verdict in one or two sentences for a reader who knows no statistics.
 
     Args:
-        judged: the trained channels by name.
+        judged: the judged channels by name.
         checks: of the whole run.
         gates: those that decide.
         p0: silence, None if it was not played.
-        same: channels whose conditions cannot be told apart, with the smallest p.
+        same: channels whose conditions are indistinguishable, with the smallest p.
 
     Returns:
         Sentences of which the first starts with the verdict.
     """
     if not judged:
-        return "Inconclusive: no trained channel was played, so there is nothing to judge."
+        return "Inconclusive: no channel that is judged was played."
     verdict = overall_verdict(judged, checks, gates)
     if verdict == "invalid":
         return (
@@ -94,8 +94,8 @@ def plain_sentence(
         return " ".join([sentence, *(_same(judged[name], p) for name, p in same.items() if name in failed)])
     unsure = _reasons(judged, gates, passed=None)
     return (
-        f"Inconclusive: nothing failed, but it cannot be told whether {_names(unsure)} {_carry(unsure)} "
-        f"meaning: {_join(unsure)}."
+        f"Inconclusive: nothing failed, but whether {_names(unsure)} {_carry(unsure)} meaning is "
+        f"undetermined: {_join(unsure)}."
     )
 
 
@@ -108,7 +108,7 @@ def notes(outcomes: RunOutcomes) -> list[str]:
     Returns:
         Sentences: channels that are untrained, and conditions that did not play the same episodes.
     """
-    untrained = [name for name, channel in outcomes.channels.items() if channel.status == "untrained"]
+    untrained = [name for name, channel in outcomes.channels.items() if channel.role == "untrained"]
     said = [f"{_list(untrained)} are untrained: they neither pass nor fail."] if untrained else []
     if len(untrained) == 1:
         said = [f"{untrained[0]} is untrained: it neither passes nor fails."]
@@ -162,10 +162,10 @@ def _fault(judged: Mapping[str, Judged], checks: Rule, gates: Sequence[int]) -> 
 
 
 def _same(judged: Judged, p: float) -> str:
-    played = [name for name in CONDITIONS[:-1] if name in judged.channel.conditions]
+    played = [name for name in ("normal", *controls()) if name in judged.channel.conditions]
     return (
-        f"The {_count(len(played))} conditions {_list(played)} of {judged.channel.name} cannot be told apart "
-        f"(smallest corrected p = {p:.2g})."
+        f"The {_count(len(played))} conditions {_list(played)} of {judged.channel.name} are "
+        f"indistinguishable (smallest corrected p = {p:.2g})."
     )
 
 

@@ -11,18 +11,16 @@ from rich.console import Console
 from parley.agents.pair import Pair
 from parley.channels.base import ModelInterface
 from parley.channels.checkpoint import CheckpointError, load_channel, read_header
-from parley.channels.controls import CONDITIONS
 from parley.channels.registry import channel_class, channel_names
 from parley.envs.worlds import DEFAULT_WORLD
 from parley.evaluation.playing.play import Entry
-from parley.evaluation.records import SILENCE
 
 ALL = "all"
 CHECKPOINT_FILE = "channel.safetensors"
 
 
 def chosen_channels(names: Sequence[str]) -> list[str]:
-    """The channels asked for; `all` stands for every one. Silence always plays: it measures P0.
+    """The channels asked for; `all` stands for every one. The baseline always plays: it measures P0.
 
     Raises:
         ValueError: if a name is unknown.
@@ -33,7 +31,10 @@ def chosen_channels(names: Sequence[str]) -> list[str]:
     listed = channel_names() if ALL in wanted else wanted
     for name in {*listed, *wanted} - {ALL}:
         channel_class(name)
-    return list(dict.fromkeys([SILENCE, "text", *listed] if "text" in listed else [SILENCE, *listed]))
+    roles = {name: channel_class(name).role for name in channel_names()}
+    baselines = [name for name, role in roles.items() if role == "baseline"]
+    first = {"baseline": 0, "ceiling": 1}
+    return sorted(dict.fromkeys([*baselines, *listed]), key=lambda name: first.get(roles[name], 2))
 
 
 def asked_by_name(names: Sequence[str]) -> set[str]:
@@ -104,14 +105,15 @@ def enter(name: str, pair: Pair, checkpoint: Path | None, *, named: bool = True)
     kind = channel_class(name)
     if not kind.trainable:
         channel = kind(kind.Config(), pair.interface).eval()
-        conditions = ("normal",) if kind.reference and not named else CONDITIONS
-        return Entry(channel, None, conditions, reference=kind.reference or not named)
+        unasked = kind.role == "judged" and not named
+        alone = kind.role == "reference" and not named
+        return Entry(channel, "reference" if unasked else kind.role, ("normal",) if alone else None)
     if checkpoint is not None:
         channel = load_channel(checkpoint, pair.interface, pair.fingerprints).to(pair.device)
-        return Entry(channel, True, reference=kind.reference)
+        return Entry(channel, kind.role)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         channel = kind(kind.Config(), pair.interface).to(pair.device)
         if named:
             pair.prepare(channel)
-    return Entry(channel.eval(), False, CONDITIONS if named else ("normal",), reference=kind.reference)
+    return Entry(channel.eval(), "untrained", None if named else ("normal",))

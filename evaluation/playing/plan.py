@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from parley.agents.command_line import WorldName
+from parley.agents.command_line import GameName, WorldName
 from parley.channels.base import check_range
-from parley.channels.controls import derangement
-from parley.envs.game import EpisodeConfig
-from parley.envs.referential import ReferentialEpisode, ReferentialGame
+from parley.channels.conditions import Condition, Told
+from parley.channels.conditions.shuffle import derangement
+from parley.envs.game import DEFAULT_GAME, EpisodeConfig, Game, find_game
 from parley.envs.world import AnyWorld
 from parley.envs.worlds import DEFAULT_WORLD
-from parley.evaluation.records import REORDERED
 
 # what is drawn from the evaluation's seed; the episodes themselves from the seed alone
 _MESSAGES, _ORDERS = 1, 2
@@ -31,7 +30,8 @@ class PlayConfig:
         num_candidates: N.
         resample_probability: chance that a candidate differs from the others' common base in an attribute;
             the lower, the more confusable they are.
-        episodes_at_once: environments played side by side; a matter of speed.
+        episodes_at_once: episodes stepped together; a matter of speed.
+        game: what is played.
         world: what is talked about.
     """
 
@@ -40,6 +40,7 @@ class PlayConfig:
     num_candidates: int = 5
     resample_probability: float = 0.5
     episodes_at_once: int = 100
+    game: GameName = DEFAULT_GAME
     world: WorldName = DEFAULT_WORLD
 
     def __post_init__(self) -> None:
@@ -58,54 +59,69 @@ class PlayConfig:
             resample_probability=self.resample_probability,
         )
 
+    def make_game(self, world: AnyWorld) -> Game:
+        """The game that is named, about the test split of a world.
+
+        Raises:
+            ValueError: if there is no such game, or the split is too small.
+        """
+        return find_game(self.game, world, self.candidates)
+
 
 class EpisodePlan(NamedTuple):
     """Episodes, what stands in for each one's message under `shuffle` and `swap`, and its other order."""
 
-    episodes: list[ReferentialEpisode]
+    game: Game
+    episodes: list[Any]  # of the game
+    targets: np.ndarray  # (n,) the target's place
     partners: np.ndarray  # (n,) the episode whose message is delivered under shuffle
     swap_targets: np.ndarray  # (n,) the candidate whose message is delivered under swap
     orders: np.ndarray  # (n, N) which candidate stands in each place under reordered
 
-    def episode(self, row: int, condition: str) -> ReferentialEpisode:
+    def episode(self, row: int, condition: Condition) -> Any:
         """An episode as a condition lays its candidates out."""
         episode = self.episodes[row]
-        if condition != REORDERED:
+        if not condition.reorders:
             return episode
-        order = self.orders[row]
-        return ReferentialEpisode(episode.candidates[order], int(np.flatnonzero(order == episode.target)[0]))
+        return self.game.reordered(episode, self.orders[row])
+
+    def about(self, told: Told) -> Any:
+        """The episode that the sender is told of: under `shuffle` and `swap` not the receiver's."""
+        return self.game.retargeted(self.episodes[told.episode], told.candidate)
 
 
 def make_plan(world: AnyWorld, config: PlayConfig) -> EpisodePlan:
     """Draw the test episodes, a derangement over them, and another candidate and another order in each.
 
     Raises:
-        ValueError: if the test split has fewer referents than an episode has candidates.
+        ValueError: if the game is unknown or cannot be played about the world's test split.
     """
+    game = config.make_game(world)
     rng = np.random.default_rng(config.seed)
-    sampler = ReferentialGame(world, config.candidates)
-    episodes = [sampler.draw(rng) for _ in range(config.episodes)]
-    steps = rng.integers(1, config.num_candidates, size=config.episodes)
-    swap_targets = (np.array([episode.target for episode in episodes]) + steps) % config.num_candidates
-    return EpisodePlan(episodes, derangement(config.episodes, rng), swap_targets, _orders(config))
+    episodes = [game.draw(rng) for _ in range(config.episodes)]
+    steps = rng.integers(1, game.num_choices, size=config.episodes)
+    targets = np.array([episode.target for episode in episodes])
+    swap_targets = (targets + steps) % game.num_choices
+    partners = derangement(config.episodes, rng)
+    return EpisodePlan(game, episodes, targets, partners, swap_targets, _orders(config, game.num_choices))
 
 
-def _orders(config: PlayConfig) -> np.ndarray:
+def _orders(config: PlayConfig, num_choices: int) -> np.ndarray:
     """(n, N) uniform permutations.
 
     The one that changes nothing is among them: only so is the target's new place independent of its old one,
     and what a receiver without a message does in one order tells nothing of the other but what it sees.
     """
     rng = np.random.default_rng([config.seed, _ORDERS])
-    places = np.tile(np.arange(config.num_candidates), (config.episodes, 1))
+    places = np.tile(np.arange(num_choices), (config.episodes, 1))
     return rng.permuted(places, axis=1)
 
 
 def message_rng(config: PlayConfig, row: int, channel: str, condition: str) -> np.random.Generator:
     """What draws the message of one episode where a condition leaves it to chance.
 
-    It depends on nothing that was played before: a run that was cut goes on with the messages that it would
-    have drawn, and they are the same however many episodes are played at once.
+    It depends on nothing that was played before: a run that resumes draws the messages that it would
+    have drawn before, and they are the same however many episodes are played at once.
 
     Args:
         config: whose seed it is.

@@ -1,8 +1,8 @@
 """Play every channel under every condition on the same test episodes, through the environment.
 
-The environment is the wire: the sender's action is the message, and the receiver gets what the
-environment lets it observe. Many environments are played side by side, so that the models work
-in batches; the candidates are read once and chosen from under every message.
+The environment is the wire: what the sender sees is its observation, its action is the message, the receiver
+gets what the environment lets it observe, and the environment pays for its choice. Many episodes are stepped
+together; the candidates are read once and chosen from under every message.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import torch
 
 from parley.agents.pair import Pair, ReceiverView
 from parley.agents.receiver import Context, Receiver
-from parley.channels.base import Channel, Message, ReceiverInput, TextInput, Utterance
-from parley.channels.controls import CONDITIONS, Condition, Control, Sent
+from parley.channels.base import Channel, Message, ReceiverInput, Role, TextInput
+from parley.channels.conditions import Condition, Told, conditions, find_condition
 from parley.channels.receiver_input import num_positions
-from parley.envs.referential import ReferentialEpisode
+from parley.envs.batched import BatchedEnv
+from parley.envs.rules import RECEIVER, SENDER
 from parley.envs.world import Referents
 from parley.evaluation.playing.plan import EpisodePlan, PlayConfig, make_plan, message_rng, rounds
 from parley.evaluation.playing.stopwatch import timed
-from parley.evaluation.playing.table import Table
-from parley.evaluation.records import REORDERED, SILENCE, EpisodeRecord
+from parley.evaluation.records import EpisodeRecord
 
 __all__ = [
     "Entry",
@@ -41,16 +41,13 @@ __all__ = [
 MOST_NUMBERS = 256
 """Of a message that are recorded: nobody reads more, and a file of them would be gigabytes long."""
 
-_DELIVERY: dict[str, Condition] = {**{name: name for name in CONDITIONS}, REORDERED: "normal"}
-
 
 class Entry(NamedTuple):
-    """A channel as it is put to the test: trained or not (None where there is nothing to train), and how."""
+    """A channel as it is put to the test, what it is played for, and under what."""
 
     channel: Channel
-    trained: bool | None
-    conditions: Sequence[Condition] = CONDITIONS
-    reference: bool = False  # played to compare with
+    role: Role = "judged"
+    conditions: Sequence[str] | None = None  # None for all that there are
 
 
 class Turn(NamedTuple):
@@ -76,7 +73,7 @@ def play(
         pair: who plays.
         entries: the channels, by the name under which they are recorded.
         config: which episodes.
-        done: so many records at the beginning were played before, and are not played again.
+        done: how many records at the beginning were played before, and are not played again.
         look_every: no round of episodes goes across a multiple of this.
         settled: asked after every round, or after those that end at a multiple of `look_every`, when its
             records have been taken; no more is played once it says True.
@@ -85,14 +82,14 @@ def play(
         The records of one batch of episodes under one condition of one channel.
     """
     plan = make_plan(pair.world, config)
-    tables = {name: Table(pair.world, entry.channel, config) for name, entry in entries.items()}
+    envs = {name: BatchedEnv(plan.game, entry.channel.message_space) for name, entry in entries.items()}
     for rows in rounds(config, look_every):
         played = _Round(pair, config, plan, rows)
         for name, condition in _plays(entries):
             if done >= len(rows):
                 done -= len(rows)
                 continue
-            yield played.turn(name, entries[name], condition, tables[name])[done:]
+            yield played.turn(name, entries[name], condition, envs[name])[done:]
             done = 0
         if settled is not None and not done and rows.stop % (look_every or 1) == 0 and settled():
             return
@@ -102,7 +99,7 @@ def turns(entries: dict[str, Entry], config: PlayConfig, look_every: int | None 
     """What `play` plays, in its order."""
     for rows in rounds(config, look_every):
         for name, condition in _plays(entries):
-            yield Turn(name, condition, rows)
+            yield Turn(name, condition.name, rows)
 
 
 def num_batches(entries: dict[str, Entry], config: PlayConfig) -> int:
@@ -115,16 +112,16 @@ def num_plays(entries: dict[str, Entry], config: PlayConfig) -> int:
     return config.episodes * sum(1 for _ in _plays(entries))
 
 
-def conditions_of(name: str, entry: Entry) -> Sequence[str]:
-    """Those it is put to; for the mere absence of a message the normal one, and for silence another order."""
-    if entry.channel.judged:
-        return entry.conditions
-    return ("normal", REORDERED) if name == SILENCE else ("normal",)
+def conditions_of(entry: Entry) -> list[Condition]:
+    """Those it is put to, in the order of play."""
+    if entry.conditions is not None:
+        return [find_condition(name) for name in entry.conditions]
+    return conditions(baseline=entry.role == "baseline")
 
 
-def _plays(entries: dict[str, Entry]) -> Iterator[tuple[str, str]]:
+def _plays(entries: dict[str, Entry]) -> Iterator[tuple[str, Condition]]:
     for name, entry in entries.items():
-        for condition in conditions_of(name, entry):
+        for condition in conditions_of(entry):
             yield name, condition
 
 
@@ -132,86 +129,78 @@ class _Round:
     """Some episodes under all conditions of all channels: they are read once, and each channel sends once."""
 
     def __init__(self, pair: Pair, config: PlayConfig, plan: EpisodePlan, rows: range) -> None:
-        self._pair, self._config, self._script, self._rows = pair, config, plan, rows
+        self._pair, self._config, self._plan, self._rows = pair, config, plan, rows
         self._contexts: dict[bool, tuple[Context, float]] = {}
-        self._sent: dict[str, tuple[Sent, float]] = {}
+        self._sent: dict[str, tuple[dict[str, list[Message]], float]] = {}
 
-    def turn(self, name: str, entry: Entry, condition: str, table: Table) -> list[EpisodeRecord]:
+    def turn(self, name: str, entry: Entry, condition: Condition, env: BatchedEnv) -> list[EpisodeRecord]:
         """Play one channel under one condition.
 
         The `seconds` of a record are an equal share of the batch's. Counted are receiving and choosing
         under this condition; reading the candidates, which is done once, in full for every condition,
-        since no episode goes without; and sending, which is done once a channel (for each episode its
-        own, its partner's and its swap target's message), spread over the channel's conditions. What a sender
-        remembers takes it no time; the environment is not counted.
+        since no episode goes without; and sending, which is done once a channel for all of its conditions,
+        spread over them. What a sender remembers takes it no time; the environment is not counted.
         """
-        candidates = table.sample_contexts([self._script.episode(row, condition) for row in self._rows])
-        context, reading = self._read(candidates, condition)
-        if entry.channel.at_start:
+        channel = entry.channel
+        episodes = [self._plan.episode(row, condition) for row in self._rows]
+        observed, _ = env.reset(options={"episodes": episodes})
+        context, reading = self._read(observed[RECEIVER]["candidates"], condition.reorders)
+        if channel.at_start:
             reading = 0.0  # the receiver reads anew, after the prefix, when it chooses
-        conditions = conditions_of(name, entry)
-        sent, sending = self._send(name, entry.channel, conditions)
-        controls = [
-            Control(
-                entry.channel,
-                _DELIVERY[condition],
-                message_rng(self._config, row, name, condition),
-            )
-            for row in self._rows
-        ]
+        sent, sending = self._send(name, entry)
+        rngs = [message_rng(self._config, row, name, condition.name) for row in self._rows]
         messages = [
-            control.deliver(Sent(*([message] for message in one)))[0]
-            for control, *one in zip(controls, *sent, strict=True)
+            condition.deliver(message, channel.message_space, rng)
+            for message, rng in zip(sent[condition.name], rngs, strict=True)
         ]
-        outcomes, choosing = _choose(self._pair, context, table, controls[0], messages)
-        seconds = (reading + sending / len(conditions) + choosing) / len(self._rows)
+        outcomes, choosing = _choose(self._pair, context, env, channel, condition, messages)
+        seconds = (reading + sending / len(sent) + choosing) / len(self._rows)
         return [
             self._record(name, entry, condition, row, outcome, seconds)
             for row, outcome in zip(self._rows, outcomes, strict=True)
         ]
 
-    def _read(self, candidates: list[Referents], condition: str) -> tuple[Context, float]:
-        reordered = condition == REORDERED
+    def _read(self, candidates: Referents, reordered: bool) -> tuple[Context, float]:
         if reordered not in self._contexts:
-            self._contexts[reordered] = timed(lambda: self._pair.read(candidates), self._pair.device)
+            self._contexts[reordered] = timed(lambda: self._pair.read(list(candidates)), self._pair.device)
         return self._contexts[reordered]
 
-    def _send(self, name: str, channel: Channel, conditions: Sequence[str]) -> tuple[Sent, float]:
+    def _send(self, name: str, entry: Entry) -> tuple[dict[str, list[Message]], float]:
+        """What is sent under each condition of a channel, and the seconds of all of it."""
         if name not in self._sent:
-            work = partial(_send, self._pair, channel, self._script, self._rows, conditions)
-            sent = timed(work, self._pair.device)
-            self._sent = {name: sent}  # the channel before has had its turns
+            work = partial(_send, self._pair, entry.channel, self._plan, self._rows, conditions_of(entry))
+            self._sent = {name: timed(work, self._pair.device)}  # the channel before has had its turns
         return self._sent[name]
 
     def _record(
         self,
         name: str,
         entry: Entry,
-        condition: str,
+        condition: Condition,
         row: int,
         outcome: _Outcome,
         seconds: float,
     ) -> EpisodeRecord:
-        episode = self._script.episode(row, condition)
-        intended = {"normal": episode.target, "swap": int(self._script.swap_targets[row])}.get(condition)
-        describe, shown = self._pair.world.describe, name == SILENCE and condition == "normal"
+        episode = self._plan.episode(row, condition)
+        baseline = entry.role == "baseline"
+        names = condition.names_candidate and not baseline
+        shown = baseline and not condition.reorders
         return EpisodeRecord(
             channel=name,
-            condition=condition,
+            condition=condition.name,
             episode_id=row,
             success=outcome.reward == 1.0,
+            role=entry.role,
             choice=outcome.choice,
             target=episode.target,
-            intended=intended if entry.channel.judged else None,
+            intended=condition.told(row, self._plan).candidate if names else None,
             bits=outcome.bits,
             tokens=outcome.tokens,
             seconds=round(seconds, 6),
             message=_as_json(outcome.message),
             probabilities=outcome.probabilities,
-            num_candidates=len(episode.candidates),
-            candidates=[describe(candidate) for candidate in episode.candidates] if shown else None,
-            trained=entry.trained,
-            reference=entry.reference,
+            num_candidates=self._plan.game.num_choices,
+            candidates=self._pair.world.options(episode.receiver_view) if shown else None,
         )
 
 
@@ -226,45 +215,46 @@ class _Outcome(NamedTuple):
     reward: float
 
 
-def _send(pair: Pair, channel: Channel, plan: EpisodePlan, rows: range, conditions: Sequence[str]) -> Sent:
-    """The messages about each episode's target, its partner's target and its swap target.
-
-    Where no condition delivers the other two, they are not made, and the first stands in for them.
-    """
-    own = [plan.episodes[row] for row in rows]
-    partners = [plan.episodes[plan.partners[row]] for row in rows]
-    swap_targets = [
-        episode._replace(target=int(plan.swap_targets[row])) for row, episode in zip(rows, own, strict=True)
-    ]
-    sent = channel.send(_speak(pair, channel, own))
-    return Sent(
-        sent,
-        channel.send(_speak(pair, channel, partners)) if "shuffle" in conditions else sent,
-        channel.send(_speak(pair, channel, swap_targets)) if "swap" in conditions else sent,
-    )
+def _send(
+    pair: Pair, channel: Channel, plan: EpisodePlan, rows: range, played: Sequence[Condition]
+) -> dict[str, list[Message]]:
+    """The messages by condition; conditions that tell the sender the same share them."""
+    told = {condition.name: tuple(condition.told(row, plan) for row in rows) for condition in played}
+    sent = {about: _send_about(pair, channel, plan, about) for about in dict.fromkeys(told.values())}
+    return {name: sent[about] for name, about in told.items()}
 
 
-def _speak(pair: Pair, channel: Channel, told: Sequence[ReferentialEpisode]) -> Utterance:
-    """What the sender says of the targets of some episodes."""
-    seen = ReceiverView([episode.candidates for episode in told], [episode.target for episode in told])
-    return pair.speak(channel, np.stack([episode.sender_view for episode in told]), seen)
+def _send_about(pair: Pair, channel: Channel, plan: EpisodePlan, told: Sequence[Told]) -> list[Message]:
+    """One message for each; of one that is named twice the sender speaks once."""
+    once = list(dict.fromkeys(told))
+    episodes = [plan.about(one) for one in once]
+    observed, _ = BatchedEnv(plan.game, channel.message_space).reset(options={"episodes": episodes})
+    view = ReceiverView(observed[RECEIVER]["candidates"], [episode.target for episode in episodes])
+    utterance = pair.speak(channel, observed[SENDER]["target"], view)
+    messages = dict(zip(once, channel.send(utterance), strict=True))
+    return [messages[one] for one in told]
 
 
 @torch.no_grad()
 def _choose(
-    pair: Pair, context: Context, table: Table, control: Control, messages: list[Message]
+    pair: Pair,
+    context: Context,
+    env: BatchedEnv,
+    channel: Channel,
+    condition: Condition,
+    messages: list[Message],
 ) -> tuple[list[_Outcome], float]:
     """One batch of episodes under one condition, from the messages to the rewards, and the seconds."""
-    observed = table.speak(messages)
+    observed = env.step({SENDER: messages}).observations[RECEIVER]["message"]
 
     def choose() -> tuple[ReceiverInput, torch.Tensor]:
-        receiver_input = control.receive(observed)
+        receiver_input = condition.receive(channel, observed)
         return receiver_input, pair.receiver.choose(context, receiver_input)
 
     (receiver_input, logits), seconds = timed(choose, pair.device)
     choices = logits.argmax(-1).tolist()
-    rewards = table.choose(messages, choices)
-    bits = [control.channel.message_bits(message) for message in messages]
+    rewards = env.step({RECEIVER: choices}).rewards[RECEIVER].tolist()
+    bits = [channel.message_bits(message) for message in messages]
     tokens = _num_positions(pair.receiver, receiver_input)
     probabilities = [[round(p, 6) for p in row] for row in logits.softmax(-1).tolist()]
     return list(map(_Outcome, messages, bits, tokens, probabilities, choices, rewards)), seconds

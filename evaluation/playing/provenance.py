@@ -14,19 +14,19 @@ from parley.evaluation.playing.play import PlayConfig
 
 
 def describe(
-    module: str, arguments: Sequence[str], config: PlayConfig, pair: Pair, files: Mapping[str, Path]
+    command: str, arguments: Sequence[str], config: PlayConfig, pair: Pair, files: Mapping[str, Path]
 ) -> dict[str, Any]:
     """Describe a run, as JSON.
 
     Args:
-        module: that is run, such as evaluation.gate1.
+        command: that is run, such as `parley gate1`.
         arguments: of its command line.
         config: which episodes were played.
         pair: who played them.
         files: the checkpoints, by channel.
     """
     return {
-        "command": shlex.join(["python", "-m", module, *arguments]),
+        "command": " ".join([command, *map(shlex.quote, arguments)]),
         "world": pair.world.name,
         "num_referents": pair.world.size,
         "split": "test",

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from parley.agents.command_line import check_same_settings
+from parley.channels.base import Role
+from parley.channels.conditions import find_condition
 from parley.evaluation.files import atomic_write
 from parley.evaluation.playing.plan import EpisodePlan
 from parley.evaluation.playing.play import Entry, PlayConfig, conditions_of, turns
@@ -25,7 +27,7 @@ RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
 RESULTS_FILE = "results.json"
 _RESULTS = (RESULTS_FILE, "report.*", "junit.xml", "*.png")
-_CHECKED = ("channel", "condition", "episode_id", "target", "trained")
+_CHECKED = ("channel", "condition", "episode_id", "target", "role")
 
 
 def define(
@@ -53,9 +55,8 @@ def define(
         "entries": {
             name: {
                 "settings": asdict(entry.channel.config),
-                "trained": entry.trained,
-                "reference": entry.reference,
-                "conditions": conditions_of(name, entry),
+                "role": entry.role,
+                "conditions": [condition.name for condition in conditions_of(entry)],
                 "checkpoint": checkpoints[name]["sha256"] if name in checkpoints else None,
             }
             for name, entry in entries.items()
@@ -176,11 +177,11 @@ def was_sequential(episodes: Path) -> bool:
 
 def _expected(
     entries: dict[str, Entry], config: PlayConfig, plan: EpisodePlan, look_every: int | None
-) -> Iterator[tuple[str, str, int, int, bool | None]]:
+) -> Iterator[tuple[str, str, int, int, Role]]:
     for name, condition, rows in turns(entries, config, look_every):
         for row in rows:
-            target = plan.episode(row, condition).target
-            yield name, condition, row, target, entries[name].trained
+            target = plan.episode(row, find_condition(condition)).target
+            yield name, condition, row, target, entries[name].role
 
 
 def _holds_episodes(folder: Path) -> bool:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from parley.evaluation.aggregation.run_data import RunAggregator
-from parley.evaluation.judge import judge
-from parley.evaluation.results import Results
+from parley.evaluation.results import Results, build_results
 
 LOOK_EVERY = 50
 """Episodes between two looks. How many are played at once is a matter of speed and changes nothing in it."""
@@ -20,7 +19,7 @@ class UntilDecided:
         outcomes: to which the records are added as they are played.
         provenance: of the run.
         gates: those that decide.
-        ask: the judge, called as `parley.evaluation.judge.judge` is.
+        ask: the judge, called as `build_results` is.
     """
 
     def __init__(
@@ -28,7 +27,7 @@ class UntilDecided:
         outcomes: RunAggregator,
         provenance: Mapping[str, Any],
         gates: Sequence[int],
-        ask: Callable[..., Results] = judge,
+        ask: Callable[..., Results] = build_results,
     ) -> None:
         self._outcomes, self._provenance, self._gates, self._ask = outcomes, provenance, gates, ask
 

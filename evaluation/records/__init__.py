@@ -1,18 +1,10 @@
 """Records of played episodes: all that the evaluation reads.
 
-A record is one channel, one condition, one episode. `episode_record` says what it holds, and `episodes_file`
-how it is kept.
+A record is one channel, one condition, one episode. `record` says what it holds, and `episodes_file` how it
+is kept.
 """
 
-from parley.evaluation.records.episodes_file import RecordWriter, parse_record, read_records
-from parley.evaluation.records.record import CONDITIONS, REORDERED, SILENCE, EpisodeRecord
-
-__all__ = [
-    "CONDITIONS",
-    "REORDERED",
-    "SILENCE",
-    "EpisodeRecord",
-    "RecordWriter",
-    "parse_record",
-    "read_records",
-]
+from parley.evaluation.records.episodes_file import RecordWriter as RecordWriter
+from parley.evaluation.records.episodes_file import parse_record as parse_record
+from parley.evaluation.records.episodes_file import read_records as read_records
+from parley.evaluation.records.record import EpisodeRecord as EpisodeRecord

@@ -9,39 +9,43 @@ import json
 import os
 import reprlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
-from types import NoneType, TracebackType
-from typing import Any, NoReturn
+from types import NoneType, TracebackType, UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from parley.evaluation.records.record import CONDITIONS, LARGEST, EpisodeRecord, wrong
+from parley.evaluation.records.record import EpisodeRecord, wrong
 
-_FIELDS = tuple(field.name for field in fields(EpisodeRecord))
+_WORDS = {
+    bool: "true or false", int: "an integer", float: "a number", str: "a string", list: "a list",
+    NoneType: "null",
+}  # fmt: skip
+
+
+def _kinds(hint: Any) -> frozenset[type]:
+    """The types that JSON may give to what is annotated so; a bool is no int."""
+    if hint is Any:
+        return frozenset({*_WORDS, dict})
+    if get_origin(hint) in (Union, UnionType):
+        return frozenset().union(*map(_kinds, get_args(hint)))
+    if get_origin(hint) is Literal:
+        return frozenset(map(type, get_args(hint)))
+    return frozenset({list if get_origin(hint) is Sequence else hint})
+
+
+def _elements(hint: Any) -> frozenset[type]:
+    """The types of a list's elements; none for what is no list."""
+    parts = [hint, *get_args(hint)]
+    return frozenset().union(*(_kinds(get_args(part)[0]) for part in parts if get_origin(part) is Sequence))
+
+
+_HINTS = get_type_hints(EpisodeRecord)
+_TYPES = {name: _kinds(hint) for name, hint in _HINTS.items()}
+_ELEMENTS = {name: kinds for name, hint in _HINTS.items() if (kinds := _elements(hint))}
+_ALLOWED = {name: get_args(hint) for name, hint in _HINTS.items() if get_origin(hint) is Literal}
 _REQUIRED = tuple(field.name for field in fields(EpisodeRecord) if field.default is MISSING)
-_NUMBERS = frozenset({int, float})
-_ANY = {str, int, float, bool, list, dict, NoneType}
-_INDEX: tuple[set[type], str] = ({int, NoneType}, "the index of a candidate, at least 0")
-_TYPES: dict[str, tuple[set[type], str]] = {
-    "channel": ({str}, "a printable name"),
-    "condition": ({str}, f"one of {', '.join(CONDITIONS)}"),
-    "episode_id": ({int}, "an integer of 64 bits"),
-    "success": ({bool}, "true or false"),
-    "choice": _INDEX,
-    "target": _INDEX,
-    "intended": _INDEX,
-    "bits": ({int, float, NoneType}, f"a number from 0 to {LARGEST}"),
-    "tokens": ({int, NoneType}, f"an integer from 0 to {LARGEST}"),
-    "seconds": ({int, float, NoneType}, f"a number from 0 to {LARGEST}"),
-    "message": (_ANY, "JSON"),
-    "probabilities": ({list, NoneType}, "a list of numbers"),
-    "num_candidates": ({int, NoneType}, "an integer of at least 2"),
-    "candidates": ({list, NoneType}, "a list of strings"),
-    "trained": ({bool, NoneType}, "true, false or null"),
-    "reference": ({bool}, "true or false"),
-}
-"""By field: the types that JSON may give it (a bool is no int), and what is wanted, in words."""
-_WELL_TYPED = frozenset((name, kind) for name, (kinds, _) in _TYPES.items() for kind in kinds)
+_WELL_TYPED = frozenset((name, kind) for name, kinds in _TYPES.items() for kind in kinds)
 
 
 def read_records(path: str | Path) -> Iterator[EpisodeRecord]:
@@ -92,14 +96,18 @@ def parse_record(line: bytes) -> EpisodeRecord:
         raise ValueError(f"not JSON ({error}): {reprlib.repr(line)}") from error
     if type(entry) is not dict:
         raise wrong("record", "a JSON object", entry)
+    if "role" not in entry:
+        entry["role"] = _role_of_older(entry)
     if not _WELL_TYPED.issuperset(zip(entry, map(type, entry.values()), strict=True)):
         entry = _well_typed(entry)
     if missing := [name for name in _REQUIRED if name not in entry]:
         raise ValueError(f"missing {', '.join(missing)}; a record needs {', '.join(_REQUIRED)}")
-    if entry.get("probabilities") and not _NUMBERS.issuperset(map(type, entry["probabilities"])):
-        raise wrong("probabilities", "a list of numbers", entry["probabilities"])
-    if entry.get("candidates") and set(map(type, entry["candidates"])) != {str}:
-        raise wrong("candidates", "a list of strings", entry["candidates"])
+    for name, kinds in _ELEMENTS.items():
+        if entry.get(name) and not kinds.issuperset(map(type, entry[name])):
+            raise wrong(name, f"a list of {_spelled(kinds).removeprefix('a ')}s", entry[name])
+    for name, allowed in _ALLOWED.items():
+        if entry[name] not in allowed:
+            raise wrong(name, f"one of {', '.join(allowed)}", entry[name])
     return EpisodeRecord(**entry)
 
 
@@ -168,18 +176,39 @@ def drop_cut_line(path: Path) -> None:
         file.truncate(0)
 
 
+def _role_of_older(entry: dict[str, Any]) -> str:
+    """The role of a channel whose records do not say it, as those of before results schema 3.
+
+    They say `trained` and `reference`, and of text and silence the name. What says nothing is judged: no
+    channel escapes the gate by leaving a field out.
+    """
+    name, trained = entry.get("channel"), entry.get("trained")
+    if name == "silence":
+        return "baseline"
+    if trained is False:
+        return "untrained"
+    if name == "text" and trained is None:
+        return "ceiling"
+    return "reference" if entry.get("reference") is True else "judged"
+
+
 def _well_typed(entry: dict[str, Any]) -> dict[str, Any]:
     """The fields that a record knows; refuses values of the wrong JSON type."""
     known = {name: value for name, value in entry.items() if name in _TYPES}
     for name, value in known.items():
-        kinds, wanted = _TYPES[name]
-        if type(value) not in kinds:
-            raise wrong(name, wanted, value)
+        if type(value) not in _TYPES[name]:
+            raise wrong(name, _spelled(_TYPES[name]), value)
     return known
 
 
+def _spelled(kinds: frozenset[type]) -> str:
+    """Types in words; every number includes the integers."""
+    shown = kinds - {int} if float in kinds else kinds
+    return " or ".join(word for kind, word in _WORDS.items() if kind in shown)
+
+
 def _as_line(record: EpisodeRecord) -> str:
-    known = {name: value for name in _FIELDS if (value := getattr(record, name)) is not None}
+    known = {name: value for name in _TYPES if (value := getattr(record, name)) is not None}
     try:
         return _ENCODER.encode(known) + "\n"
     except (TypeError, ValueError) as error:

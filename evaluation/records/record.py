@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-CONDITIONS = ("normal", "null", "random", "shuffle", "swap")
-SILENCE = "silence"
-"""The channel whose normal condition is P0: the same episodes without any message."""
-REORDERED = "reordered"
-"""A condition of silence alone: the same episode with its candidates in another order."""
+from parley.channels.base import Role
+from parley.channels.conditions import find_condition
+
 LARGEST = 2**53
 _LARGEST_ID = 2**63
 
@@ -23,21 +20,20 @@ class EpisodeRecord:
 
     Args:
         channel: name of the channel, printable.
-        condition: one of CONDITIONS; for silence also REORDERED, whose indices count in the new order.
+        condition: name of the condition; where it reorders the candidates, indices count in the new order.
         episode_id: the episode; the same number is the same episode for every channel and condition.
         success: whether the receiver picked the target.
+        role: of the channel in this run.
         choice: index of the candidate that the receiver picked.
         target: index of the target among the candidates.
         intended: index of the candidate that the delivered message names; under swap not the target.
         bits: bits charged for this message.
         tokens: positions of the receiver's input that the message takes: text tokens or prefix vectors.
         seconds: wall time of the models' work for this episode under this condition.
-        message: what crossed, as JSON.
+        message: what was delivered, as JSON.
         probabilities: the receiver's probability of each candidate.
         num_candidates: N.
         candidates: the N candidates in words, in the order in which the receiver saw them.
-        trained: True for a trained codec, False for an untrained one, None where there is nothing to train.
-        reference: whether the channel is played to compare with, and decides nothing.
 
     Raises:
         ValueError: if a field is out of its range, or if the fields contradict each other.
@@ -47,6 +43,7 @@ class EpisodeRecord:
     condition: str
     episode_id: int
     success: bool
+    role: Role = "judged"
     choice: int | None = None
     target: int | None = None
     intended: int | None = None
@@ -57,14 +54,10 @@ class EpisodeRecord:
     probabilities: Sequence[float | int] | None = None
     num_candidates: int | None = None
     candidates: Sequence[str] | None = None
-    trained: bool | None = None
-    reference: bool = False
 
     def __post_init__(self) -> None:
         if not self.channel.isprintable() or not self.channel.strip():
             raise wrong("channel", "a printable name", self.channel)
-        if self.condition not in CONDITIONS:
-            _check_other_condition(self.channel, self.condition)
         if not -_LARGEST_ID <= self.episode_id < _LARGEST_ID:
             raise wrong("episode_id", "an integer of 64 bits", self.episode_id)
         _check_number("bits", "a number", self.bits)
@@ -91,31 +84,25 @@ class EpisodeRecord:
         return size
 
     def _check_agreement(self) -> None:
+        condition = find_condition(self.condition)
+        if not condition.for_channels and self.role != "baseline":
+            raise ValueError(
+                f"condition {self.condition} is of the baseline alone, got it of channel {self.channel!r}"
+            )
         known = self.choice is not None and self.target is not None
         if known and self.success != (self.choice == self.target):
             said = str(self.success).lower()
             raise ValueError(f"success is {said}, but choice is {self.choice} and target {self.target}")
-        if self.condition == "swap" and self.intended is not None and self.intended == self.target:
-            raise ValueError(f"intended must differ from target under swap, got {self.intended} for both")
+        swapped = condition.expectation == "swap_consistency" and self.intended is not None
+        if swapped and self.intended == self.target:
+            raise ValueError(
+                f"intended must differ from target under {self.condition}, got {self.intended} for both"
+            )
 
 
 def wrong(name: str, wanted: str, value: object) -> ValueError:
     """The error of a field that holds what it may not."""
     return ValueError(f"{name} must be {wanted}, got {reprlib.repr(value)}")
-
-
-def _check_other_condition(channel: str, condition: str) -> None:
-    """Refuse what is none of the five, unless it is silence's own."""
-    if condition == REORDERED:
-        if channel == SILENCE:
-            return
-        raise ValueError(
-            f"condition {REORDERED} is of channel {SILENCE!r} alone, got it of channel {channel!r}"
-        )
-    known = (*CONDITIONS, REORDERED) if channel == SILENCE else CONDITIONS
-    message = f"condition must be one of {', '.join(known)}, got {reprlib.repr(condition)}"
-    near = difflib.get_close_matches(condition.lower(), known, n=1)
-    raise ValueError(message + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
 def _check_number(name: str, kind: str, value: float | int | None) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 NOT_PLAYED = "–"
 LEAST_P = 1e-4
 _GATES = {True: "pass", False: "fail", None: "inconclusive"}
-_ANSWERS = {True: "yes", False: "no", None: "cannot tell"}
+_ANSWERS = {True: "yes", False: "no", None: "undetermined"}
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def percent(share: float) -> str:
-    """A share of 1 in percent with one decimal, such as 92.0%."""
-    return f"{100 * share:.1f}%"
+def percent(share: float | None) -> str:
+    """A share of 1 in percent with one decimal, such as 92.0%; an en dash if it is unknown."""
+    return NOT_PLAYED if share is None else f"{100 * share:.1f}%"
 
 
 def interval(proportion: Mapping[str, Any]) -> str:
@@ -28,6 +28,19 @@ def span(proportion: Mapping[str, Any]) -> str:
 def rate(proportion: Mapping[str, Any]) -> str:
     """A rate with its counts, such as 92.0% (46/50)."""
     return f"{percent(proportion['rate'])} ({proportion['successes']}/{proportion['n']})"
+
+
+def success(proportion: Mapping[str, Any] | None) -> str:
+    """A rate with counts and interval, such as 92.0% (46/50) [81.2, 96.8]; an en dash if it is unknown."""
+    return NOT_PLAYED if proportion is None else f"{rate(proportion)} {interval(proportion)}"
+
+
+def estimate(information: Mapping[str, Any] | None) -> str:
+    """Transmitted bits with their interval, such as 2.11 [1.98, 2.22]; an en dash if they are unknown."""
+    if information is None or information["bits"] is None:
+        return NOT_PLAYED
+    ends = [digits(information[end], 2) for end in ("ci_low", "ci_high")]
+    return f"{digits(information['bits'], 2)} [{', '.join(ends)}]"
 
 
 def points(difference: float) -> str:
@@ -53,7 +66,7 @@ def number(value: float | None) -> str:
 
 
 def digits(value: float | None, after_point: int) -> str:
-    """A number with so many digits after the point; an en dash if it is unknown."""
+    """A number with a fixed number of digits after the point; an en dash if it is unknown."""
     return NOT_PLAYED if value is None else f"{value:.{after_point}f}"
 
 
@@ -91,7 +104,7 @@ def slot(place: int, codes_per_slot: int) -> str:
 
 
 def answer(passed: bool | None) -> str:
-    """What a criterion says: yes, no, cannot tell."""
+    """What a criterion says: yes, no, undetermined."""
     return _ANSWERS[passed]
 
 
@@ -101,12 +114,12 @@ def verdict(passed: bool | None) -> str:
 
 
 def gate(channel: Mapping[str, Any]) -> str:
-    """What Gate 1 says of a channel in one word: its status where it is not judged.
+    """What Gate 1 says of a channel in one word: its role where it is not judged.
 
-    A trained channel with a failed check of validity is invalid, whatever its figures say.
+    A judged channel with a failed check of validity is invalid, whatever its figures say.
     """
-    if channel["status"] != "trained":
-        return str(channel["status"])
+    if channel["role"] != "judged":
+        return str(channel["role"])
     return "invalid" if channel["validity"]["passed"] is False else verdict(channel["gate1"]["passed"])
 
 

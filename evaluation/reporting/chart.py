@@ -1,7 +1,7 @@
 """One bar chart: success with intervals by channel and condition, the chance line and the band of P0."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -11,18 +11,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from parley.evaluation.records import CONDITIONS, SILENCE
+from parley.channels.conditions import Condition, find_condition
 from parley.evaluation.reporting import cells
 from parley.evaluation.results import Results
 
-_LOOKS = {  # M. Okabe and K. Ito's palette: told apart by colour-blind readers, and by hatch in grey
-    "normal": ("#0072B2", ""),
-    "null": ("#999999", "//"),
-    "random": ("#E69F00", "\\\\"),
-    "shuffle": ("#56B4E9", ".."),
-    "swap": ("#D55E00", "xx"),
-}
-_BAR = 0.16
+_GROUP = 0.8  # width of a channel's bars together
 INK = "#222222"
 _P0 = "#C7E9DD"
 
@@ -38,15 +31,17 @@ def draw_success(results: Results) -> bytes:
         is pale.
     """
     channels = _shown(results)
+    shown = [find_condition(name) for name in results["conditions"]]
     figure = Figure(figsize=(max(7.5, 1.6 + 1.55 * len(channels)), 4.8), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     handles: list[Artist] = [
-        Patch(facecolor=c, hatch=h, edgecolor="white", label=name) for name, (c, h) in _LOOKS.items()
+        Patch(facecolor=item.look.colour, hatch=item.look.hatch, edgecolor="white", label=item.name)
+        for item in shown
     ]
     handles += _draw_floor(axes, results)
-    for place, (name, channel) in enumerate(channels.items()):
-        _draw_channel(axes, place, name, channel)
+    for place, channel in enumerate(channels.values()):
+        _draw_channel(axes, place, shown, channel)
     labels = [_label(name, channel) for name, channel in channels.items()]
     axes.set_xticks(range(len(channels)), labels, parse_math=False)
     axes.set_xlim(-0.55, len(channels) - 0.45)
@@ -94,24 +89,28 @@ def _draw_floor(axes: Axes, results: Results) -> list[Artist]:
     return drawn
 
 
-def _draw_channel(axes: Axes, place: int, name: str, channel: Mapping[str, Any]) -> None:
-    shown = ("normal",) if name == SILENCE else CONDITIONS
+def _draw_channel(axes: Axes, place: int, shown: Sequence[Condition], channel: Mapping[str, Any]) -> None:
+    width = _GROUP / len(shown)
+    if channel["role"] == "baseline":
+        shown = [condition for condition in shown if condition.for_baseline]
     for order, condition in enumerate(shown):
-        x = place + (order - (len(shown) - 1) / 2) * _BAR
-        row = channel["conditions"].get(condition)
+        x = place + (order - (len(shown) - 1) / 2) * width
+        row = channel["conditions"].get(condition.name)
         if row is None:
             axes.text(x, 0.005, cells.NOT_PLAYED, ha="center", va="bottom", color="#666666", fontsize=12)
             continue
-        _draw_bar(axes, x, row, condition, pale=channel["status"] == "untrained")
+        _draw_bar(axes, x, width, row, condition, pale=channel["role"] == "untrained")
 
 
-def _draw_bar(axes: Axes, x: float, row: Mapping[str, Any], condition: str, *, pale: bool) -> None:
-    colour, hatch = _LOOKS[condition]
+def _draw_bar(
+    axes: Axes, x: float, width: float, row: Mapping[str, Any], condition: Condition, *, pale: bool
+) -> None:
+    colour, hatch = condition.look.colour, condition.look.hatch
     face = tuple(1 - 0.4 * (1 - part) for part in to_rgb(colour)) if pale else colour
-    axes.bar(x, row["rate"], width=_BAR * 0.92, color=face, hatch=hatch, edgecolor="white", lw=0.5, zorder=2)
+    axes.bar(x, row["rate"], width=width * 0.92, color=face, hatch=hatch, edgecolor="white", lw=0.5, zorder=2)
     error = [[row["rate"] - row["ci_low"]], [row["ci_high"] - row["rate"]]]
     axes.errorbar(x, row["rate"], yerr=error, color=INK, linewidth=1.1, capsize=2.2, zorder=4)
-    if condition == "normal":
+    if condition.expectation == "above_floor":
         above = row["ci_high"] + 0.012
         axes.text(x, above, cells.percent(row["rate"]), ha="center", va="bottom", fontsize=8, color=INK)
 
@@ -121,7 +120,7 @@ def _shown(results: Results) -> dict[str, Any]:
     return {
         name: channel
         for name, channel in results["channels"].items()
-        if channel["status"] != "untrained" or len(channel["conditions"]) > 1
+        if channel["role"] != "untrained" or len(channel["conditions"]) > 1
     } or results["channels"]
 
 

@@ -5,7 +5,7 @@ They are read like tables: a group a channel; in a row a name, a dot with its in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from parley.evaluation.records import CONDITIONS, SILENCE
+from parley.channels.conditions import find_condition
 from parley.evaluation.reporting import cells
 from parley.evaluation.reporting.svg import (
     BAND,
@@ -31,13 +31,7 @@ from parley.evaluation.reporting.svg import (
 from parley.evaluation.results import Results
 
 _ROW, _GAP, _FOOT = 0.24, 0.1, 0.25  # inches: a row, the space after a channel, the numbers of the axis
-_LOOKS = {  # marker, its size in points, colour
-    "normal": ("o", 6.0, NORMAL),
-    "null": ("s", 5.2, CONTROL),
-    "random": ("^", 6.6, CONTROL),
-    "shuffle": ("v", 6.6, CONTROL),
-    "swap": ("X", 6.8, SWAP),
-}
+_COLOURS = {"above_floor": NORMAL, "swap_consistency": SWAP}  # by what is expected; all else is a control
 _DIAMOND = ("D", 5.4, SWAP)
 _DASHED, _DOTTED = (0, (4, 3)), (0, (1, 2))
 
@@ -94,7 +88,7 @@ def success_plot(results: Results) -> Plot:
         results: as from build_results.
     """
     groups = [
-        Group(name, cells.gate(channel), list(_success_rows(name, channel)))
+        Group(name, cells.gate(channel), list(_success_rows(results["conditions"], channel)))
         for name, channel in results["channels"].items()
     ]
     label = (
@@ -156,8 +150,10 @@ def _inline(figure: Figure, prefix: str, label: str) -> Markup:
     return Markup(inline_svg(figure, prefix=prefix, label=label))  # noqa: S704 - serialised as XML
 
 
-def _success_rows(name: str, channel: Mapping[str, Any]) -> Iterator[Row]:
-    for condition in CONDITIONS[:1] if name == SILENCE else CONDITIONS:
+def _success_rows(conditions: Iterable[str], channel: Mapping[str, Any]) -> Iterator[Row]:
+    for condition in conditions:
+        if channel["role"] == "baseline" and not find_condition(condition).for_baseline:
+            continue
         swap_consistent = channel["swap_consistency"] if condition == "swap" else None
         yield Row(condition, channel["conditions"].get(condition), swap_consistent)
 
@@ -169,7 +165,7 @@ def _difference_rows(channel: Mapping[str, Any]) -> Iterator[Row]:
 
 def _references(results: Results) -> Iterator[Reference]:
     """What a receiver does by luck and with plain words, and what is asked at least."""
-    text = results["channels"].get("text", {}).get("conditions", {}).get("normal")
+    text = results["ceiling"]
     yield Reference(results["thresholds"]["min_ci_low"], MUTED, _DOTTED)
     if results["chance"] is not None:
         yield Reference(results["chance"], INK, _DASHED)
@@ -242,7 +238,9 @@ def _draw_row(axes: Axes, row: Row, y: float, spelled: Callable[[float], str]) -
     _write(axes, value, (1, y), (9, -0.5), beside, ha="left", color=INK)
     if found is None:
         return
-    _draw_interval(axes, found, y, *_LOOKS[row.condition])
+    condition = find_condition(row.condition)
+    colour = _COLOURS.get(condition.expectation or "", CONTROL)
+    _draw_interval(axes, found, y, condition.look.marker, condition.look.size, colour)
     if row.swap_consistent:
         _draw_interval(axes, row.swap_consistent, y, *_DIAMOND, hollow=True)
 
@@ -250,7 +248,7 @@ def _draw_row(axes: Axes, row: Row, y: float, spelled: Callable[[float], str]) -
 def _write(
     axes: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], of: Any, **look: Any
 ) -> Annotation:
-    """Text so many points beside a place that is measured in coordinates `of` something."""
+    """Text some points beside a place that is measured in coordinates `of` something."""
     return axes.annotate(
         text, at, offset, xycoords=of, textcoords="offset points", va="center", parse_math=False, **look
     )

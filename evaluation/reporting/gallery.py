@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from parley.evaluation.records import CONDITIONS, SILENCE, EpisodeRecord, read_records
+from parley.channels.conditions import conditions, find_condition
+from parley.evaluation.records import EpisodeRecord, read_records
 from parley.evaluation.reporting.spelling import spell_message, visible
 from parley.evaluation.results import Results
 
-SHOWN = ("normal", "null", "shuffle", "swap")
 NO_CONTENT = "true zeros, without content"
 
 
@@ -45,10 +45,10 @@ class Scene:
         channel: its name.
         episode_id: the episode.
         success: whether the receiver picked the target under normal.
-        as_failure: whether it was picked because the channel is trained and failed.
+        as_failure: whether it was picked because the channel is judged and failed.
         target: index of the target, None if it is not known.
         candidates: in words, by index; "candidate 3" where the records do not hold them.
-        plays: by condition, those of SHOWN that were played.
+        plays: by condition, those that were played and are shown here.
     """
 
     channel: str
@@ -61,7 +61,7 @@ class Scene:
 
     @property
     def swap_consistent(self) -> bool | None:
-        """Whether the receiver went where the swapped message points; None if that is not known."""
+        """Whether the receiver picked what the swapped message names; None if that is not known."""
         swap = self.plays.get("swap")
         if swap is None or swap.choice is None or swap.intended is None:
             return None
@@ -80,7 +80,7 @@ def gather_gallery(
 ) -> list[Scene]:
     """Pick episodes of a run to look at, and gather what was played in them.
 
-    Each channel with messages or probabilities gets an equal part of `most`. Of a trained channel up to half
+    Each channel with messages or probabilities gets an equal part of `most`. Of a judged channel up to half
     of its part are episodes in which it failed under normal; all others are spread evenly over the episodes
     by their numbers. Nothing is held but what is shown and two numbers an episode.
 
@@ -90,7 +90,7 @@ def gather_gallery(
         most: scenes, at least 1.
 
     Returns:
-        Scenes, trained channels first, by number of episode; none if no record under normal holds a message
+        Scenes, judged channels first, by number of episode; none if no record under normal holds a message
         or probabilities.
 
     Raises:
@@ -111,21 +111,21 @@ def _read(source: str | Path | Iterable[EpisodeRecord]) -> Iterator[EpisodeRecor
 
 
 def _pick(source: str | Path | Iterable[EpisodeRecord], results: Results, most: int) -> dict[str, _Picked]:
-    """By channel, trained ones first."""
+    """By channel, judged ones first."""
     played: dict[str, array[int]] = defaultdict(lambda: array("q"))
     failed: dict[str, array[int]] = defaultdict(lambda: array("q"))
     for record in _read(source):
-        if record.condition != "normal" or record.channel == SILENCE:
+        if record.condition != "normal" or record.role == "baseline":
             continue
         if record.message is not None or record.probabilities is not None:
             played[record.channel].append(record.episode_id)
             if not record.success:
                 failed[record.channel].append(record.episode_id)
-    trained = {name for name in played if results["channels"][name]["status"] == "trained"}
-    names = sorted(played, key=lambda name: (name not in trained, name))[:most]
+    judged = {name for name in played if results["channels"][name]["role"] == "judged"}
+    names = sorted(played, key=lambda name: (name not in judged, name))[:most]
     parts = [len(part) for part in _parts(most, len(names))]
     return {
-        name: _pick_of(sorted(played[name]), sorted(failed[name]) if name in trained else [], part)
+        name: _pick_of(sorted(played[name]), sorted(failed[name]) if name in judged else [], part)
         for name, part in zip(names, parts, strict=True)
     }
 
@@ -137,12 +137,12 @@ def _pick_of(played: list[int], failed: list[int], most: int) -> _Picked:
 
 
 def _parts(whole: int, count: int) -> list[range]:
-    """A whole in so many parts that differ by one at most."""
+    """A whole in parts that differ by one at most."""
     return [range(whole * part // count, whole * (part + 1) // count) for part in range(count)]
 
 
 def _spread(episode_ids: Sequence[int], most: int) -> list[int]:
-    """At most so many of them, from the first to the last at even distances."""
+    """At most this many of them, from the first to the last at even distances."""
     if most >= len(episode_ids):
         return list(episode_ids)
     if most <= 1:
@@ -153,22 +153,30 @@ def _spread(episode_ids: Sequence[int], most: int) -> list[int]:
 def _gather(source: str | Path | Iterable[EpisodeRecord], picked: Mapping[str, _Picked]) -> list[Scene]:
     wanted = {name: set(found.episode_ids) for name, found in picked.items()}
     everyone = set().union(*wanted.values())
+    shown = [condition.name for condition in conditions() if condition.shown_in_gallery]
     words: dict[int, tuple[str, ...]] = {}
     plays: dict[tuple[str, int], dict[str, Play]] = defaultdict(dict)
     normal: dict[tuple[str, int], EpisodeRecord] = {}
     for record in _read(source):
-        if record.episode_id not in everyone or record.condition not in CONDITIONS:
-            continue  # under `reordered` the candidates stand in another order
+        if record.episode_id not in everyone or find_condition(record.condition).reorders:
+            continue  # the candidates stand in another order
         if record.candidates is not None:
             words.setdefault(record.episode_id, tuple(map(visible, record.candidates)))
         key = record.channel, record.episode_id
-        if record.condition in SHOWN and record.episode_id in wanted.get(record.channel, ()):
+        if record.condition in shown and record.episode_id in wanted.get(record.channel, ()):
             plays[key][record.condition] = _play(record)
             if record.condition == "normal":
                 normal[key] = record
     return [
         _scene(
-            normal[name, number], plays[name, number], words.get(number), as_failure=number in found.failures
+            normal[name, number],
+            {
+                condition: plays[name, number][condition]
+                for condition in shown
+                if condition in plays[name, number]
+            },
+            words.get(number),
+            as_failure=number in found.failures,
         )
         for name, found in picked.items()
         for number in found.episode_ids
@@ -202,5 +210,5 @@ def _scene(
         as_failure=as_failure,
         target=record.target,
         candidates=named,
-        plays={condition: plays[condition] for condition in SHOWN if condition in plays},
+        plays=plays,
     )

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from parley.evaluation.records import SILENCE
 from parley.evaluation.results import Results
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -24,9 +23,9 @@ class _Case(NamedTuple):
 def render_junit(results: Results) -> bytes:
     """Write what decides as JUnit's XML.
 
-    A suite a channel (silence has nothing to judge) and one for the whole run; a case a criterion of the
+    A suite a channel (the baseline has nothing to judge) and one for the whole run; a case a criterion of the
     gates that decide and of the checks of validity. A case is a failure if it makes the verdict fail or
-    invalid, and skipped if it cannot be told or belongs to a channel that is not judged and says no: so a
+    invalid, and skipped if it is undetermined, or says no of a channel that is not judged: so a
     file holds a failure exactly if the verdict is fail or invalid.
 
     Args:
@@ -35,18 +34,20 @@ def render_junit(results: Results) -> bytes:
     Returns:
         XML 1.0 in UTF-8; characters that it forbids are replaced by U+FFFD.
     """
-    channels = {name: channel for name, channel in results["channels"].items() if name != SILENCE}
-    judged = any(channel["status"] == "trained" for channel in channels.values())
+    channels = {
+        name: channel for name, channel in results["channels"].items() if channel["role"] != "baseline"
+    }
+    judged = any(channel["role"] == "judged" for channel in channels.values())
     root = Element("testsuites", {"name": "parley"})
     run = [_Case("validity", criterion, judged) for criterion in results["validity"]["criteria"]]
-    suite = _add_suite(root, "run", run, "the run has no trained channel")
+    suite = _add_suite(root, "run", run, "no channel of the run is judged")
     properties = Element("properties")
     suite.insert(0, properties)  # the schema wants them before the cases
     for name, value in _said(results).items():
         SubElement(properties, "property", {"name": name, "value": _allowed(value)})
     for name, channel in channels.items():
         cases = list(_cases(channel, results["gates"]))
-        _add_suite(root, f"channel {name}", cases, f"the channel is {_article(channel['status'])}")
+        _add_suite(root, f"channel {name}", cases, f"its role is {channel['role']}")
     for key in ("tests", "failures", "errors", "skipped"):
         root.set(key, str(sum(int(suite.get(key, "0")) for suite in root)))
     indent(root)
@@ -61,12 +62,8 @@ def _said(results: Results) -> dict[str, str]:
     }
 
 
-def _article(status: str) -> str:
-    return f"a {status}" if status == "reference" else status
-
-
 def _cases(channel: Mapping[str, Any], gates: Sequence[int]) -> Iterator[_Case]:
-    decides = channel["status"] == "trained"
+    decides = channel["role"] == "judged"
     for rule in (*(f"gate{number}" for number in gates), "validity"):
         for criterion in channel[rule]["criteria"]:
             yield _Case(rule, criterion, decides)
@@ -87,7 +84,7 @@ def _add_suite(root: Element, name: str, cases: Sequence[_Case], why: str) -> El
         if passed is False and case.decides:
             SubElement(element, "failure", {"type": case.rule, "message": _allowed(reason)})
         elif passed is not True:
-            said = "Cannot tell" if passed is None else f"No, but {why} and does not decide"
+            said = "Undetermined" if passed is None else f"No, but {why} and does not decide"
             SubElement(element, "skipped", {"message": _allowed(f"{said}: {reason}")})
     return suite
 

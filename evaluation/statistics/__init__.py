@@ -1,53 +1,25 @@
 """The statistics that the gates and studies read, one idea a module."""
 
-from parley.evaluation.statistics.clusters import ClusteredProportion, clustered
-from parley.evaluation.statistics.equivalence import Equivalence, acceptance, equivalence
-from parley.evaluation.statistics.information import (
-    Information,
-    confusion_information,
-    fano_bound,
-    min_transmitted_bits,
-)
-from parley.evaluation.statistics.multiple import holm
-from parley.evaluation.statistics.paired import (
-    Difference,
-    PairedTest,
-    difference,
-    mcnemar_exact,
-    paired_difference,
-)
-from parley.evaluation.statistics.proportions import Proportion, clopper_pearson, wilson
-from parley.evaluation.statistics.sample_size import (
-    episodes_needed,
-    fewest_episodes,
-    gate_power,
-    least_successes,
-)
-from parley.evaluation.statistics.sequence import confidence_sequence, sequential_p
-
-__all__ = [
-    "ClusteredProportion",
-    "Difference",
-    "Equivalence",
-    "Information",
-    "PairedTest",
-    "Proportion",
-    "acceptance",
-    "clopper_pearson",
-    "clustered",
-    "confidence_sequence",
-    "confusion_information",
-    "difference",
-    "episodes_needed",
-    "equivalence",
-    "fano_bound",
-    "fewest_episodes",
-    "gate_power",
-    "holm",
-    "least_successes",
-    "mcnemar_exact",
-    "min_transmitted_bits",
-    "paired_difference",
-    "sequential_p",
-    "wilson",
-]
+from parley.evaluation.statistics.clusters import ClusteredProportion as ClusteredProportion
+from parley.evaluation.statistics.clusters import clustered as clustered
+from parley.evaluation.statistics.equivalence import Equivalence as Equivalence
+from parley.evaluation.statistics.equivalence import acceptance as acceptance
+from parley.evaluation.statistics.equivalence import equivalence as equivalence
+from parley.evaluation.statistics.information import Information as Information
+from parley.evaluation.statistics.information import confusion_information as confusion_information
+from parley.evaluation.statistics.information import fano_bound as fano_bound
+from parley.evaluation.statistics.information import min_transmitted_bits as min_transmitted_bits
+from parley.evaluation.statistics.multiple import holm as holm
+from parley.evaluation.statistics.paired import Difference as Difference
+from parley.evaluation.statistics.paired import difference as difference
+from parley.evaluation.statistics.paired import mcnemar_exact as mcnemar_exact
+from parley.evaluation.statistics.paired import paired_difference as paired_difference
+from parley.evaluation.statistics.proportions import Proportion as Proportion
+from parley.evaluation.statistics.proportions import clopper_pearson as clopper_pearson
+from parley.evaluation.statistics.proportions import wilson as wilson
+from parley.evaluation.statistics.sample_size import episodes_needed as episodes_needed
+from parley.evaluation.statistics.sample_size import fewest_episodes as fewest_episodes
+from parley.evaluation.statistics.sample_size import gate_power as gate_power
+from parley.evaluation.statistics.sample_size import least_successes as least_successes
+from parley.evaluation.statistics.sequence import confidence_sequence as confidence_sequence
+from parley.evaluation.statistics.sequence import sequential_p as sequential_p

@@ -1,4 +1,4 @@
-"""How many bits crossed: at least, by Fano's inequality, and as estimated from who was meant and chosen."""
+"""Transmitted bits: at least, by Fano's inequality, and as estimated from what was intended and chosen."""
 
 import math
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Information:
 
 
 def fano_bound(rate: float, num_candidates: int) -> float:
-    """The bits that must have crossed for a success rate: log2 N - h(e) - e log2(N - 1).
+    """The bits that must have been transmitted for a success rate: log2 N - h(e) - e log2(N - 1).
 
     e is 1 - rate and h the binary entropy. The target is uniform among the N candidates. With the candidates
     known to both sides the bound holds for the information given them, on average over episodes. It is met by
@@ -69,7 +69,7 @@ def fano_bound(rate: float, num_candidates: int) -> float:
 
 
 def min_transmitted_bits(successes: int, n: int, num_candidates: int, *, confidence: float = 0.95) -> float:
-    """Lower confidence bound on the bits that crossed: Fano's bound at Wilson's lower end.
+    """Lower confidence bound on the transmitted bits: Fano's bound at Wilson's lower end.
 
     Fano's bound rises with the rate, so that it is below the truth at least as often as the lower end is:
     in all but (1 - confidence) / 2 of cases, about.

@@ -7,23 +7,6 @@ from parley.evaluation.statistics.proportions import Proportion, two_sided_p, wi
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairedTest:
-    """Exact McNemar test of two conditions on the same episodes.
-
-    Args:
-        only_first: episodes in which only the first condition succeeds.
-        only_second: episodes in which only the second condition succeeds.
-        num_pairs: episodes that both conditions played, at least 1.
-        p_value: two-sided.
-    """
-
-    only_first: int
-    only_second: int
-    num_pairs: int
-    p_value: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Difference:
     """How much more often the first of two conditions succeeds, with its interval.
 
@@ -31,22 +14,14 @@ class Difference:
         estimate: rate of the first less rate of the second, -1 to 1.
         ci_low: lower end of the interval, -1 to 1.
         ci_high: upper end of the interval, -1 to 1.
-        confidence: nominal coverage of the interval.
-        num_first: episodes under the first condition, at least 1.
-        num_second: episodes under the second condition, at least 1.
-        paired: whether they are the same episodes.
     """
 
     estimate: float
     ci_low: float
     ci_high: float
-    confidence: float
-    num_first: int
-    num_second: int
-    paired: bool
 
 
-def mcnemar_exact(*, only_first: int, only_second: int, num_pairs: int) -> PairedTest:
+def mcnemar_exact(*, only_first: int, only_second: int, num_pairs: int) -> float:
     """Exact McNemar test: are the discordant pairs split evenly between two conditions?
 
     Under the hypothesis of no difference the discordant pairs fall to either side like fair coins. With no
@@ -62,7 +37,7 @@ def mcnemar_exact(*, only_first: int, only_second: int, num_pairs: int) -> Paire
         num_pairs: all pairs, at least 1 and at least the sum of the two.
 
     Returns:
-        The counts and the two-sided p-value, which does not say which condition is the better.
+        The two-sided p-value, which does not say which condition is the better.
 
     Raises:
         ValueError: if a count is out of its range.
@@ -75,8 +50,7 @@ def mcnemar_exact(*, only_first: int, only_second: int, num_pairs: int) -> Paire
             f"got {only_first} and {only_second}"
         )
     discordant = only_first + only_second
-    p_value = two_sided_p(only_first, discordant, 0.5) if discordant else 1.0
-    return PairedTest(only_first=only_first, only_second=only_second, num_pairs=num_pairs, p_value=p_value)
+    return two_sided_p(only_first, discordant, 0.5) if discordant else 1.0
 
 
 def paired_difference(
@@ -114,7 +88,7 @@ def paired_difference(
         raise ValueError("both, only_first, only_second and neither must sum to at least 1, got 0")
     first = wilson(both + only_first, num_pairs, confidence=confidence)
     second = wilson(both + only_second, num_pairs, confidence=confidence)
-    return _square_and_add(first, second, phi=_phi(both, only_first, only_second, neither), paired=True)
+    return _square_and_add(first, second, phi=_phi(both, only_first, only_second, neither))
 
 
 def difference(first: Proportion, second: Proportion) -> Difference:
@@ -141,7 +115,7 @@ def difference(first: Proportion, second: Proportion) -> Difference:
             f"first and second must have the same confidence, got {first.confidence} and {second.confidence}"
         )
     intervals = [wilson(rate.successes, rate.n, confidence=rate.confidence) for rate in (first, second)]
-    return _square_and_add(*intervals, phi=0.0, paired=False)
+    return _square_and_add(*intervals, phi=0.0)
 
 
 def _phi(both: int, only_first: int, only_second: int, neither: int) -> float:
@@ -158,7 +132,7 @@ def _phi(both: int, only_first: int, only_second: int, neither: int) -> float:
     return covariance / math.sqrt(margins)
 
 
-def _square_and_add(first: Proportion, second: Proportion, *, phi: float, paired: bool) -> Difference:
+def _square_and_add(first: Proportion, second: Proportion, *, phi: float) -> Difference:
     """The interval from two Wilson intervals and the correlation of the two conditions."""
     estimate = first.rate - second.rate
     below = _root(first.rate - first.ci_low, second.ci_high - second.rate, phi)
@@ -167,10 +141,6 @@ def _square_and_add(first: Proportion, second: Proportion, *, phi: float, paired
         estimate=estimate,
         ci_low=max(estimate - below, -1.0),
         ci_high=min(estimate + above, 1.0),
-        confidence=first.confidence,
-        num_first=first.n,
-        num_second=second.n,
-        paired=paired,
     )
 
 

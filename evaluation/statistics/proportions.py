@@ -33,10 +33,6 @@ class Proportion:
     ci_high: float
     confidence: float
 
-    def gap(self, other: "Proportion") -> float:
-        """Distance between two intervals: 0 or less if they share a point, else the empty space between."""
-        return max(self.ci_low - other.ci_high, other.ci_low - self.ci_high)
-
 
 def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Proportion:
     """Success rate with the Wilson score interval, without continuity correction.

@@ -4,16 +4,11 @@ The chance to pass is a binomial tail. It is a sawtooth in n: one more episode s
 success. So "the n that gives 95%" has two meanings, and each has a function here.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import rel_entr
 from scipy.stats import binom, norm
 
 from parley.evaluation.statistics.proportions import check_between_0_and_1, check_counts
-
-_BLOCK = 1 << 14  # values of n computed at once
 
 
 def least_successes(n: int, floor: float = 0.3, confidence: float = 0.95) -> int | None:
@@ -62,7 +57,7 @@ def gate_power(true_rate: float, n: int, floor: float = 0.3, confidence: float =
 
 
 def episodes_needed(
-    true_rate: float, power: float, floor: float = 0.3, confidence: float = 0.95, most: int = 1_000_000
+    true_rate: float, power: float, floor: float = 0.3, confidence: float = 0.95, most: int = 100_000
 ) -> int:
     """The smallest n from which on the probability to pass never falls below the power.
 
@@ -83,16 +78,10 @@ def episodes_needed(
             suffices, or if more than `most` episodes are needed.
     """
     _check_request(true_rate, power, floor, confidence, most)
-    n = 0
-    if gate_power(true_rate, most, floor, confidence) >= power:
-        end = _surely_enough(true_rate, power, floor, confidence)
-        while n == 0 and end > 0:  # backwards, to the last n that fails
-            start = max(end - _BLOCK, 0)
-            numbers = np.arange(start, end) + 1
-            failing = numbers[_powers(numbers, true_rate, floor, confidence) < power]
-            n, end = int(failing[-1]) if len(failing) else 0, start
-        n += 1
-    if not 1 <= n <= most:
+    # beyond `most` too, for there the chance may dip once more
+    failing = np.flatnonzero(_powers(np.arange(1, 2 * most + 1), true_rate, floor, confidence) < power)
+    n = int(failing[-1]) + 2 if len(failing) else 1
+    if n > most:
         raise ValueError(
             f"power must be within reach of most = {most} episodes at true_rate = {true_rate}, got {power}"
         )
@@ -100,7 +89,7 @@ def episodes_needed(
 
 
 def fewest_episodes(
-    true_rate: float, power: float, floor: float = 0.3, confidence: float = 0.95, most: int = 1_000_000
+    true_rate: float, power: float, floor: float = 0.3, confidence: float = 0.95, most: int = 100_000
 ) -> int:
     """The smallest n whose probability to pass is at least the power; a larger n may fall below it again.
 
@@ -118,12 +107,7 @@ def fewest_episodes(
         ValueError: as `episodes_needed`.
     """
     enough = episodes_needed(true_rate, power, floor, confidence, most)
-    for start in range(0, enough, _BLOCK):
-        numbers = np.arange(start, min(start + _BLOCK, enough)) + 1
-        passing = numbers[_powers(numbers, true_rate, floor, confidence) >= power]
-        if len(passing):
-            return int(passing[0])
-    return enough
+    return int(np.argmax(_powers(np.arange(1, enough + 1), true_rate, floor, confidence) >= power)) + 1
 
 
 def _least(n: NDArray[np.int64], floor: float, confidence: float) -> NDArray[np.int64]:
@@ -137,32 +121,6 @@ def _powers(n: NDArray[np.int64], true_rate: float, floor: float, confidence: fl
     """The probability to pass for each n."""
     powers: NDArray[np.float64] = binom.sf(_least(n, floor, confidence) - 1, n, true_rate)
     return powers
-
-
-def _surely_enough(true_rate: float, power: float, floor: float, confidence: float) -> int:
-    """An n from which on the power is reached for certain, by Chernoff's bound.
-
-    Less than the least successes is at most a share a(n) = floor + z sqrt(floor (1 - floor) / n), which falls
-    with n. Once it is below the true rate p, the chance to miss is at most exp(-n KL(a(n) || p)), and that
-    falls too.
-    """
-    spread = norm.ppf((1 + confidence) / 2) * math.sqrt(floor * (1 - floor))
-
-    def enough(n: int) -> bool:
-        share = floor + spread / math.sqrt(n)
-        if share >= true_rate:
-            return False
-        divergence = rel_entr(share, true_rate) + rel_entr(1 - share, 1 - true_rate)
-        return bool(n * divergence >= -math.log1p(-power))
-
-    high = 1
-    while not enough(high):
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
 
 
 def _check_rule(floor: float, confidence: float) -> None:

@@ -16,10 +16,11 @@ import torch
 from transformers.utils import logging
 
 from parley.agents.language_model import FrozenLM, ModelError
-from parley.agents.pocket_model import CHATML_TEMPLATE, POCKET_FOLDER
+from parley.agents.model_files import POCKET_FOLDER
 from parley.agents.prompts import LABELS, SLOT, cut_at_slot, receiver_prompt
 from parley.agents.receiver import Receiver
 from parley.channels.base import SoftPrompt, TextInput
+from studies.pocket_model import CHATML_TEMPLATE
 
 QWEN25 = (
     "{% if messages[0].role != 'system' %}"

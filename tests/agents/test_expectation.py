@@ -17,13 +17,13 @@ from parley.agents import features
 from parley.agents.features import expectation
 from parley.agents.language_model import FrozenLM
 from parley.agents.pair import Pair
-from parley.agents.pocket_model import PocketConfig, build_model
 from parley.agents.prompts import sender_prompt
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import SenderFeatures
 from parley.channels.cipher import CipherChannel
 from parley.envs.world import World
+from studies.pocket_model import PocketConfig, build_model
 
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 SMALL = PocketConfig(vocab_size=400, width=32, mlp_width=48, num_layers=1, num_heads=4, max_length=256)

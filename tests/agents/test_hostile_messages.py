@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hostile_messages import ADDED_TOKENS, CONTROL_TOKENS, NUM_MESSAGES, SPECIAL_TOKENS, hostile_messages
@@ -17,15 +16,16 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from parley.agents.language_model import FrozenLM
-from parley.agents.pocket_model import CHATML_TEMPLATE, PocketConfig, train_tokenizer
 from parley.agents.prompts import LABELS, cut_at_slot, receiver_prompt
 from parley.agents.receiver import Receiver
 from parley.channels.base import ModelInterface, TextInput, Utterance
 from parley.channels.text import TextChannel
-from parley.envs.referential import ReferentialEpisode
+from parley.envs.batched import BatchedEnv
+from parley.envs.game import EpisodeConfig
+from parley.envs.referential import ReferentialEpisode, ReferentialGame
+from parley.envs.rules import RECEIVER, SENDER
 from parley.envs.world import World
-from parley.evaluation.playing.plan import PlayConfig
-from parley.evaluation.playing.table import Table
+from studies.pocket_model import CHATML_TEMPLATE, PocketConfig, train_tokenizer
 
 CANDIDATES = ["tiny red cube", "blue ball"]
 MESSAGES = hostile_messages()
@@ -133,14 +133,16 @@ def test_no_message_leaves_the_slot_through_the_text_channel(
     states, mask = torch.zeros(NUM_MESSAGES, 1, 16), torch.ones(NUM_MESSAGES, 1, dtype=torch.bool)
     sent = channel.send(Utterance(MESSAGES, states, mask))
     assert all(message in channel.message_space for message in sent)
-    table = Table(small_world, channel, PlayConfig(episodes=AT_ONCE, num_candidates=3))
+    game = ReferentialGame(small_world, EpisodeConfig(num_candidates=3, split="test"))
+    env = BatchedEnv(game, channel.message_space)
     referents = small_world.referents("test")[:3]
     for start in range(0, NUM_MESSAGES, AT_ONCE):
         messages = sent[start : start + AT_ONCE]
-        seen = table.sample_contexts([ReferentialEpisode(referents, 0)] * AT_ONCE)
-        observed = table.speak(messages)
+        env.reset(options={"episodes": [ReferentialEpisode(referents, 0)] * AT_ONCE})
+        seen = env.step({SENDER: messages}).observations[RECEIVER]
+        observed = seen["message"]
         assert observed == messages
-        assert all(np.array_equal(candidates, referents) for candidates in seen), "they stay as they were"
+        assert (seen["candidates"] == referents).all(), "they stay as they were"
         answer_states = channel.receive(observed)
         assert isinstance(answer_states, TextInput)
         assert not any(control & set(ids) for ids in receiver.message_tokens(answer_states.texts))

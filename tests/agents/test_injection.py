@@ -14,10 +14,10 @@ from transformers import PreTrainedTokenizerFast
 
 from parley.agents.injection import extend, rotate
 from parley.agents.language_model import FrozenLM
-from parley.agents.pocket_model import PocketConfig, build_model
 from parley.agents.prompts import SLOT, receiver_prompt
 from parley.agents.receiver import Receiver
 from parley.channels.base import ActivationPatch, CacheEntries, SoftPrompt, TextInput
+from studies.pocket_model import PocketConfig, build_model
 
 # prompts and messages of different length, so that a batch is padded
 ROWS = [

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
 from parley.agents.language_model import FrozenLM, ModelError
-from parley.agents.pocket_model import CONTROL_TOKENS
+from studies.pocket_model import CONTROL_TOKENS
 
 
 @pytest.fixture(autouse=True)

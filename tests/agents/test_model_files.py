@@ -13,8 +13,7 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from parley.agents.language_model import FrozenLM, ModelError
-from parley.agents.model_files import Source, find_source
-from parley.agents.pocket_model import POCKET_FOLDER
+from parley.agents.model_files import POCKET_FOLDER, Source, find_source
 from parley.agents.receiver import Receiver
 from parley.channels.base import SoftPrompt, TextInput
 

@@ -74,7 +74,5 @@ def test_the_layout_by_hand() -> None:
 
 def test_contexts_take_their_turn_equally_often(receiver: Receiver) -> None:
     assert messages_per_context(2, 6) == 3
-    with pytest.raises(
-        ValueError, match="receiver inputs must be as many for each context, got 5 for 2 contexts"
-    ):
+    with pytest.raises(ValueError, match="each context must get equally many messages, got 5 for 2 contexts"):
         receiver.choose(receiver.read(ROWS), SoftPrompt(torch.randn(5, 3, receiver.lm.width)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from parley.agents.pair import ModelConfig, Pair, ReceiverView
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import Channel, SoftPrompt, TextInput, Utterance
-from parley.channels.controls import CONDITIONS, Control, Sent
+from parley.channels.conditions import conditions
 from parley.channels.registry import channel_class, channel_names
 from parley.channels.text import CHARSET, TextChannel
 from parley.envs.world import World
@@ -197,30 +196,17 @@ def test_whatever_a_sender_says_a_text_receiver_can_hear(
     assert receiver.choose(context, answer_states).isfinite().all()
 
 
-def test_swap_delivers_what_is_said_of_the_foil(pair: Pair) -> None:
-    channel = channel_for(pair, "text")
-    shown = candidates(pair)
-
-    def said(referents: np.ndarray) -> Sequence[str]:
-        return channel.send(pair.sender.speak(referents))
-
-    sent = Sent(said(shown[:, 0]), said(shown[[1, 2, 3, 0], 0]), said(shown[:, 2]))
-    control = Control(channel, "swap", np.random.default_rng(0))
-    assert control.receive(control.deliver(sent)) == TextInput(list(pair.sender.speak(shown[:, 2]).texts))
-
-
 @pytest.mark.parametrize("name", channel_names())
 def test_all_conditions_play_from_one_context(pair: Pair, name: str) -> None:
     channel = channel_for(pair, name)
     context = pair.read(list(candidates(pair)))
-    shown = candidates(pair)
-    spoken = (pair.speak(channel, shown[:, i], ReceiverView(list(shown), [i] * len(shown))) for i in range(3))
-    sent = Sent(*(channel.send(utterance) for utterance in spoken))
+    shown, rng = candidates(pair), np.random.default_rng(0)
+    sent = channel.send(pair.speak(channel, shown[:, 0], ReceiverView(list(shown), [0] * len(shown))))
     logits = {}
-    for condition in CONDITIONS:
-        control = Control(channel, condition, np.random.default_rng(0))
-        logits[condition] = pair.receiver.choose(context, control.receive(control.deliver(sent)))
-        assert logits[condition].isfinite().all()
+    for condition in conditions():
+        messages = [condition.deliver(message, channel.message_space, rng) for message in sent]
+        logits[condition.name] = pair.receiver.choose(context, condition.receive(channel, messages))
+        assert logits[condition.name].isfinite().all()
     if name in LATENT:
         assert not torch.equal(logits["normal"], logits["null"])
         assert not torch.equal(logits["normal"], logits["random"])

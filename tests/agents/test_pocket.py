@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from parley.agents.model_files import POCKET_FOLDER
 from parley.agents.pair import ModelConfig, Pair
-from parley.agents.pocket_model import POCKET_FOLDER, PocketConfig, train_tokenizer
 from parley.channels.base import TextInput
 from parley.envs.game import EpisodeConfig
 from parley.envs.referential import ReferentialGame
 from parley.envs.world import objects_world
 from studies.pocket_lessons import corpus
+from studies.pocket_model import PocketConfig, train_tokenizer
 
 WORLD = objects_world()
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parley.agents.language_model import FrozenLM
-from parley.agents.pocket_model import CONTROL_TOKENS
 from parley.agents.prompts import LABELS, receiver_prompt, slot_text
 from parley.agents.receiver import Context, Receiver
 from parley.channels.base import ReceiverInput, SoftPrompt, TextInput
+from studies.pocket_model import CONTROL_TOKENS
 
 # prompts of different length, so that a batch is padded on the left
 ROWS = [

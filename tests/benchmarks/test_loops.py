@@ -5,7 +5,7 @@ import pytest
 from benchmarks.evaluating import Stage, agreement, further
 from benchmarks.loops import ForgetfulSender, play_one_by_one, told
 from parley.agents.sender import Sender
-from parley.channels.controls import CONDITIONS
+from parley.channels.conditions import condition_names, find_condition
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import PlayConfig, make_plan, play
 
@@ -23,7 +23,7 @@ def test_the_choices_are_those_of_playing_side_by_side(pocket_pair, entries, nam
     channel = entries[name].channel
     chosen = play_one_by_one(pocket_pair, channel, name, plan, CONFIG, range(1, 3))
     assert [(row, condition) for row, condition, _ in chosen] == [
-        (r, c) for r in range(1, 3) for c in CONDITIONS
+        (r, c) for r in range(1, 3) for c in condition_names()
     ]
     played = [record for batch in play(pocket_pair, {name: entries[name]}, CONFIG) for record in batch]
     recorded = {(record.episode_id, record.condition): record.choice for record in played}
@@ -34,10 +34,12 @@ def test_the_choices_are_those_of_playing_side_by_side(pocket_pair, entries, nam
 def test_the_sender_is_told_another_target_where_the_condition_delivers_its_message(pocket_pair):
     plan = make_plan(pocket_pair.world, CONFIG)
     for row, episode in enumerate(plan.episodes):
-        for condition in ("normal", "null", "random"):
-            assert told(plan, row, condition) is episode
-        assert told(plan, row, "shuffle") is plan.episodes[plan.partners[row]]
-        swapped = told(plan, row, "swap")
+        about = {name: told(plan, row, find_condition(name)) for name in condition_names()}
+        for name in ("normal", "null", "random"):
+            assert about[name] == episode
+        assert about["shuffle"] == plan.episodes[plan.partners[row]]
+        assert about["repeat"] == plan.episodes[0]
+        swapped = about["swap"]
         assert swapped.target == plan.swap_targets[row] != episode.target
         assert swapped.candidates is episode.candidates
 
@@ -63,7 +65,7 @@ def test_agreement_counts_the_choices_that_differ(pocket_pair, entries, tmp_path
     looped = stage.one_by_one("latent")
     wrong = [choice._replace(choice=choice.choice ^ 1) for choice in looped[:3]]
     monkeypatch.setattr(stage, "one_by_one", lambda _: wrong + looped[3:])
-    assert agreement(stage, "latent") == pytest.approx(0.7)
+    assert agreement(stage, "latent") == pytest.approx(0.75)
 
 
 def test_a_further_condition_is_what_the_whole_adds():

@@ -30,7 +30,7 @@ def said(places: list[int], num_candidates: int = 5) -> Utterance:
 
 def test_it_is_a_reference_that_sees_the_scene(channel: IndexChannel) -> None:
     assert channel_class("index") is IndexChannel
-    assert IndexChannel.reference
+    assert IndexChannel.role == "reference"
     assert IndexChannel.sees_scene
     assert IndexChannel.trainable
     assert dict(IndexChannel.train_defaults) == {
@@ -47,7 +47,7 @@ def test_a_message_is_the_place_of_the_target(channel: IndexChannel) -> None:
 
 
 def test_it_tells_nothing_but_the_place(channel: IndexChannel) -> None:
-    """The same place is the same receiver input, bit for bit, whatever the target is; another place another."""
+    """The same place is the same receiver input, bit for bit, whatever the target is."""
     one, other = said([3, 0, 4, 3]), said([3, 0, 4, 3])
     assert not torch.equal(one.states, other.states)
     assert list(one.texts) != list(other.texts)

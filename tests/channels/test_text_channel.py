@@ -59,4 +59,4 @@ def test_silence_is_an_empty_slot_at_no_cost() -> None:
     assert receiver_input.vectors.shape == (2, 0, ENDS.embedding_width)
     assert channel.null_input(2).vectors.shape == (2, 0, ENDS.embedding_width)
     assert channel.message_bits(0) == 0
-    assert not channel.judged
+    assert channel.role == "baseline"

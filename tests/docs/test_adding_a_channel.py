@@ -7,22 +7,30 @@ import shlex
 import sys
 
 import pytest
-from page_blocks import PACKAGE, PAGE, ROOT, blocks, channel_source, commands, objective_source
+from page_blocks import PACKAGE, PAGE, blocks, channel_source, commands, objective_source
 
-from parley import channels, training
+from parley import channels
+from parley.__main__ import COMMANDS
 from parley.agents.command_line import ExitCode, run_command
 from parley.channels import registry
 from parley.evaluation.playing.entries import chosen_channels
-from parley.training import objective_plugins
+from parley.training import objectives
+from parley.training.objective import OBJECTIVES
 
 FEWER = {
     "channels": [],
-    "training.run": [
+    "train": [
         "--steps", "4", "--alignment-steps", "2", "--alignment-batch", "9", "--batch-size", "2",
         "--messages-per-context", "2", "--validation-episodes", "4", "--device", "cpu",
     ],
-    "evaluation.gate1": ["--episodes", "10", "--device", "cpu"],
+    "gate1": ["--episodes", "10", "--device", "cpu"],
 }  # fmt: skip
+
+
+def module_of(name):
+    """The module of a command, as something to call."""
+    module = importlib.import_module(COMMANDS[name].module)
+    return importlib.import_module(f"{module.__name__}.__main__") if hasattr(module, "__path__") else module
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +38,16 @@ def reader(tmp_path_factory):
     """Someone who has written the page's two files, each into its folder."""
     patch = pytest.MonkeyPatch()
     folder = tmp_path_factory.mktemp("reader")
-    files = {channels: ("binary", channel_source()), training: ("balance", objective_source())}
-    registries = (registry.CHANNELS, objective_plugins.OBJECTIVES)
+    files = {channels: ("binary", channel_source()), objectives: ("balance", objective_source())}
+    registries = (registry.CHANNELS, OBJECTIVES)
     for known in registries:
         known.names()
         patch.setattr(known, "_known", dict(known._known))
         patch.setattr(known, "_left_out", [])
         patch.setattr(known, "_complete", False)
     for package, (module, source) in files.items():
-        room = folder / package.__name__.removeprefix("parley.")
-        room.mkdir()
+        room = folder / package.__name__.removeprefix("parley.").replace(".", "/")
+        room.mkdir(parents=True)
         (room / f"{module}.py").write_text(source)
         patch.setattr(package, "__path__", [*package.__path__, str(room)])
     patch.chdir(folder)
@@ -89,14 +97,13 @@ def test_its_commands_do_what_the_page_says(reader, monkeypatch, capsys):
     """Listed, checked, trained and judged; with the objective it is trained again."""
     shown = []
     for line in commands():
-        interpreter, flag, module, *arguments = shlex.split(line)
-        assert (interpreter, flag) == ("python", "-m")
-        if module == "pip":
+        program, name, *arguments = shlex.split(line)
+        if (program, name) == ("python", "-m"):
             continue  # tests/docs/test_example_package.py installs it
-        monkeypatch.setattr(sys, "argv", [module, *arguments, *FEWER[module]])
-        command = importlib.import_module("parley.channels.__main__" if module == "channels" else module)
-        code = run_command(command.main)
-        verdicts = {ExitCode.FAIL, ExitCode.INCONCLUSIVE} if module == "evaluation.gate1" else {ExitCode.PASS}
+        assert program == "parley"
+        monkeypatch.setattr(sys, "argv", [name, *arguments, *FEWER[name]])
+        code = run_command(module_of(name).main)
+        verdicts = {ExitCode.FAIL, ExitCode.INCONCLUSIVE} if name == "gate1" else {ExitCode.PASS}
         assert code in verdicts, line
         shown.append(capsys.readouterr().out)
     listed, checked, _, judged, _ = shown
@@ -104,39 +111,32 @@ def test_its_commands_do_what_the_page_says(reader, monkeypatch, capsys):
     assert checked == "binary keeps every promise\n"
     assert "binary" in judged
     results = json.loads((reader / "runs/binary-seed0/gate1/results.json").read_text())
-    assert results["channels"]["binary"]["status"] == "trained"
+    assert results["channels"]["binary"]["role"] == "judged"
     assert results["channels"]["binary"]["bits"] == 24.0
     assert (reader / "runs/binary-seed0/gate1/report.html").exists()
     config = json.loads((reader / "runs/binary-balanced/config.json").read_text())
-    assert config["training"]["objectives"]["extra"] == ["balance=0.1"]
+    assert config["training"]["objectives"]["weights"]["balance"] == 0.1
     metrics = (reader / "runs/binary-balanced/metrics.jsonl").read_text().splitlines()
     assert 0 <= json.loads(metrics[-1])["balance"] <= 1
 
 
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize(
-    ("module", "arguments", "listed"),
+    ("name", "arguments", "listed"),
     [
-        ("training.run", ["--channel", "binary"], "one of binary, "),
-        ("training.run", ["--channel", "binary"], "--bits-per-slot INT b; a message costs k * b bits"),
-        ("training.run", [], "there are: balance)"),
-        ("evaluation.gate1", [], "binary, "),
+        ("train", ["--channel", "binary"], "one of binary, "),
+        ("train", ["--channel", "binary"], "--bits-per-slot INT b; a message costs k * b bits"),
+        ("train", [], "--balance FLOAT Bits must be 1 half of the time. (default: 0.0)"),
+        ("gate1", [], "binary, "),
     ],
 )
-def test_it_is_listed_in_help(module, arguments, listed, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", [module, *arguments, "--help"])
+def test_it_is_listed_in_help(name, arguments, listed, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [name, *arguments, "--help"])
     with pytest.raises(SystemExit):
-        importlib.import_module(module).main()
+        module_of(name).main()
     assert listed in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 @pytest.mark.usefixtures("reader")
 def test_it_is_one_of_all():
     assert "binary" in chosen_channels(["all"])
-
-
-def test_its_links_lead_somewhere():
-    """The page of worlds may be added after this one."""
-    links = [part.partition(")")[0] for part in PAGE.read_text().split("](")[1:]]
-    missing = [link for link in links if not (ROOT / "docs" / link).exists()]
-    assert set(missing) <= {"worlds.md"}

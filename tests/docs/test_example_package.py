@@ -1,15 +1,15 @@
-"""The example package: installed into an environment of its own, listed, checked, and put through Gate 1."""
+"""The example package beside the wheel of Parley: installed, listed, checked, and put through Gate 1.
+
+The environment also holds stubs of other projects' packages `agents` and `channels`.
+"""
 
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from clean_environment import Environment, build_wheel, stub_wheels
 from page_blocks import PACKAGE, ROOT, commands
 
 from parley.agents.command_line import ExitCode
@@ -17,7 +17,7 @@ from parley.agents.command_line import ExitCode
 COMMANDS = {
     "its own tests": f"pytest -q -p no:cacheprovider {PACKAGE.relative_to(ROOT)}",
     "list": "parley.channels list",
-    "gate 1": "parley.evaluation.gate1 --channels binary --episodes 10 --device cpu --folder gate1 "
+    "gate 1": "parley gate1 --channels binary --episodes 10 --device cpu --folder gate1 "
     "--runs none --world few.jsonl",
 }
 FEW = [
@@ -37,47 +37,16 @@ for module, *arguments in map(str.split, sys.argv[1:]):
 """
 
 
-class Environment:
-    """A new environment that sees Parley and what it depends on, and nothing of this shell's.
-
-    Args:
-        folder: where it is made, and where commands are run.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.python = folder, folder / "environment" / "bin" / "python"
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "environment"], check=True)
-        [self.packages] = (folder / "environment").glob("lib/python*/site-packages")
-        seen = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
-        # what is installed there is found as it is here, and with it Parley itself
-        lines = [f"import site; site.addsitedir({path!r})" for path in seen]
-        (self.packages / "parley.pth").write_text("\n".join(lines))
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
-        self.variables = kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "PIP_CONFIG_FILE": os.devnull}
-
-    def run(self, *arguments: object, where: str = ".", ends: int = 0) -> str:
-        """What a command prints; `python` is the environment's own."""
-        done = subprocess.run(
-            [self.python, *map(str, arguments)],
-            cwd=self.folder / where,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == ends, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout
-
-
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     """An environment into which the page's command has installed the package, without any network."""
     made = Environment(tmp_path_factory.mktemp("reader"))
+    folder = tmp_path_factory.mktemp("wheels")
+    made.install(build_wheel(folder), *stub_wheels(folder))
     built = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", ".pytest_cache")
     shutil.copytree(PACKAGE, made.folder / PACKAGE.relative_to(ROOT), ignore=built)
     [line] = [line for line in commands() if "pip install" in line]
-    made.run(*shlex.split(line)[1:], "--no-deps", "--no-build-isolation", "--no-index", "--quiet")
+    made.run(*shlex.split(line), "--no-deps", "--no-build-isolation", "--no-index", "--quiet")
     return made
 
 
@@ -90,7 +59,7 @@ def test_it_is_installed_there_and_nowhere_else(environment):
 def ended(environment):
     """What commands printed there, and how each ended; one interpreter, for each takes seconds to begin."""
     (environment.folder / "few.jsonl").write_text("\n".join(FEW))
-    printed = environment.run("-c", IN_TURN, *COMMANDS.values())
+    printed = environment.run("python", "-c", IN_TURN, *COMMANDS.values())
     parts = re.split(r"^== (.*)\n", printed, flags=re.MULTILINE)
     assert len(parts) == 2 * len(COMMANDS) + 1
     return {name: (parts[2 * n], parts[2 * n + 1]) for n, name in enumerate(COMMANDS)}
@@ -117,7 +86,8 @@ def test_it_goes_through_gate_1(environment, ended):
     assert "binary" in printed
     assert code == str(ExitCode.INCONCLUSIVE.value)
     results = json.loads((environment.folder / "gate1" / "results.json").read_text())
+    assert results["provenance"]["command"] == COMMANDS["gate 1"]
     assert results["verdict"] == "inconclusive"
     played = results["channels"]["binary"]
-    assert (played["status"], played["bits"]) == ("untrained", 24.0)
+    assert (played["role"], played["bits"]) == ("untrained", 24.0)
     assert played["conditions"]["normal"]["n"] == 10

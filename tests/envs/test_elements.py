@@ -1,14 +1,10 @@
 """The elements' facts follow from the atomic number, or are told apart from what does."""
 
-import tomllib
-from pathlib import Path
-
 import pytest
 
-from parley.envs.elements import ELEMENTS_FILE, elements_world
+from parley.envs.elements import elements_world
 from parley.envs.world import SPLITS
 
-ROOT = Path(__file__).parents[2]
 GASES = {1, 2, 7, 8, 9, 10, 17, 18, 36, 54, 86}
 LIQUIDS = {35, 80}
 NEVER_SEEN = {85, 87, *range(100, 119)}
@@ -68,9 +64,3 @@ def test_the_world_is_as_its_page_says():
     f_block = [fact for fact in facts() if fact["block"] == "f"]
     assert len(f_block) == 28
     assert len({(fact["group"], fact["period"]) for fact in f_block}) == 2
-
-
-def test_the_file_is_part_of_the_package():
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    patterns = settings["package-data"]["parley.envs"]
-    assert any(path == ELEMENTS_FILE for pattern in patterns for path in (ROOT / "envs").glob(pattern))

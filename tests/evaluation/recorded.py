@@ -25,6 +25,7 @@ def outcomes(
             "target": target,
             "intended": {"normal": target, "swap": other}.get(condition) if channel != "silence" else None,
             "num_candidates": NUM_CANDIDATES,
+            "role": {"silence": "baseline", "text": "ceiling"}.get(channel, "judged"),
         }
         yield EpisodeRecord(
             channel=channel,

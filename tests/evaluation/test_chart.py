@@ -68,7 +68,7 @@ def test_a_condition_that_was_not_played_is_a_dash_and_no_bar(drawn):
 def test_labels_name_channel_gate_and_bits(drawn):
     latent = [
         EpisodeRecord(
-            channel="latent", condition=condition, episode_id=i, success=True, bits=96, trained=False
+            channel="latent", condition=condition, episode_id=i, success=True, bits=96, role="untrained"
         )
         for i in range(100)
         for condition in ("normal", "null")
@@ -80,7 +80,7 @@ def test_labels_name_channel_gate_and_bits(drawn):
         "a_third_party_$x\n_$channel\nfail",
         "latent\nuntrained\n96 bits",
         "latent_vq\npass",
-        "silence\nreference",
+        "silence\nbaseline",
     ]
 
 
@@ -102,7 +102,7 @@ def test_the_legend_stands_inside_the_picture(drawn):
 
 def test_an_untrained_channel_that_played_normal_alone_is_left_out(drawn):
     idle = [
-        EpisodeRecord(channel="kv", condition="normal", episode_id=i, success=False, trained=False)
+        EpisodeRecord(channel="kv", condition="normal", episode_id=i, success=False, role="untrained")
         for i in range(100)
     ]
     figure = drawn(build_results([*perfect(100), *idle], {}))

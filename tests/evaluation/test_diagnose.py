@@ -142,12 +142,16 @@ def test_of_large_worlds_always_the_same_referents_are_diagnosed(few_objects, mo
     assert np.array_equal(chosen, diagnosed_referents(few_objects))
 
 
-@pytest.mark.parametrize(("trained", "drawn"), [(True, True), (False, False), (None, False)])
-def test_only_trained_channels_of_codes_have_an_atlas(pair, trained, drawn):
+@pytest.mark.parametrize(
+    ("trainable", "role", "drawn"),
+    [(True, "judged", True), (True, "untrained", False), (False, "judged", False)],
+)
+def test_only_trained_channels_of_codes_have_an_atlas(pair, monkeypatch, trainable, role, drawn):
+    monkeypatch.setattr(Spelling, "trainable", trainable)
     entries = {
-        "spelling": Entry(Spelling(pair.world), trained),
-        "text": Entry(channel_class("text")(channel_class("text").Config(), ENDS).eval(), None),
-        "silence": Entry(channel_class("silence")(ChannelConfig(), ENDS).eval(), None),
+        "spelling": Entry(Spelling(pair.world), role),
+        "text": Entry(channel_class("text")(channel_class("text").Config(), ENDS).eval(), "ceiling"),
+        "silence": Entry(channel_class("silence")(ChannelConfig(), ENDS).eval(), "baseline"),
     }
     found, pictures = examine(pair, entries)
     assert list(found) == ["spelling", "text"], "silence has nothing to diagnose"

@@ -15,7 +15,7 @@ from parley.evaluation.aggregation.nll import target_nll
 from parley.evaluation.diagnostics.diagnose import diagnose, nll_by_condition
 from parley.evaluation.judge import judge_file
 from parley.evaluation.records import EpisodeRecord, RecordWriter
-from parley.evaluation.reporting.markdown_report import render_report
+from parley.evaluation.reporting.report import render_report
 from parley.evaluation.results import build_results
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "results_schema.md"
@@ -33,7 +33,7 @@ def record(condition="normal", episode_id=0, target=0, probabilities=(0.5, 0.25,
     )
 
 
-def test_surprise_is_the_log_of_the_target_s_probability():
+def test_nll_is_the_log_of_the_target_s_probability():
     assert target_nll(record(target=1)) == pytest.approx(math.log(4))
     assert target_nll(record(probabilities=[1.0, 0.0])) == 0
     assert math.copysign(1, target_nll(record(probabilities=[1.0, 0.0]))) == 1, "0 and not -0"
@@ -45,7 +45,7 @@ def test_what_is_recorded_as_0_counts_as_half_a_unit_of_the_last_digit():
     assert target_nll(record(target=1, probabilities=[1.0, 1e-6])) == pytest.approx(-math.log(1e-6))
 
 
-def test_surprise_by_condition_is_a_mean_over_episodes():
+def test_nll_by_condition_is_a_mean_over_episodes():
     records = [
         record("swap", 0, 1), record("normal", 1, 0), record("normal", 0, 1), record("swap", 1, 1)
     ]  # fmt: skip
@@ -57,7 +57,7 @@ def test_surprise_by_condition_is_a_mean_over_episodes():
 
 
 @pytest.mark.parametrize("field", ["target", "probabilities"])
-def test_surprise_is_undefined_where_a_record_does_not_say(field):
+def test_nll_is_undefined_where_a_record_does_not_say(field):
     silent = record(episode_id=1, **{field: None})
     assert target_nll(silent) is None
     assert math.isnan(nll_by_condition([record(), silent])["normal"])
@@ -65,7 +65,7 @@ def test_surprise_is_undefined_where_a_record_does_not_say(field):
     assert results["diagnostics"]["latent_vq"]["nll"] == {"normal": None, "null": pytest.approx(math.log(2))}
 
 
-def test_results_hold_the_same_surprise_as_the_function():
+def test_results_hold_the_same_nll_as_the_function():
     records = [
         record(condition, number, number % 3, probabilities=[0.7, 0.2, 0.1])
         for condition in ("normal", "null", "swap")
@@ -192,7 +192,7 @@ def test_the_report_of_a_language_that_says_nothing_has_dashes_and_no_bold(pair)
 def test_untrained_channels_are_named_so_and_their_codes_not_told(pair):
     fields = EpisodeRecord.__dataclass_fields__
     untrained = [
-        EpisodeRecord(**{name: getattr(r, name) for name in fields} | {"trained": False})
+        EpisodeRecord(**{name: getattr(r, name) for name in fields} | {"role": "untrained"})
         for r in outcomes("latent_vq", "normal", 10, 50)
     ]
     text = section_of(render_report(build_results(untrained, {}, diagnostics=measured(pair))))
@@ -200,7 +200,7 @@ def test_untrained_channels_are_named_so_and_their_codes_not_told(pair):
     assert "what its codes tell" not in text
 
 
-def test_recorded_episodes_have_surprise_alone(tmp_path):
+def test_recorded_episodes_have_nll_alone(tmp_path):
     path = tmp_path / "episodes.jsonl"
     with RecordWriter(path) as writer:
         writer.write(with_probabilities(perfect(50)))

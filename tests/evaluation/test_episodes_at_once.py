@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import pytest
 
-from parley.evaluation.judge import judge
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import PlayConfig, play
+from parley.evaluation.results import build_results
 
 EPISODES = 16
 UNLIKE = ("seconds", "probabilities")
@@ -19,7 +19,7 @@ def played(pocket_pair):
     entries = {
         "silence": enter("silence", pocket_pair, None),
         "text": enter("text", pocket_pair, None)._replace(conditions=("normal", "swap")),
-        "latent_vq": enter("latent_vq", pocket_pair, None)._replace(trained=True),
+        "latent_vq": enter("latent_vq", pocket_pair, None)._replace(role="judged"),
     }
     configs = [PlayConfig(episodes=EPISODES, episodes_at_once=at_once) for at_once in (1, 100)]
     return [[r for batch in play(pocket_pair, entries, config) for r in batch] for config in configs]
@@ -31,7 +31,7 @@ def key(record):
 
 def test_every_choice_is_the_same_one_at_a_time_and_all_at_once(played):
     alone, together = (sorted(records, key=key) for records in played)
-    assert len(alone) == EPISODES * (2 + 2 + 5)
+    assert len(alone) == EPISODES * (2 + 2 + 6)
     for one, other in zip(alone, together, strict=True):
         assert one.choice == other.choice, key(one)
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4), key(one)
@@ -43,7 +43,7 @@ def test_every_choice_is_the_same_one_at_a_time_and_all_at_once(played):
 
 
 def test_the_verdict_and_every_criterion_are_the_same(played):
-    alone, together = (judge(records, {}) for records in played)
+    alone, together = (build_results(records, {}) for records in played)
     assert alone["verdict"] == together["verdict"] == "fail"
     assert alone["sentence"] == together["sentence"]
     one, other = alone["channels"]["latent_vq"], together["channels"]["latent_vq"]

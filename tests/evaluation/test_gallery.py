@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded import perfect
 
-from parley.evaluation.records import REORDERED, EpisodeRecord, RecordWriter
+from parley.evaluation.records import EpisodeRecord, RecordWriter
 from parley.evaluation.reporting.gallery import NO_CONTENT, _spread, gather_gallery
 from parley.evaluation.reporting.spelling import spell_message, visible
 from parley.evaluation.results import build_results
@@ -65,7 +65,7 @@ def test_few_failures_leave_room_for_other_episodes():
 
 def test_channels_share_the_room_and_trained_ones_come_first():
     untrained = [
-        replace(r, channel="a_first", trained=False) for r in complete(GUESSED) if r.channel != "silence"
+        replace(r, channel="a_first", role="untrained") for r in complete(GUESSED) if r.channel != "silence"
     ]
     scenes = gallery([*untrained, *complete()], 25)
     names = [scene.channel for scene in scenes]
@@ -110,11 +110,11 @@ def test_unknown_picks_leave_swap_open():
 
 def test_candidates_are_not_those_of_another_order():
     reordered = [
-        replace(r, condition=REORDERED, candidates=["wrong order"] * 5)
+        replace(r, condition="reordered", candidates=["wrong order"] * 5)
         for r in complete()
         if (r.channel, r.condition) == ("silence", "normal")
     ]
-    plain = [r for r in complete() if r.condition != REORDERED]
+    plain = [r for r in complete() if r.condition != "reordered"]
     assert gallery([*reordered, *plain]) == gallery(plain)
 
 

@@ -62,7 +62,7 @@ def test_a_codec_that_never_learned_fails(checkpoint, tmp_path, capsys):
     results = results_in(tmp_path)
     assert code == ExitCode.FAIL
     assert results["verdict"] == "fail"
-    assert results["channels"]["latent_vq"]["status"] == "trained"
+    assert results["channels"]["latent_vq"]["role"] == "judged"
     assert results["channels"]["latent_vq"]["bits"] == 24.0
     assert results["p0"]["n"] == 80
     provenance = results["provenance"]["checkpoints"]["latent_vq"]
@@ -118,13 +118,13 @@ def test_judging_again_does_not_replace_what_was_written_when_playing(tmp_path, 
 def test_without_a_trained_channel_nothing_is_decided(tmp_path):
     arguments = ("--channels", "text", "--episodes", "40", "--folder", str(tmp_path), "--runs", str(tmp_path))
     assert command(*arguments, "--device", "cpu") == ExitCode.INCONCLUSIVE
-    assert results_in(tmp_path)["channels"]["text"]["status"] == "reference"
+    assert results_in(tmp_path)["channels"]["text"]["role"] == "ceiling"
 
 
 def test_the_newest_fitting_checkpoint_is_found(checkpoint, tmp_path):
     arguments = ("--channels", "latent_vq", "--episodes", "4", "--runs", str(checkpoint.parent))
     command(*arguments, "--folder", str(tmp_path), "--device", "cpu")
-    assert results_in(tmp_path)["channels"]["latent_vq"]["status"] == "trained"
+    assert results_in(tmp_path)["channels"]["latent_vq"]["role"] == "judged"
 
 
 def test_a_checkpoint_for_other_models_is_not_taken_unasked(pocket_pair, tmp_path):
@@ -134,7 +134,7 @@ def test_a_checkpoint_for_other_models_is_not_taken_unasked(pocket_pair, tmp_pat
     others = {"sender": "another", "receiver": "another"}
     save_channel(tmp_path / "latent_vq-other/channel.safetensors", channel, others, {})
     command("--channels", "latent_vq", "--episodes", "4", "--runs", str(tmp_path), "--folder", str(tmp_path))
-    assert results_in(tmp_path)["channels"]["latent_vq"]["status"] == "untrained"
+    assert results_in(tmp_path)["channels"]["latent_vq"]["role"] == "untrained"
 
 
 def test_a_malformed_line_is_named_by_its_number(tmp_path, capsys):

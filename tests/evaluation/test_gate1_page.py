@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from recorded import perfect
 
+from parley.channels.conditions import condition_names
 from parley.evaluation.gates.criterion import Thresholds
-from parley.evaluation.judge import EXIT_CODES
-from parley.evaluation.records import CONDITIONS
+from parley.evaluation.gates.verdict import EXIT_CODES
 from parley.evaluation.results import build_results
-from parley.evaluation.statistics import acceptance, least_successes, mcnemar_exact, wilson
+from parley.evaluation.statistics import acceptance, least_successes
 
 TEXT = (Path(__file__).parents[2] / "evaluation" / "GATE1.md").read_text(encoding="utf-8")
 FLAT = " ".join(TEXT.split())
@@ -37,7 +37,7 @@ def test_constants_in_the_prose_are_the_thresholds():
     thresholds = Thresholds()
     assert re.findall(r"CI_low(?:\(normal\)| of these picks) >= ([\d.]*\d)", FLAT) == ["0.30", "0.30", ".30"]
     assert thresholds.min_ci_low == 0.30
-    assert re.findall(r"gives p < ([\d.]*\d)", FLAT) == [str(thresholds.mcnemar_alpha)] * 2
+    assert re.findall(r"gives p < ([\d.]*\d)", FLAT) == [str(thresholds.mcnemar_alpha)]
     assert f"Yes if both p are below {thresholds.equivalence_alpha}" in FLAT
     assert f"differs from chance with p < {thresholds.differs_alpha}" in FLAT
     assert "so 10 points at N = 5" in FLAT
@@ -45,10 +45,10 @@ def test_constants_in_the_prose_are_the_thresholds():
 
 
 def test_every_condition_criterion_and_check_is_explained():
-    assert [row[0] for row in table("condition")] == list(CONDITIONS)
+    assert [row[0] for row in table("condition")] == condition_names()
     results = build_results(perfect(50), {})
     channel = results["channels"]["latent_vq"]
-    rules = [channel["gate1"], channel["gate1"]["version_1"], channel["gate2"], channel["gate3"]]
+    rules = [channel["gate1"], channel["gate2"], channel["gate3"]]
     assert all(f"`{item['name']}`" in TEXT for rule in rules for item in rule["criteria"])
     checks = results["validity"]["criteria"] + channel["validity"]["criteria"]
     assert sorted(item["name"] for item in checks) == sorted(row[0] for row in table("check"))
@@ -70,23 +70,3 @@ def test_the_table_of_n_is_true(row):
 def test_fifty_episodes_show_no_control_at_chance():
     assert "At n = 50 no control can be shown at chance" in FLAT
     assert acceptance(50, reference=0.2, margin=0.1) is None
-
-
-@pytest.mark.parametrize("row", table("episodes"), ids=lambda row: row[0])
-def test_the_table_of_version_1_is_true(row):
-    n, normal, swap = map(int, row)
-    p0 = wilson(n // 5, n)
-    assert wilson(normal - 1, n).ci_low < Thresholds().min_ci_low <= wilson(normal, n).ci_low
-    assert wilson(swap, n).ci_high < p0.ci_low <= wilson(swap + 1, n).ci_high
-
-
-def test_the_smallest_n_is_true():
-    told = [n for n in range(5, 100, 5) if wilson(0, n).ci_high < wilson(n // 5, n).ci_low]
-    assert f"Below {told[0]} episodes criterion 4 cannot be told" in FLAT
-    floor = next(n for n in range(1, 99) if wilson(n, n).ci_low >= Thresholds().min_ci_low)
-    assert f"criterion 1 needs {floor} episodes" in FLAT
-    alpha = Thresholds().mcnemar_alpha
-    wins = next(
-        n for n in range(1, 99) if mcnemar_exact(only_first=n, only_second=0, num_pairs=n).p_value < alpha
-    )
-    assert f"criterion 3 needs {wins} shared episodes" in FLAT

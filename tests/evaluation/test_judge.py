@@ -9,8 +9,10 @@ from recorded import attempt_02, perfect
 
 from parley.agents.command_line import ExitCode
 from parley.evaluation import judge as judging
-from parley.evaluation.judge import EXIT_CODES, judge, judge_file, versions, write_run
+from parley.evaluation.gates.verdict import EXIT_CODES
+from parley.evaluation.judge import judge_file, versions, write_run
 from parley.evaluation.records import EpisodeRecord, RecordWriter
+from parley.evaluation.results import build_results
 
 
 def recorded(path, records):
@@ -33,7 +35,7 @@ def test_a_file_is_judged_as_its_records_are(tmp_path):
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
     assert results["provenance"]["command"].endswith(f"--from-episodes '{path}'")
-    direct = judge(attempt_02(), results["provenance"])
+    direct = build_results(attempt_02(), results["provenance"])
     assert results == direct
     assert json.loads((tmp_path / "run" / "results.json").read_text()) == direct
 
@@ -43,7 +45,7 @@ def test_a_run_is_written_whole_and_results_first(tmp_path, monkeypatch):
         assert (folder / "results.json").exists()
         raise OSError("no room for a report")
 
-    results = judge(perfect(100), {})
+    results = build_results(perfect(100), {})
     write_run(results, tmp_path / "a" / "b")
     assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == [
         "junit.xml",
@@ -59,7 +61,7 @@ def test_a_run_is_written_whole_and_results_first(tmp_path, monkeypatch):
 
 
 def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
-    write_run(judge(perfect(100), {}), tmp_path)
+    write_run(build_results(perfect(100), {}), tmp_path)
     before = (tmp_path / "results.json").read_bytes()
 
     def interrupt(source, place):
@@ -67,7 +69,7 @@ def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_run(judge(attempt_02(), {}), tmp_path)
+        write_run(build_results(attempt_02(), {}), tmp_path)
     assert (tmp_path / "results.json").read_bytes() == before
 
 
@@ -82,7 +84,7 @@ def test_a_malformed_file_writes_nothing(tmp_path):
 def test_a_folder_that_is_a_file_raises(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(OSError, match="run"):
-        write_run(judge(perfect(100), {}), tmp_path / "run")
+        write_run(build_results(perfect(100), {}), tmp_path / "run")
 
 
 def test_versions_name_what_is_not_installed():
@@ -105,11 +107,11 @@ def test_memory_stays_small_however_many_records(tmp_path):
             )
 
     tracemalloc.start()
-    judge(records(), {})
+    build_results(records(), {})
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_000_000
 
 
 def test_stream_is_read_once():
-    assert judge(iter(perfect(100)), {}) == judge(perfect(100), {})
+    assert build_results(iter(perfect(100)), {}) == build_results(perfect(100), {})

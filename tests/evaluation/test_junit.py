@@ -23,7 +23,7 @@ RUNS = {
     "perfect": perfect(50),
     "normal alone": run(40, normal=30),
     "references": [*outcomes("text", "normal", 1, 40), *outcomes("silence", "normal", 39, 40)],
-    "untrained": [replace(r, trained=False) for r in outcomes("latent", "normal", 5, 40)],
+    "untrained": [replace(r, role="untrained") for r in outcomes("latent", "normal", 5, 40)],
     "leak": [*complete(UNDERSTOOD), *outcomes("text", "normal", 0, 60)],
 }
 TALLIES = {name: gather(records) for name, records in RUNS.items()}
@@ -83,19 +83,19 @@ def test_reasons_stand_beside_what_is_not_passed():
     assert (failed.tag, failed.get("type")) == ("failure", "gate1")
     assert failed.get("message") == reasons["normal_above_floor"]
     unsure = cases["channel latent.gate1", "swap_consistency"][0]
-    assert (unsure.tag, unsure.get("message")) == ("skipped", f"Cannot tell: {reasons['swap_consistency']}")
+    assert (unsure.tag, unsure.get("message")) == ("skipped", f"Undetermined: {reasons['swap_consistency']}")
 
 
 def test_what_is_not_judged_never_fails():
     results = build_results(RUNS["untrained"], {"num_candidates": 5})
     skipped = [s.get("message") for s in parsed(results).iter("skipped")]
     assert any(
-        message.startswith("No, but the channel is untrained and does not decide: ") for message in skipped
+        message.startswith("No, but its role is untrained and does not decide: ") for message in skipped
     )
     references = parsed(build_results(RUNS["references"], {"num_candidates": 5}))
     messages = " ".join(s.get("message") for s in references.iter("skipped"))
-    assert "No, but the channel is a reference and does not decide: " in messages
-    assert "No, but the run has no trained channel and does not decide: " in messages
+    assert "No, but its role is ceiling and does not decide: " in messages
+    assert "No, but no channel of the run is judged and does not decide: " in messages
 
 
 @pytest.mark.parametrize("name", ["<script>\"'&", "a]]>b", "\U0001f600 name"])

@@ -13,9 +13,10 @@ from recorded import attempt_02, outcomes, perfect, run
 
 from parley.evaluation import reporting
 from parley.evaluation.aggregation.communication_matters import CONDITIONED, CROSS_FITTED
-from parley.evaluation.reporting import cells, words
+from parley.evaluation.reporting import cells, titles
 from parley.evaluation.reporting.gallery import gather_gallery
-from parley.evaluation.reporting.page import render_html, write_html
+from parley.evaluation.reporting.page import render_html
+from parley.evaluation.reporting.report import write_report
 from parley.evaluation.results import build_results
 
 PROVENANCE = {
@@ -41,12 +42,12 @@ SECTIONS = [
 
 def whole_run():
     untrained = [
-        replace(r, channel="latent", trained=False, message=[[0.5] * 4] * 2 if r.message else None)
+        replace(r, channel="latent", role="untrained", message=[[0.5] * 4] * 2 if r.message else None)
         for r in complete(GUESSED, seed=1)
         if r.channel != "silence"
     ]
     text = [
-        replace(r, channel="text", trained=None, message="a red cube", bits=80.0)
+        replace(r, channel="text", role="ceiling", message="a red cube", bits=80.0)
         for r in complete()
         if r.channel != "silence"
     ]
@@ -163,24 +164,26 @@ def test_every_criterion_is_there_with_its_reason(whole):
     for name, channel in results["channels"].items():
         if name != "silence":
             gate1 = channel["gate1"]
-            rules += [gate1, gate1["version_1"], gate1["original_rule"], channel["gate2"], channel["gate3"]]
+            rules += [gate1, gate1["original_rule"], channel["gate2"], channel["gate3"]]
             rules += [channel["validity"]]
     criteria = [criterion for rule in rules for criterion in rule["criteria"]]
     assert len(criteria) > 60
     for criterion in criteria:
-        assert criterion["name"] in words.TITLES, "it has a title of its own"
-        assert words.title(criterion["name"]) in page.text
+        name = criterion["name"]
+        untitled = titles.Title(name.replace("_", " ").capitalize())
+        assert titles._title(name) != untitled, "it has a title of its own"
+        assert titles.title(name) in page.text
         assert " ".join(criterion["reason"].split()) in page.text
     assert len(page.all("details")) == 3 + 2, "earlier rules of three channels, and two that are not judged"
 
 
 def test_a_failed_check_makes_a_channel_invalid_and_nothing_else():
-    def channel(status, gate1, validity):
-        return {"status": status, "gate1": {"passed": gate1}, "validity": {"passed": validity}}
+    def channel(role, gate1, validity):
+        return {"role": role, "gate1": {"passed": gate1}, "validity": {"passed": validity}}
 
-    assert cells.gate(channel("trained", True, False)) == "invalid"
-    assert cells.gate(channel("trained", True, None)) == "pass"
-    assert cells.gate(channel("trained", None, True)) == "inconclusive"
+    assert cells.gate(channel("judged", True, False)) == "invalid"
+    assert cells.gate(channel("judged", True, None)) == "pass"
+    assert cells.gate(channel("judged", None, True)) == "inconclusive"
     assert cells.gate(channel("untrained", False, False)) == "untrained"
 
 
@@ -219,7 +222,7 @@ def test_episodes_show_candidates_messages_and_probabilities(whole):
     scenes = page.all("article")
     assert [a["data-channel"] for a in scenes] == ["latent_vq"] * 4 + ["latent"] * 4 + ["text"] * 4
     assert {a["data-outcome"] for a in scenes} == {"right", "wrong"}
-    assert {a["data-swap"] for a in scenes} <= {"followed", "not"}
+    assert {a["data-swap"] for a in scenes} <= {"consistent", "not"}
     for text in ("“a red cube”", "2 vectors of 4 numbers, first 0.5, 0.5, 0.5 …", "thing 0-0", "true zeros"):
         assert text in page.text
     bars = [a["style"] for a in page.all("td") if a.get("class") == "bar"]
@@ -227,7 +230,7 @@ def test_episodes_show_candidates_messages_and_probabilities(whole):
     assert {round(float(style.removeprefix("--share: ")), 2) for style in bars} == {0.08, 0.68}
     assert page.text.count("· target") == 0, "the dot is the style sheet's"
     assert sum(text == "target" for tag, text in page.texts) == 12
-    picked = re.search(r"(\d) of them were picked because a trained channel failed there", page.text)
+    picked = re.search(r"(\d) of them were picked because a judged channel failed there", page.text)
     assert int(picked[1]) == 2
 
 
@@ -247,7 +250,7 @@ def test_what_is_unknown_is_a_dash_and_never_zero():
     assert "chance," not in success
     assert "by luck alone" not in success
     nothing = page_of([*outcomes("text", "normal", 1, 40), *outcomes("silence", "normal", 8, 40)])
-    assert "No trained channel was played" in nothing.text
+    assert "No channel that is judged was played" in nothing.text
     assert "No channel played normal and a control" in nothing.text
 
 
@@ -259,7 +262,7 @@ def test_intervals_of_an_open_run_are_called_what_they_are():
 
 def test_the_file_is_written_whole(tmp_path, whole):
     results, html, _ = whole
-    write_html(results, tmp_path, gather_gallery(whole_run(), results, 12), PICTURES)
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    write_report(results, tmp_path, gather_gallery(whole_run(), results, 12), PICTURES)
+    assert not [path.name for path in tmp_path.iterdir() if "unfinished" in path.name]
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == html
     assert len(html) < 400_000

@@ -29,8 +29,8 @@ document.getElementById("gallery-more").click();
 said.more = shown().length;
 set("outcome", "wrong");
 said.wrong = shown().every((scene) => scene.dataset.outcome === "wrong") && shown().length;
-set("swap", "followed");
-said.followed = shown().every((scene) => scene.dataset.swap === "followed") && shown().length;
+set("swap", "consistent");
+said.consistent = shown().every((scene) => scene.dataset.swap === "consistent") && shown().length;
 set("outcome", "");
 set("swap", "");
 set("channel", [...form.elements.channel.options].at(-1).value);
@@ -65,7 +65,7 @@ def visit(html, folder, width=390):
 @pytest.fixture(scope="module")
 def html():
     other = [
-        replace(r, channel="b", trained=False) for r in complete(GUESSED, seed=1) if r.channel != "silence"
+        replace(r, channel="b", role="untrained") for r in complete(GUESSED, seed=1) if r.channel != "silence"
     ]
     records = [*complete(GUESSED), *other]
     results = build_results(records, {"command": HOSTILE, "num_candidates": 5})
@@ -97,10 +97,10 @@ def test_the_filter_shows_what_is_asked(html, tmp_path):
     scenes = page.all("article")
     wrong = [scene for scene in scenes if scene["data-outcome"] == "wrong"]
     assert 0 < len(wrong) < 20
-    swap_consistent = [scene for scene in wrong if scene["data-swap"] == "followed"]
+    swap_consistent = [scene for scene in wrong if scene["data-swap"] == "consistent"]
     wanted = {
-        "first": 12, "more": 20, "wrong": min(12, len(wrong)), "followed": len(swap_consistent), "channel": 10,
-        "search": "12 of 20 shown", "none": "0No episode fits. Choose fewer conditions.",
+        "first": 12, "more": 20, "wrong": min(12, len(wrong)), "consistent": len(swap_consistent),
+        "channel": 10, "search": "12 of 20 shown", "none": "0No episode fits. Choose fewer conditions.",
         "printed": 0, "folded": 0, "wide": False,
     }  # fmt: skip
     assert json.loads(said) == wanted

@@ -6,7 +6,7 @@ from complete_runs import CODES, HOSTILE, Page, complete, page_of
 from recorded import run
 
 from parley.evaluation.gates.criterion import Criterion
-from parley.evaluation.reporting import words
+from parley.evaluation.reporting import titles
 from parley.evaluation.reporting.gallery import gather_gallery
 from parley.evaluation.reporting.page import flatten, render_html
 from parley.evaluation.results import build_results
@@ -59,6 +59,6 @@ def test_provenance_is_flat_and_on_one_line():
 
 def test_a_criterion_without_a_title_goes_by_its_name():
     unheard = Criterion(name="a_new_one", statistic=0.123456, threshold=None, passed=None, reason="So.")
-    assert words.title("a_new_one") == "A new one"
-    assert words.figure(vars(unheard), "statistic") == "0.1235"
-    assert words.figure(vars(unheard), "threshold") == "–"
+    assert titles.title("a_new_one") == "A new one"
+    assert titles.figure(vars(unheard), "statistic") == "0.1235"
+    assert titles.figure(vars(unheard), "threshold") == "–"

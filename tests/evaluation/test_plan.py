@@ -1,4 +1,4 @@
-"""What is drawn beforehand: episodes, partners, swap targets, other orders, random messages, and the rounds."""
+"""What is drawn beforehand: episodes, partners, swap targets, orders, random messages, and the rounds."""
 
 import hashlib
 from collections import Counter
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parley.channels.conditions import conditions, find_condition
 from parley.envs.game import EpisodeConfig
 from parley.envs.world import objects_world
 from parley.evaluation.playing.plan import PlayConfig, make_plan, message_rng, rounds
-from parley.evaluation.records import CONDITIONS, REORDERED
 
 WORLD = objects_world()
 ORDERS = [[4, 2, 1, 0, 3], [1, 3, 2, 0, 4]]  # the first two of seed 0, as they were first drawn
@@ -74,9 +74,9 @@ def test_another_seed_is_another_script_and_the_same_seed_the_same():
 def test_reordered_shows_the_same_candidates_in_the_other_order():
     plan = make_plan(WORLD, PlayConfig(episodes=50))
     for row, plain in enumerate(plan.episodes):
-        for condition in CONDITIONS:
+        for condition in conditions():
             assert plan.episode(row, condition) is plain
-        other = plan.episode(row, REORDERED)
+        other = plan.episode(row, find_condition("reordered"))
         assert np.array_equal(other.candidates, plain.candidates[plan.orders[row]])
         assert np.array_equal(other.sender_view, plain.sender_view)
         assert sorted(plan.orders[row]) == list(range(5))

@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from parley.channels.base import SoftPrompt
-from parley.channels.controls import CONDITIONS
+from parley.channels.conditions import condition_names, find_condition
 from parley.channels.registry import channel_class
+from parley.envs.batched import BatchedEnv
 from parley.envs.game import EpisodeConfig
-from parley.envs.referential_v0 import RECEIVER, SENDER, env
+from parley.envs.referential_v0 import env
+from parley.envs.rules import RECEIVER, SENDER, Rules
 from parley.evaluation.playing import stopwatch
 from parley.evaluation.playing.entries import chosen_channels, enter
 from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, play
-from parley.evaluation.records import REORDERED
 
 EPISODES = 16
 CONFIG = PlayConfig(episodes=EPISODES, episodes_at_once=6)
@@ -47,21 +48,21 @@ def test_every_channel_and_condition_plays_the_same_episodes(records):
     played = {}
     for record in records:
         played.setdefault((record.channel, record.condition), []).append((record.episode_id, record.target))
-    reordered = played.pop(("silence", REORDERED))
+    reordered = played.pop(("silence", "reordered"))
     assert [number for number, _ in reordered] == list(range(EPISODES))
     assert {channel for channel, _ in played} >= {"text", "silence", "latent", "latent_vq"}
     assert all(episodes == played["silence", "normal"] for episodes in played.values())
     assert [number for number, _ in played["silence", "normal"]] == list(range(EPISODES))
     assert Counter(channel for channel, _ in played) == {
-        name: 1 if name == "silence" else len(CONDITIONS) for name, _ in played
+        name: 1 if name == "silence" else len(condition_names()) for name, _ in played
     }
 
 
 def test_silence_alone_reads_the_candidates_in_another_order(pair, records):
     plan = make_plan(pair.world, CONFIG)
-    assert {record.channel for record in records if record.condition == REORDERED} == {"silence"}
-    other = of(records, "silence", REORDERED)
-    laid_out = [plan.episode(row, REORDERED) for row in range(EPISODES)]
+    assert {record.channel for record in records if record.condition == "reordered"} == {"silence"}
+    other = of(records, "silence", "reordered")
+    laid_out = [plan.episode(row, find_condition("reordered")) for row in range(EPISODES)]
     assert [record.target for record in other] == [episode.target for episode in laid_out]
     channel = enter("silence", pair, None).channel
     context = pair.read([episode.candidates for episode in laid_out])
@@ -70,12 +71,6 @@ def test_silence_alone_reads_the_candidates_in_another_order(pair, records):
         assert record.probabilities == pytest.approx(expected, abs=1e-4)
     first = of(records, "silence")
     assert any(a.probabilities != b.probabilities for a, b in zip(first, other, strict=True))
-
-
-def test_another_channel_without_a_message_plays_the_normal_condition_alone(pair):
-    silence = enter("silence", pair, None)
-    [batch] = play(pair, {"hush": silence}, PlayConfig(episodes=4))
-    assert {record.condition for record in batch} == {"normal"}
 
 
 def test_what_the_receiver_saw_is_recorded_once_an_episode(pair, records):
@@ -117,9 +112,9 @@ def test_seconds_hold_all_of_the_reading_a_share_of_the_sending_and_the_choosing
     slow(pair, "read")
     slow(pair.receiver, "choose")
     entries = {
-        "a": Entry(channel, None, ("normal", "shuffle")),
+        "a": Entry(channel, "judged", ("normal", "shuffle")),
         "silence": enter("silence", pair, None),
-        "b": Entry(anew, None, ("normal",)),
+        "b": Entry(anew, "judged", ("normal",)),
     }
     played = [r for batch in play(pair, entries, PlayConfig(episodes=4)) for r in batch]
     seconds = {(r.channel, r.condition): r.seconds for r in played}
@@ -127,7 +122,7 @@ def test_seconds_hold_all_of_the_reading_a_share_of_the_sending_and_the_choosing
         ("a", "normal"): (10 + 200 / 2 + 1) / 4,  # nothing delivers what is said of the swap targets
         ("a", "shuffle"): (10 + 200 / 2 + 1) / 4,
         ("silence", "normal"): (10 + 1) / 4,
-        ("silence", REORDERED): (10 + 1) / 4,
+        ("silence", "reordered"): (10 + 1) / 4,
         ("b", "normal"): 1 / 4,
     }
 
@@ -171,15 +166,20 @@ def test_records_do_not_depend_on_how_many_are_played_at_once(pair, records):
             assert record.probabilities == pytest.approx(other.probabilities, abs=1e-4)
 
 
-def test_untrained_channels_are_named_so(records):
-    trained = {record.channel: record.trained for record in records}
-    assert trained["latent"] is False
-    assert trained["latent_vq"] is False
-    assert trained["text"] is None
-    assert trained["silence"] is None
+def test_records_say_what_a_channel_was_played_for(records):
+    roles = {record.channel: record.role for record in records}
+    assert roles["latent"] == roles["latent_vq"] == roles["index"] == "untrained"
+    assert (roles["text"], roles["silence"], roles["priming"]) == ("ceiling", "baseline", "untrained")
 
 
-def test_bits_are_charged_for_what_crossed(records):
+def test_repeat_delivers_the_first_message_of_the_run_to_everybody(records):
+    [first] = [record.message for record in of(records, "text") if record.episode_id == 0]
+    assert {record.message for record in of(records, "text", "repeat")} == {first}
+    assert {record.intended for record in of(records, "text", "repeat")} == {None}
+    assert len({record.choice for record in of(records, "text", "repeat")}) > 1
+
+
+def test_bits_are_charged_for_what_was_sent(records):
     for record in records:
         if record.channel == "latent_vq":
             assert record.bits == 24.0
@@ -218,13 +218,38 @@ def test_the_receiver_gets_nothing_but_what_the_environment_lets_it_observe(pair
     """Whatever the sender means, a wire that replaces the message replaces what the receiver does."""
     import parley.evaluation.playing.play as module
 
-    constant = "small red metal cube"
-    speak = module.Table.speak
-    monkeypatch.setattr(module.Table, "speak", lambda table, sent: speak(table, [constant] * len(sent)))
+    step = module.BatchedEnv.step
+
+    def replaced(env, actions):
+        if SENDER in actions:
+            actions = {SENDER: ["small red metal cube"] * len(actions[SENDER])}
+        return step(env, actions)
+
+    monkeypatch.setattr(module.BatchedEnv, "step", replaced)
     entries = {"text": enter("text", pair, None)}
     batches = play(pair, entries, PlayConfig(episodes=60))
     normal = [record for batch in batches for record in batch if record.condition == "normal"]
     assert np.mean([record.success for record in normal]) < 0.5
+
+
+def test_success_is_what_the_environment_pays(pair, monkeypatch):
+    """One that pays for another choice than the target contradicts the record, and the run ends."""
+    monkeypatch.setattr(Rules, "reward", lambda rules, episode, choice: float(choice != episode.target))
+    with pytest.raises(ValueError, match=r"success is (true|false), but choice is \d and target \d"):
+        next(play(pair, {"text": enter("text", pair, None)}, PlayConfig(episodes=4)))
+
+
+def test_nothing_is_played_around_the_environment(pair, monkeypatch):
+    """Without it nothing is observed, sent or paid."""
+    for method in ("reset", "step"):
+        with monkeypatch.context() as patch:
+            patch.setattr(BatchedEnv, method, gone)
+            with pytest.raises(RuntimeError, match="no environment"):
+                next(play(pair, {"text": enter("text", pair, None)}, PlayConfig(episodes=4)))
+
+
+def gone(*_, **__):
+    raise RuntimeError("no environment")
 
 
 def test_null_is_content_free_whatever_is_said(pair):
@@ -243,4 +268,4 @@ def test_a_contestant_that_raises_ends_the_run_and_is_not_skipped(pair):
 
     broken = Broken(entry.channel.config, pair.interface)
     with pytest.raises(RuntimeError, match="broken"):
-        list(play(pair, {"text": Entry(broken, None)}, PlayConfig(episodes=4)))
+        list(play(pair, {"text": Entry(broken)}, PlayConfig(episodes=4)))

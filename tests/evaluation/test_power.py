@@ -25,7 +25,7 @@ def test_the_number_needed_comes_first(capsys):
     shown = capsys.readouterr().out
     first, second = shown.splitlines()[:2]
     assert first == (
-        "294 episodes: with so many or more, a channel whose true success is 0.4 reaches the floor of 0.3 "
+        "294 episodes: with at least as many, a channel whose true success is 0.4 reaches the floor of 0.3 "
         "with a chance of at least 0.95. With 294 episodes it must succeed in at least 104."
     )
     assert second == (
@@ -112,7 +112,7 @@ def test_too_few_episodes_for_any_success(capsys):
         (["--true-rate", ".4", "--floor", "0"], "floor must be between 0 and 1, got 0"),
         (["--true-rate", ".4", "--confidence", "95"], "confidence must be between 0 and 1, got 95"),
         (["--true-rate", ".4", "--episodes", "0"], "n must be at least 1, got 0"),
-        (["--true-rate", ".3001"], "power must be within reach of most = 1000000 episodes"),
+        (["--true-rate", ".3001"], "power must be within reach of most = 100000 episodes"),
     ],
 )
 def test_bad_values_are_refused_in_a_line(arguments, words, capsys):

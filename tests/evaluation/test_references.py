@@ -14,13 +14,13 @@ from parley.agents.pair import Pair
 from parley.agents.sender import Sender
 from parley.channels.base import ModelInterface
 from parley.channels.checkpoint import save_channel
-from parley.channels.controls import CONDITIONS
+from parley.channels.conditions import condition_names
 from parley.channels.registry import channel_class
 from parley.channels.testing import ENDS
 from parley.evaluation.aggregation.run_data import gather
 from parley.evaluation.gate1 import count_flops, examine
 from parley.evaluation.playing.entries import asked_by_name, can_play, enter
-from parley.evaluation.playing.play import MOST_NUMBERS, PlayConfig, _as_json, play
+from parley.evaluation.playing.play import MOST_NUMBERS, PlayConfig, _as_json, conditions_of, play
 from parley.evaluation.playing.run_folder import define
 from parley.evaluation.records import RecordWriter, read_records
 from parley.evaluation.results import build_results
@@ -42,79 +42,51 @@ def marked(records, **values):
     return [replace(record, **values) if record.channel != "silence" else record for record in records]
 
 
-@pytest.mark.parametrize(
-    ("trained", "reference", "status"),
-    [
-        (True, True, "reference"),
-        (None, True, "reference"),
-        (False, True, "untrained"),
-        (True, False, "trained"),
-        (None, False, "trained"),
-        (False, False, "untrained"),
-    ],
-)
-def test_a_reference_is_not_judged(trained, reference, status):
-    outcomes = gather(marked(perfect(10, channel="index"), trained=trained, reference=reference))
-    assert outcomes.channels["index"].status == status
-    assert outcomes.judged.keys() == ({"index"} if status == "trained" else set())
+@pytest.mark.parametrize("role", ["reference", "untrained", "judged"])
+def test_a_judged_channel_alone_is_judged(role):
+    outcomes = gather(marked(perfect(10, channel="index"), role=role))
+    assert outcomes.channels["index"].role == role
+    assert outcomes.judged.keys() == ({"index"} if role == "judged" else set())
 
 
-@pytest.mark.parametrize(("reference", "verdict"), [(True, "inconclusive"), (False, "pass")])
-def test_it_decides_nothing_however_well_it_does(reference, verdict):
-    records = marked(perfect(100, channel="index"), trained=True, reference=reference)
-    results = build_results(records, {})
-    assert results["channels"]["index"]["status"] == ("reference" if reference else "trained")
+@pytest.mark.parametrize(("role", "verdict"), [("reference", "inconclusive"), ("judged", "pass")])
+def test_it_decides_nothing_however_well_it_does(role, verdict):
+    results = build_results(marked(perfect(100, channel="index"), role=role), {})
+    assert results["channels"]["index"]["role"] == role
     assert results["verdict"] == verdict
 
 
 def test_it_neither_saves_nor_spoils_what_is_judged():
     loser = run(100, channel="latent", normal=20, null=20, random=20, shuffle=20, swap=20)
-    winner = marked(perfect(100, channel="index"), reference=True)
+    winner = marked(perfect(100, channel="index"), role="reference")
     assert build_results([*loser, *winner], {})["verdict"] == "fail"
-    assert build_results([*perfect(100), *marked(loser, reference=True)], {})["verdict"] == "pass"
+    assert build_results([*perfect(100), *marked(loser, role="reference")], {})["verdict"] == "pass"
 
 
-def test_a_channel_is_a_reference_or_it_is_not():
-    records = [*outcomes("index", "normal", 1, 2, reference=True), *outcomes("index", "null", 1, 2)]
-    wanted = "reference must be the same in all records of channel 'index', got"
-    with pytest.raises(ValueError, match=rf"{wanted} True and False \(episode_id 0\)"):
+def test_a_channel_has_one_role():
+    records = [*outcomes("index", "normal", 1, 2, role="reference"), *outcomes("index", "null", 1, 2)]
+    wanted = "role must be the same in all records of channel 'index', got"
+    with pytest.raises(ValueError, match=rf"{wanted} reference and judged \(episode_id 0\)"):
         gather(records)
-    with pytest.raises(ValueError, match=rf"{wanted} False and True \(episode_id 1\)"):
+    with pytest.raises(ValueError, match=rf"{wanted} judged and reference \(episode_id 1\)"):
         gather(records[::-1])
 
 
-@pytest.mark.parametrize("reference", [False, True])
-def test_an_episodes_file_keeps_whether_it_is_a_reference(tmp_path, reference):
-    path, records = tmp_path / "episodes.jsonl", list(outcomes("index", "normal", 1, 2, reference=reference))
+@pytest.mark.parametrize("role", ["judged", "reference"])
+def test_an_episodes_file_keeps_the_role(tmp_path, role):
+    path, records = tmp_path / "episodes.jsonl", list(outcomes("index", "normal", 1, 2, role=role))
     with RecordWriter(path) as writer:
         writer.write(records)
     assert list(read_records(path)) == records
-    assert all(json.loads(line)["reference"] is reference for line in path.read_text().splitlines())
+    assert all(json.loads(line)["role"] == role for line in path.read_text().splitlines())
 
 
-def test_files_from_before_there_were_references_have_none(tmp_path):
-    path = tmp_path / "episodes.jsonl"
-    line = {"channel": "text", "condition": "normal", "episode_id": 0, "success": True}
-    path.write_text(json.dumps(line) + "\n")
-    [record] = read_records(path)
-    assert record.reference is False
-
-
-@pytest.mark.parametrize("value", ["yes", 1, None])
-def test_a_reference_is_true_or_false(tmp_path, value):
-    path = tmp_path / "episodes.jsonl"
-    line = {"channel": "x", "condition": "normal", "episode_id": 0, "success": True, "reference": value}
-    path.write_text(json.dumps(line) + "\n")
-    with pytest.raises(ValueError, match="line 1: reference must be true or false, got "):
-        list(read_records(path))
-
-
-@pytest.mark.parametrize("name", ["cipher", "activation", "text"])
+@pytest.mark.parametrize("name", ["cipher", "activation"])
 def test_what_has_nothing_to_learn_decides_only_if_it_was_asked_for(small_pair, name):
     for named in (True, False):
         entry = enter(name, small_pair, None, named=named)
-        assert (entry.trained, entry.reference) == (None, not named)
-        assert list(entry.conditions) == list(CONDITIONS)
+        assert entry.role == ("judged" if named else "reference")
+        assert [condition.name for condition in conditions_of(entry)] == condition_names()
         assert not entry.channel.training
 
 
@@ -122,8 +94,16 @@ def test_what_has_nothing_to_learn_decides_only_if_it_was_asked_for(small_pair, 
 def test_a_reference_is_one_however_it_came(small_pair, name):
     for named in (True, False):
         entry = enter(name, small_pair, None, named=named)
-        assert entry.reference
-        assert entry.trained is (False if channel_class(name).trainable else None)
+        assert entry.role == ("untrained" if channel_class(name).trainable else "reference")
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(("name", "role"), [("text", "ceiling"), ("silence", "baseline")])
+def test_ceiling_and_baseline_are_what_they_are_however_they_came(small_pair, name, role, named):
+    entry = enter(name, small_pair, None, named=named)
+    assert entry.role == role
+    played = [condition.name for condition in conditions_of(entry)]
+    assert played == condition_names(baseline=role == "baseline")
 
 
 def test_an_untrained_channel_plays_as_it_is_meant_alone_unless_it_was_asked_for(small_pair):
@@ -131,25 +111,25 @@ def test_an_untrained_channel_plays_as_it_is_meant_alone_unless_it_was_asked_for
     drawn = torch.get_rng_state()
     asked, brought = (enter("latent_vq", small_pair, None, named=named) for named in (True, False))
     assert torch.equal(torch.get_rng_state(), drawn)
-    assert list(asked.conditions) == list(CONDITIONS)
-    assert list(brought.conditions) == ["normal"]
+    assert [condition.name for condition in conditions_of(asked)] == condition_names()
+    assert [condition.name for condition in conditions_of(brought)] == ["normal"]
     assert (asked.channel.ready, brought.channel.ready) == (True, False), "prepared, or as it begins"
     for entry in (asked, brought):
-        assert (entry.trained, entry.reference) == (False, False)
+        assert entry.role == "untrained"
     by_default = enter("latent_vq", small_pair, None)
-    assert list(by_default.conditions) == list(CONDITIONS)
+    assert [condition.name for condition in conditions_of(by_default)] == condition_names()
 
 
-@pytest.mark.parametrize(("name", "reference"), [("kv", False), ("index", True)])
-def test_what_was_trained_is_loaded_and_plays_in_full(small_pair, tmp_path, name, reference):
+@pytest.mark.parametrize(("name", "role"), [("kv", "judged"), ("index", "reference")])
+def test_what_was_trained_is_loaded_and_plays_in_full(small_pair, tmp_path, name, role):
     torch.manual_seed(5)
     channel = channel_class(name)(channel_class(name).Config(), small_pair.interface)
     path = tmp_path / "channel.safetensors"
     save_channel(path, channel, small_pair.fingerprints, {})
     for named in (True, False):
         entry = enter(name, small_pair, path, named=named)
-        assert (entry.trained, entry.reference) == (True, reference)
-        assert list(entry.conditions) == list(CONDITIONS)
+        assert entry.role == role
+        assert [condition.name for condition in conditions_of(entry)] == condition_names()
         loaded = entry.channel.state_dict()
         assert all(torch.equal(tensor, loaded[key]) for key, tensor in channel.state_dict().items())
 
@@ -196,12 +176,13 @@ def of(records, channel, condition="normal"):
     return [record for record in records if (record.channel, record.condition) == (channel, condition)]
 
 
-def test_references_are_played_and_recorded_as_such(records, entries):
-    assert {(r.channel, r.reference) for r in records} == {
-        ("silence", False), ("index", True), ("kv", False), ("activation", False), ("priming", True)
+def test_roles_are_recorded(records, entries):
+    assert {(r.channel, r.role) for r in records} == {
+        ("silence", "baseline"), ("index", "untrained"), ("kv", "untrained"), ("activation", "judged"),
+        ("priming", "untrained"),
     }  # fmt: skip
     assert {r.condition for r in records if r.channel == "kv"} == {"normal"}, "it came unasked and untrained"
-    assert {r.condition for r in records if r.channel == "index"} == set(CONDITIONS)
+    assert {r.condition for r in records if r.channel == "index"} == set(condition_names())
 
 
 def test_index_names_the_target_its_foil_and_its_partner(records):
@@ -244,9 +225,10 @@ def test_what_speaks_about_episodes_is_not_diagnosed_on_referents(small_pair, en
     assert flops["silence"] == flops["activation"] < flops["index"] == flops["priming"]
 
 
-def test_a_run_is_defined_by_who_is_a_reference(entries):
+def test_a_run_is_defined_by_the_roles(entries):
     provenance = {"world": "small", "checkpoints": {}, "models": {}, "precision": "float32"}
     defined = define(provenance, FEW, entries, None)["entries"]
-    assert {name: settings["reference"] for name, settings in defined.items()} == {
-        "silence": False, "index": True, "kv": False, "activation": False, "priming": True
+    assert {name: settings["role"] for name, settings in defined.items()} == {
+        "silence": "baseline", "index": "untrained", "kv": "untrained", "activation": "judged",
+        "priming": "untrained",
     }  # fmt: skip

@@ -4,7 +4,7 @@ import json
 import math
 import random
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,8 @@ from parley.evaluation.results import build_results
 SCHEMA = Path(__file__).parents[2] / "docs" / "results_schema.md"
 
 
-def trained(records, value):
-    fields = EpisodeRecord.__dataclass_fields__
-    return [EpisodeRecord(**{**{n: getattr(r, n) for n in fields}, "trained": value}) for r in records]
+def played_as(records, role):
+    return [replace(record, role=role) for record in records]
 
 
 def build(records, **provenance):
@@ -33,7 +32,6 @@ def test_a_perfect_channel_passes():
     assert results["verdict"] == "pass"
     assert results["settled"] is True
     assert results["channels"]["latent_vq"]["gate1"]["passed"] is True
-    assert results["channels"]["latent_vq"]["gate1"]["version_1"]["passed"] is True
     assert results["sentence"] == (
         "Pass: latent_vq carries meaning: with the message the receiver finds the target in 100.0% of "
         "episodes, without any in 20.0%, and with a message about another candidate it picks that one in "
@@ -62,7 +60,7 @@ def test_the_failed_experiment_fails_with_exactly_its_published_intervals():
     assert results["sentence"] == (
         "Fail: it is not shown that latent carries meaning: normal succeeds in 22.0% of 50 episodes; its "
         "true rate may be as low as 12.8%, below the 30.0% asked. The four conditions normal, null, random "
-        "and shuffle of latent cannot be told apart (smallest corrected p = 0.38)."
+        "and shuffle of latent are indistinguishable (smallest corrected p = 0.38)."
     )
 
 
@@ -85,8 +83,8 @@ def without(records, channel, condition):
         (without(perfect(100), "latent_vq", "swap"), "inconclusive", "condition swap was not played"),
         (without(perfect(100), "silence", "normal"), "inconclusive", "silence (P0) was not played"),
         (without(attempt_02(), "latent", "null"), "fail", "30.0% asked"),
-        (perfect(100, channel="text"), "inconclusive", "no trained channel"),
-        (run(100, p0=20), "inconclusive", "no trained channel"),
+        (perfect(100, channel="text"), "inconclusive", "no channel that is judged"),
+        (run(100, p0=20), "inconclusive", "no channel that is judged"),
         ([*perfect(100), *outcomes("latent", "normal", 20, 100)], "fail", "that latent carries"),
         ([*perfect(100), *outcomes("latent", "normal", 90, 100)], "inconclusive", "whether latent carries"),
         ([*perfect(100), *outcomes("text", "normal", 20, 100)], "pass", "latent_vq carries"),
@@ -121,53 +119,45 @@ def test_verdict(records, verdict, word):
 
 
 def test_an_untrained_channel_is_named_and_neither_passes_nor_fails():
-    untrained = trained(run(100, channel="latent", normal=20, null=20, random=20, shuffle=20, swap=20), False)
+    untrained = played_as(
+        run(100, channel="latent", normal=20, null=20, random=20, shuffle=20, swap=20), "untrained"
+    )
     results = build([*perfect(100), *untrained])
     latent = results["channels"]["latent"]
     assert results["verdict"] == "pass"
-    assert latent["status"] == "untrained"
+    assert latent["role"] == "untrained"
     assert latent["gate1"]["passed"] is None
     assert latent["gate1"]["original_rule"]["passed"] is None
     assert latent["gate1"]["criteria"][0]["passed"] is False
     assert results["notes"] == ["latent is untrained: it neither passes nor fails."]
-    two = build([*perfect(100), *untrained, *trained(run(100, channel="kv", normal=20), False)])
+    two = build([*perfect(100), *untrained, *played_as(run(100, channel="kv", normal=20), "untrained")])
     assert two["notes"][0] == "kv and latent are untrained: they neither pass nor fail."
     alone = build([*untrained, *outcomes("silence", "normal", 20, 100)])
     assert alone["verdict"] == "inconclusive"
-    assert "no trained channel" in alone["sentence"]
+    assert "no channel that is judged" in alone["sentence"]
 
 
 @pytest.mark.parametrize(
-    ("channel", "flag", "status"),
+    ("channel", "role"),
     [
-        ("text", None, "reference"),
-        ("text", True, "trained"),
-        ("text", False, "untrained"),
-        ("latent_vq", None, "trained"),
-        ("morse", None, "trained"),
-        ("latent_vq", True, "trained"),
-        ("latent_vq", False, "untrained"),
+        ("text", "ceiling"),
+        ("text", "judged"),
+        ("latent_vq", "judged"),
+        ("morse", "judged"),
+        ("latent_vq", "untrained"),
+        ("index", "reference"),
     ],
 )
-def test_status(channel, flag, status):
-    records = trained(run(100, channel=channel, normal=10), flag)
-    results = build(records)
-    assert results["channels"][channel]["status"] == status
-    assert results["verdict"] == ("fail" if status == "trained" else "inconclusive")
+def test_a_judged_channel_alone_decides(channel, role):
+    results = build(played_as(run(100, channel=channel, normal=10), role))
+    assert results["channels"][channel]["role"] == role
+    assert results["verdict"] == ("fail" if role == "judged" else "inconclusive")
 
 
 def test_references_are_computed_for_information():
     results = build([*perfect(100), *without(perfect(100, channel="text"), "silence", "normal")])
     assert results["channels"]["text"]["gate1"]["passed"] is True
     assert results["channels"]["silence"]["gate1"]["passed"] is None
-
-
-def test_a_channel_is_either_trained_or_not():
-    records = [*trained(outcomes("latent", "normal", 1, 2), True), *outcomes("latent", "null", 1, 2)]
-    with pytest.raises(
-        ValueError, match="trained must be the same in all records of channel 'latent', got True"
-    ):
-        build(records)
 
 
 def test_an_episode_counts_once():
@@ -283,14 +273,14 @@ def test_strict_json_with_every_documented_key():
     assert set(results) == top
     for entry in results["channels"].values():
         assert set(entry) == channel
-        assert set(entry["gate1"]) == {"version", "passed", "criteria", "version_1", "original_rule"}
+        assert set(entry["gate1"]) == {"version", "passed", "criteria", "original_rule"}
     assert documented("## `communication_matters.<name>`") == set(results["communication_matters"]["silence"])
-    assert results["schema_version"] == 2
+    assert results["schema_version"] == 3
     latent = results["channels"]["latent_vq"]
     assert list(latent["conditions"]) == ["normal", "null", "random", "shuffle", "swap"]
     assert set(latent["conditions"]["swap"]) == {"n", "successes", "rate", "ci_low", "ci_high"}
     gate = latent["gate1"]
-    rules = [gate, gate["version_1"], gate["original_rule"], latent["gate2"], latent["gate3"]]
+    rules = [gate, gate["original_rule"], latent["gate2"], latent["gate3"]]
     criteria = [
         item for rule in [*rules, latent["validity"], results["validity"]] for item in rule["criteria"]
     ]

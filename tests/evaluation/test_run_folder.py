@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from parley.channels.base import ChannelConfig
+from parley.channels.conditions import find_condition
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from parley.channels.testing import ENDS
 from parley.channels.text import SilenceChannel, TextChannel, TextConfig
@@ -33,9 +34,9 @@ PROVENANCE = {
 @pytest.fixture(scope="module")
 def entries():
     return {
-        "silence": Entry(SilenceChannel(ChannelConfig(), ENDS), None),
-        "text": Entry(TextChannel(TextConfig(), ENDS), None, ("normal", "swap")),
-        "latent_vq": Entry(VectorQuantizedChannel(VectorQuantizedConfig(k=2), ENDS), True, ("normal",)),
+        "silence": Entry(SilenceChannel(ChannelConfig(), ENDS), "baseline"),
+        "text": Entry(TextChannel(TextConfig(), ENDS), "ceiling", ("normal", "swap")),
+        "latent_vq": Entry(VectorQuantizedChannel(VectorQuantizedConfig(k=2), ENDS), "judged", ("normal",)),
     }
 
 
@@ -50,7 +51,7 @@ def whole(entries, plan):
     found = []
     for name, condition, rows in turns(entries, CONFIG):
         for row in rows:
-            target = plan.episode(row, condition).target
+            target = plan.episode(row, find_condition(condition)).target
             found.append(
                 EpisodeRecord(
                     channel=name,
@@ -59,7 +60,7 @@ def whole(entries, plan):
                     success=target == 0,
                     choice=0,
                     target=target,
-                    trained=entries[name].trained,
+                    role=entries[name].role,
                 )
             )
     return found
@@ -109,10 +110,11 @@ def test_a_run_is_its_episodes_its_contestants_and_its_models(definition):
         "num_candidates": 3,
         "resample_probability": 0.5,
         "episodes_at_once": 3,
+        "game": "referential",
     }
     assert definition["channels"] == ["silence", "text", "latent_vq"]
     assert definition["entries"]["latent_vq"]["checkpoint"] == "hash of weights"
-    assert definition["entries"]["latent_vq"]["trained"] is True
+    assert definition["entries"]["latent_vq"]["role"] == "judged"
     assert definition["entries"]["latent_vq"]["settings"]["k"] == 2
     assert definition["entries"]["text"]["checkpoint"] is None
     assert definition["entries"]["text"]["conditions"] == ["normal", "swap"]
@@ -161,7 +163,7 @@ def test_other_contestants_are_another_run(tmp_path, entries, definition, change
         "checkpoint": "entries.latent_vq.checkpoint is 'hash of weights' there and 'another' here",
         "model": "models.receiver is 'hash of receiver' there and 'another' here",
         "settings": "entries.text.settings.max_length is 256 there and 9 here",
-        "missing": "entries.latent_vq.trained is True there and None here",
+        "missing": "entries.latent_vq.role is 'judged' there and None here",
     }
     with pytest.raises(ValueError, match=re.escape(words[change])):
         begin(tmp_path, define(provenance, CONFIG, playing, None), resume=True)
@@ -277,8 +279,8 @@ def test_a_file_of_another_run_is_refused_by_its_line(so_far, whole):
         ValueError, match=rf"line 2: target must be {whole[1].target} in this run, got {other}"
     ):
         so_far([whole[0], replace(whole[1], target=other, success=other == 0)])
-    untrained = [replace(record, trained=False) for record in whole if record.channel == "latent_vq"]
-    with pytest.raises(ValueError, match=r"line 13: trained must be True in this run, got False"):
+    untrained = [replace(record, role="untrained") for record in whole if record.channel == "latent_vq"]
+    with pytest.raises(ValueError, match=r"line 13: role must be 'judged' in this run, got 'untrained'"):
         so_far([*whole[:12], *untrained])
 
 

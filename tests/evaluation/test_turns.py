@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from parley.channels.controls import CONDITIONS
+from parley.channels.conditions import condition_names
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import Entry, PlayConfig, Turn, num_batches, num_plays, play, turns
-from parley.evaluation.records import REORDERED
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def test_a_run_that_goes_on_plays_what_is_missing_and_nothing_else(pair):
     whole = untimed(record for batch in play(pair, few, config) for record in batch)
     keys = [(channel, condition, row) for channel, condition, rows in turns(few, config) for row in rows]
     assert keys == [(r.channel, r.condition, r.episode_id) for r in whole]
-    assert len(whole) == 5 * 7
+    assert len(whole) == 5 * 8
     for done in (1, 6, 20, 21, 30, 35):
         rest = untimed(record for batch in play(pair, few, config, done=done) for record in batch)
         assert rest == whole[done:]
@@ -36,7 +35,7 @@ def test_nothing_is_read_or_sent_for_what_was_played_before(pair, monkeypatch):
     read = pair.read
     monkeypatch.setattr(pair, "read", lambda candidates: reads.append(len(candidates)) or read(candidates))
     entries = {"text": enter("text", pair, None)}
-    list(play(pair, entries, PlayConfig(episodes=7, episodes_at_once=2), done=4 * 5))
+    list(play(pair, entries, PlayConfig(episodes=7, episodes_at_once=2), done=4 * 6))
     assert reads == [2, 1]
 
 
@@ -53,7 +52,7 @@ def test_nothing_is_read_or_sent_for_what_was_played_before(pair, monkeypatch):
     ],
 )
 def test_play_ends_when_it_is_settled(pair, look_every, done, asked_at, stop_at, played):
-    entries = {"text": Entry(enter("text", pair, None).channel, None, ("normal", "swap"))}
+    entries = {"text": Entry(enter("text", pair, None).channel, "ceiling", ("normal", "swap"))}
     taken, asked = [done], []
 
     def settled():
@@ -72,13 +71,13 @@ def test_turns_are_rounds_of_all_conditions(pair):
     entries = {name: enter(name, pair, None) for name in ("silence", "text")}
     config = PlayConfig(episodes=5, episodes_at_once=4)
     listed = list(turns(entries, config, look_every=3))
-    assert listed[:2] == [Turn("silence", "normal", range(3)), Turn("silence", REORDERED, range(3))]
-    assert listed[2:7] == [Turn("text", condition, range(3)) for condition in CONDITIONS]
-    assert listed[7] == Turn("silence", "normal", range(3, 5))
+    assert listed[:2] == [Turn("silence", "normal", range(3)), Turn("silence", "reordered", range(3))]
+    assert listed[2:8] == [Turn("text", condition, range(3)) for condition in condition_names()]
+    assert listed[8] == Turn("silence", "normal", range(3, 5))
 
 
 def test_progress_knows_how_many_batches_there_are(pair):
     entries = {name: enter(name, pair, None) for name in ("silence", "text")}
     config = PlayConfig(episodes=5, episodes_at_once=2)
-    assert len(list(play(pair, entries, config))) == num_batches(entries, config) == 3 * 7
-    assert num_plays(entries, config) == 5 * 7
+    assert len(list(play(pair, entries, config))) == num_batches(entries, config) == 3 * 8
+    assert num_plays(entries, config) == 5 * 8

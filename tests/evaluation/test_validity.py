@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from recorded import run
 
-from parley.evaluation.records import SILENCE
 from parley.evaluation.results import build_results
 from studies.simulated import CHANNEL, Truth, records_of, simulate
 
@@ -65,7 +64,7 @@ def test_conditions_must_share_their_episodes(sound):
 def test_targets_must_agree(sound):
     other = [
         replace(r, target=(r.target + 1) % 5, success=r.choice == (r.target + 1) % 5)
-        if r.channel == SILENCE and r.episode_id == 7
+        if r.channel == "silence" and r.episode_id == 7
         else r
         for r in sound
     ]
@@ -106,7 +105,7 @@ def test_what_lacks_a_field_cannot_be_told(sound, missing, unsure):
 def test_silence_that_knows_is_a_leak(sound):
     leak = [
         replace(r, choice=r.target, success=True, probabilities=[float(i == r.target) for i in range(5)])
-        if r.channel == SILENCE and r.episode_id % 3 == 0
+        if r.channel == "silence" and r.episode_id % 3 == 0
         else r
         for r in sound
     ]
@@ -118,7 +117,7 @@ def test_silence_below_chance_is_no_leak(sound):
         choice = (r.target + 1) % 5
         return replace(r, choice=choice, success=False, probabilities=[float(i == choice) for i in range(5)])
 
-    records = [wrong(r) if r.channel == SILENCE else r for r in sound]
+    records = [wrong(r) if r.channel == "silence" else r for r in sound]
     assert "no_text_leak" not in failing(records)
 
 
@@ -157,7 +156,9 @@ def test_messages_cost_what_they_are_charged(sound):
     assert "charged_honestly" in failing(long)
     free = [replace(r, bits=0.5) for r in sound]
     assert failing(free) == {"charged_honestly"}
-    assert "bits a message crossed and 0.5 were charged" in checks(free)["charged_honestly"]["reason"]
+    assert (
+        "bits a message were transmitted and 0.5 were charged" in checks(free)["charged_honestly"]["reason"]
+    )
 
 
 def test_what_helps_under_swap_is_not_what_the_message_says():
@@ -179,7 +180,7 @@ def test_a_message_of_half_a_character_is_counted(sound):
 
 @pytest.mark.parametrize(("found", "passed"), [(105, True), (120, False)])
 def test_silence_leaks_only_where_it_is_shown_to(found, passed):
-    """At 105 of 400 it is neither shown at chance nor to have left it: cannot tell, and valid."""
+    """At 105 of 400 it is neither shown at chance nor to have left it: undetermined, and valid."""
     results = build_results(run(400, p0=found, normal=240), {})
     leak = results["validity"]["criteria"][1]
     assert (leak["name"], leak["passed"]) == ("no_text_leak", passed)

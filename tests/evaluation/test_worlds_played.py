@@ -166,7 +166,7 @@ def test_a_checkpoint_of_another_world_is_played_if_it_is_named(trained, tmp_pat
     arguments = ("--channels", "latent_fsq", "--world", str(other), "--folder", str(tmp_path / "out"), *FEW)
     play(*arguments, "--checkpoint", str(source))
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["channels"]["latent_fsq"]["status"] == "trained"
+    assert results["channels"]["latent_fsq"]["role"] == "judged"
     assert results["provenance"]["world"].startswith("others-")
     assert results["provenance"]["checkpoints"]["latent_fsq"]["training"]["world"] == name
 
@@ -245,13 +245,13 @@ def test_the_commands_of_the_page_can_be_given():
     found = []
     for line in [
         *block.splitlines(),
-        *re.findall(r"`(python -m evaluation\.gate1 [^`]*)`", PAGE.read_text()),
+        *re.findall(r"`(parley gate1 [^`]*)`", PAGE.read_text()),
     ]:
-        _, _, module, *arguments = shlex.split(line)
-        if module == "training.run":
+        _, command, *arguments = shlex.split(line)
+        if command == "train":
             found.append(parse(arguments)[2].world)
         else:
-            assert module == "evaluation.gate1"
+            assert command == "gate1"
             config = tyro.cli(gate1.Gate1Config, args=arguments, config=(tyro.conf.OmitArgPrefixes,))
             found.append(config.play.world)
     assert found == ["elements", "elements", "birds.jsonl", "elements"]

@@ -1,14 +1,16 @@
 """The simulation keeps its promises, the failures are caught, and the page is made of what was simulated."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from parley.evaluation.aggregation.run_data import gather
-from parley.evaluation.records import CONDITIONS
+from parley.evaluation.gates.gate1 import ASKED
 from parley.evaluation.results import build_results
+from studies import calibration
 from studies.calibration import CalibrationConfig, write_page
 from studies.calibration_plan import EPISODES, TRUTHS, Cell, cells
 from studies.failures import FAILURES, judge_failure, original_records
@@ -37,7 +39,7 @@ def test_a_simulated_channel_has_its_true_success(success):
 
 def test_a_priming_channel_lifts_its_conditions_alike():
     found, swap_consistent, silence = rates(Truth.of_priming(0.2))
-    assert all(found[condition] == pytest.approx(0.4, abs=0.011) for condition in CONDITIONS)
+    assert all(found[condition] == pytest.approx(0.4, abs=0.011) for condition in ASKED)
     assert swap_consistent == pytest.approx(0.15, abs=0.01)
     assert silence == pytest.approx(0.2, abs=0.01)
 
@@ -60,7 +62,7 @@ def test_the_short_way_and_the_records_agree():
 def test_a_cell_is_the_same_however_it_is_run():
     cell = Cell(truth="true success 90%", n=100, until_decided=False, experiments=5, seed=1)
     assert cell.run() == cell.run()
-    assert sum(cell.run()["version_2"].values()) == 5
+    assert sum(cell.run()["verdicts"].values()) == 5
 
 
 def test_stopping_early_plays_fewer_episodes():
@@ -68,7 +70,7 @@ def test_stopping_early_plays_fewer_episodes():
     found = cell.run()
     assert 50 <= found["mean_n"] <= 400
     useless = Cell(truth="useless", n=400, until_decided=True, experiments=4, seed=0).run()
-    assert "pass" not in useless["version_2"]
+    assert "pass" not in useless["verdicts"]
 
 
 def test_the_plan_has_every_truth_at_every_n():
@@ -84,9 +86,12 @@ MEANT = {
 }  # fmt: skip
 
 
+judge_once = cache(judge_failure)
+
+
 @pytest.mark.parametrize("failure", [f for f in FAILURES if f.records], ids=lambda f: str(f.number))
 def test_no_failure_passes_and_each_is_caught_by_what_is_there_for_it(failure):
-    caught = judge_failure(failure)
+    caught = judge_once(failure)
     assert caught.verdict in ("fail", "invalid", "refused")
     if failure.number in MEANT:
         assert MEANT[failure.number] in caught.by
@@ -106,25 +111,26 @@ def test_the_original_experiment_fails_and_says_that_its_conditions_are_alike():
     results = build_results(original_records(), {})
     assert results["verdict"] == "fail"
     assert (
-        "The four conditions normal, null, random and shuffle of latent cannot be told apart"
+        "The four conditions normal, null, random and shuffle of latent are indistinguishable"
         in results["sentence"]
     )
     assert set(results["channels"]) == {"latent", "silence"}
 
 
-def test_the_page_is_made_of_the_cells(tmp_path):
+def test_the_page_is_made_of_the_cells(tmp_path, monkeypatch):
+    monkeypatch.setattr(calibration, "judge_failure", judge_once)
     rows = [
         {
             "truth": cell.truth, "n": cell.n, "until_decided": cell.until_decided, "experiments": 1000,
-            "seed": 0, "version_2": {"pass": 123, "fail": 877}, "version_1": {"pass": 45, "fail": 955},
+            "seed": 0, "verdicts": {"pass": 123, "fail": 877},
             "mean_n": 210.0,
         }
         for cell in cells(1000, 0)
     ]  # fmt: skip
     write_page(json.loads(json.dumps(rows)), tmp_path)
     page = (tmp_path / "calibration.md").read_text()
-    assert "| useless | 4.5 | 12.3 |" in page
-    assert "The worst cell of version 2 is 12.30%" in page
+    assert "| useless | 12.3 | 12.3 |" in page
+    assert "The worst cell is 12.30%" in page
     assert page.count("![") == 1
     assert (tmp_path / "calibration.png").read_bytes().startswith(b"\x89PNG")
     assert len((tmp_path / "original_experiment.jsonl").read_text().splitlines()) == 250

@@ -11,11 +11,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from parley.agents.command_line import ExitCode, run_command
-from parley.agents.pair import ModelConfig, Pair
 from parley.channels.checkpoint import save_channel
 from parley.channels.registry import channel_class
 from parley.channels.text import TextChannel
-from parley.envs.world import objects_world
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import Entry, PlayConfig, play
 from studies import gate_chart, gate_sweep
@@ -25,9 +23,12 @@ EPISODES = PlayConfig(episodes=30, seed=3)
 GATES = (1.5, 0.0, 0.5)
 
 
+pytestmark = pytest.mark.usefixtures("pocket_loaded_once")
+
+
 @pytest.fixture(scope="module")
-def pair():
-    return Pair.load(ModelConfig(device="cpu"), objects_world())
+def pair(pocket_pair):
+    return pocket_pair
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +68,8 @@ def test_gate_0_is_null_in_every_logit(pair, channel):
 
 def test_gate_0_is_null_in_every_record(pair, channel):
     entries = {
-        "0": Entry(with_gate(channel, 0.0), True, ("normal",)),
-        "null": Entry(channel, True, ("null",)),
+        "0": Entry(with_gate(channel, 0.0), conditions=("normal",)),
+        "null": Entry(channel, conditions=("null",)),
     }
     played = [record for batch in play(pair, entries, EPISODES) for record in batch]
     normal, null = played[: len(played) // 2], played[len(played) // 2 :]
@@ -93,7 +94,7 @@ def test_the_sweep_holds_each_gate_in_order_and_the_learned_one(results):
 
 
 def test_the_learned_gate_plays_the_channel_as_it_is(pair, channel, results):
-    batches = play(pair, {"latent_vq": Entry(channel, True, ("normal",))}, EPISODES)
+    batches = play(pair, {"latent_vq": Entry(channel, conditions=("normal",))}, EPISODES)
     successes = sum(record.success for batch in batches for record in batch)
     learned = next(point for point in results["gates"] if point["learned"])
     assert learned["successes"] == successes

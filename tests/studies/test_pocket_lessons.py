@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from parley.agents.pocket_model import PocketConfig, train_tokenizer
 from parley.agents.prompts import LABELS, SLOT, receiver_prompt, sender_prompt, slot_text
 from parley.envs.world import objects_world
 from studies.pocket_lessons import CURRICULUM, IGNORED, Lessons, Stage, corpus, encode_lessons
+from studies.pocket_model import PocketConfig, train_tokenizer
 
 WORLD = objects_world()
 FULL = Stage(num_attributes=(4,), num_candidates=(5,), shared=0.5, shuffled_labels=0.0)

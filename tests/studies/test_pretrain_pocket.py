@@ -6,9 +6,9 @@ import torch
 
 from parley.agents.command_line import RunError
 from parley.agents.language_model import FrozenLM
-from parley.agents.pocket_model import PocketConfig
 from parley.envs.world import objects_world
 from studies.pocket_lessons import CURRICULUM
+from studies.pocket_model import PocketConfig
 from studies.pretrain_pocket import PretrainConfig, Pretraining, Progression
 
 LAST = len(CURRICULUM) - 1

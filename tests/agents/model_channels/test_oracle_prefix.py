@@ -99,7 +99,7 @@ def test_another_target_is_another_prefix(pair: Pair, channel: OraclePrefixChann
 
 def test_it_is_a_reference_that_needs_scene_and_models(channel: OraclePrefixChannel) -> None:
     assert channel_class("oracle_prefix") is OraclePrefixChannel
-    assert OraclePrefixChannel.reference
+    assert OraclePrefixChannel.role == "reference"
     assert OraclePrefixChannel.sees_scene
     assert not OraclePrefixChannel.trainable
     unseen = synthetic_utterance(ENDS)._replace(scene=None)

@@ -27,7 +27,7 @@ def channel() -> PrimingChannel:
 
 def test_it_is_pefts_prompt_tuning_and_a_reference(channel: PrimingChannel) -> None:
     assert channel_class("priming") is PrimingChannel
-    assert PrimingChannel.reference
+    assert PrimingChannel.role == "reference"
     assert not PrimingChannel.sees_scene
     assert type(channel.prompt) is PromptEmbedding
     assert {name: tuple(p.shape) for name, p in channel.named_parameters()} == {

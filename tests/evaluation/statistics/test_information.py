@@ -1,4 +1,4 @@
-"""Bits crossed, over channels whose mutual information is known."""
+"""Transmitted bits, over channels whose mutual information is known."""
 
 import inspect
 import math
@@ -186,7 +186,7 @@ def test_fano_s_bound_rises_with_the_rate(one, other, num_candidates):
     assert fano_bound(low, num_candidates) <= fano_bound(high, num_candidates) + 1e-12
 
 
-def test_at_least_so_many_bits_crossed():
+def test_at_least_that_many_bits_are_transmitted():
     assert min_transmitted_bits(300, 400, 5) == fano_bound(wilson(300, 400).ci_low, 5) > 0.8
     assert min_transmitted_bits(80, 400, 5) == 0
     bounds = np.array([min_transmitted_bits(count, 100, 5) for count in range(101)])

@@ -84,12 +84,6 @@ def test_more_confidence_is_a_wider_interval(interval):
     assert wide.ci_low < narrow.ci_low < narrow.ci_high < wide.ci_high
 
 
-def test_gap_is_the_space_between_two_intervals():
-    low, high, middle = wilson(5, 100), wilson(95, 100), wilson(6, 100)
-    assert low.gap(high) == high.gap(low) == high.ci_low - low.ci_high > 0
-    assert low.gap(middle) < 0
-
-
 @INTERVALS
 @pytest.mark.parametrize(
     ("successes", "n", "confidence", "message"),

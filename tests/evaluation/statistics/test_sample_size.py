@@ -89,7 +89,7 @@ def test_more_episodes_than_are_of_use_raise():
         for function in (episodes_needed, fewest_episodes):
             with pytest.raises(ValueError, match=message):
                 function(0.4, 0.95, most=most)
-    with pytest.raises(ValueError, match="power must be within reach of most = 1000000 episodes"):
+    with pytest.raises(ValueError, match="power must be within reach of most = 100000 episodes"):
         episodes_needed(0.3001, 0.95)
 
 

@@ -1,14 +1,13 @@
 """How the pocket is built: its tokenizer and its untrained Qwen2 model.
 
-Training is in `studies/pretrain_pocket.py`; the result stands in `agents/pocket/` as an
-ordinary `from_pretrained` folder.
+Training is in `studies/pretrain_pocket.py`; the result is in `agents/pocket/`, an ordinary `from_pretrained`
+folder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,8 +18,6 @@ from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
 
-POCKET_FOLDER = Path(__file__).parent / "pocket"
-NARROW_FOLDER = Path(__file__).parent / "pocket_narrow"
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 LOOK_BACK = (
     (2, 3, 4, 5),

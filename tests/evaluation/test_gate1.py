@@ -1,4 +1,4 @@
-"""Version 2 of Gate 1, and Gates 2 and 3, at their boundaries and on channels that try to cheat."""
+"""Gates 1, 2 and 3, at their boundaries and on channels that try to cheat."""
 
 from dataclasses import replace
 
@@ -42,11 +42,19 @@ def test_an_honest_channel_passes_every_criterion():
     assert gate["version"] == 2
 
 
-def test_half_understood_passes_where_version_1_refuses():
+def test_half_understood_passes():
     """GATE1.md: a channel understood in half of the episodes succeeds in 12.5% under swap, give or take."""
-    gate = judged(honest(normal=200, swap=51))
-    assert gate["passed"] is True
-    assert gate["version_1"]["passed"] is False
+    assert judged(honest(normal=200, swap=51))["passed"] is True
+
+
+def test_what_the_rule_does_not_ask_of_changes_nothing_in_it():
+    """`repeat` is reported: neither its success nor its p-value has a part in the verdict."""
+    plain, primed = honest(), [*honest(), *outcomes("latent_vq", "repeat", 400, 400)]
+    assert judged(plain) == judged(primed)
+    channel = build_results(primed, {})["channels"]["latent_vq"]
+    assert channel["conditions"]["repeat"]["rate"] == 1
+    assert channel["differences"]["repeat"]["corrected_p"] is None
+    assert channel["differences"]["repeat"]["difference"] == pytest.approx(-0.4)
 
 
 @pytest.mark.parametrize(("normal", "passed"), [(137, False), (138, True)])
@@ -103,14 +111,14 @@ def test_p_values_are_corrected_over_channels_and_controls():
     two = [*records, *run(100, channel="other", normal=20, null=12, random=12, shuffle=12)]
     found = build_results(two, {})["channels"]["other"]["differences"]["null"]
     assert found["corrected_p"] == pytest.approx(6 * 0.0078125)
-    untrained = [replace(record, trained=False) for record in run(100, channel="new", normal=20, null=12)]
+    untrained = [replace(record, role="untrained") for record in run(100, channel="new", normal=20, null=12)]
     found = build_results([*records, *untrained], {})["channels"]
     assert found["new"]["differences"]["null"]["corrected_p"] is None
     assert found["latent_vq"]["differences"]["null"]["corrected_p"] == pytest.approx(0.0234375)
 
 
 @pytest.mark.parametrize(("swap_consistent", "passed"), [(137, False), (138, True)])
-def test_the_swapped_message_is_followed(swap_consistent, passed):
+def test_swap_consistency_at_its_boundary(swap_consistent, passed):
     def swap(record):
         wrong = (record.target + 2) % 5
         return replace(record, choice=record.intended if record.episode_id < swap_consistent else wrong)
@@ -119,11 +127,10 @@ def test_the_swapped_message_is_followed(swap_consistent, passed):
     assert said(records)["swap_consistency"] is passed
 
 
-def test_a_crater_by_harm_is_not_following():
+def test_a_crater_by_harm_is_no_swap_consistency():
     """Success falls to 0 under swap because wrong messages do harm: nobody picks what they name."""
     records = [replace(r, choice=(r.target + 2) % 5) if r.condition == "swap" else r for r in honest(swap=0)]
     gate = judged(records)
-    assert gate["version_1"]["passed"] is True
     assert {item["name"] for item in gate["criteria"] if item["passed"] is False} == {"swap_consistency"}
 
 
@@ -136,7 +143,7 @@ def test_a_priming_channel_that_lifts_every_condition_alike_never_passes(lift):
 
 
 @pytest.mark.parametrize("missing", ["normal", "null", "random", "shuffle", "swap", "p0"])
-def test_a_missing_condition_cannot_be_told(missing):
+def test_a_missing_condition_leaves_its_criteria_undetermined(missing):
     gate = judged(honest(**{missing: None}))
     unsure = {item["name"] for item in gate["criteria"] if item["passed"] is None}
     name = "silence" if missing == "p0" else missing

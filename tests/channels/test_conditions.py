@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.channels.base import Channel, ModelInterface, SoftPrompt, TextInput
-from parley.channels.controls import CONDITIONS, Control, Sent, derangement, random_message
+from parley.channels.conditions import Condition, Told, conditions, find_condition
+from parley.channels.conditions.random import random_message
+from parley.channels.conditions.shuffle import derangement
 from parley.channels.receiver_input import tensors_of
 from parley.channels.registry import channel_class, channel_names
 from parley.channels.testing import ENDS, synthetic_utterance
@@ -24,10 +26,20 @@ def made(name: str, interface: ModelInterface = ENDS) -> Channel:
     return kind(kind.Config(), interface).eval()
 
 
-def sent_by(channel: Channel) -> Sent:
+class Drawn(NamedTuple):
+    targets: np.ndarray = np.array([0, 1, 2, 3])
+    partners: np.ndarray = np.array([2, 0, 3, 1])
+    swap_targets: np.ndarray = np.array([4, 3, 0, 1])
+
+
+def sent_by(channel: Channel) -> list[Any]:
     torch.manual_seed(1)
-    spoken = (synthetic_utterance(channel.interface, 6, channel.state_width) for _ in range(3))
-    return Sent(*(channel.send(utterance) for utterance in spoken))
+    return channel.send(synthetic_utterance(channel.interface, 6, channel.state_width))
+
+
+def deliver(condition: Condition, channel: Channel, sent: list[Any], seed: int = 0) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return [condition.deliver(message, channel.message_space, rng) for message in sent]
 
 
 def equal(first: Any, second: Any) -> bool:
@@ -53,71 +65,89 @@ def test_one_episode_cannot_be_deranged(size: int) -> None:
         derangement(size, np.random.default_rng(0))
 
 
+@pytest.mark.parametrize(
+    ("name", "episodes", "candidates"),
+    [
+        ("normal", [0, 1, 2, 3], [0, 1, 2, 3]),
+        ("null", [0, 1, 2, 3], [0, 1, 2, 3]),
+        ("random", [0, 1, 2, 3], [0, 1, 2, 3]),
+        ("reordered", [0, 1, 2, 3], [0, 1, 2, 3]),
+        ("shuffle", [2, 0, 3, 1], [2, 0, 3, 1]),
+        ("swap", [0, 1, 2, 3], [4, 3, 0, 1]),
+        ("repeat", [0, 0, 0, 0], [0, 0, 0, 0]),
+    ],
+)
+def test_whom_the_sender_is_told_of(name: str, episodes: list[int], candidates: list[int]) -> None:
+    told = [find_condition(name).told(row, Drawn()) for row in range(4)]
+    assert told == list(map(Told, episodes, candidates))
+
+
 @pytest.mark.parametrize("name", channel_names())
-def test_each_condition_delivers_its_own(name: str, model_interface: ModelInterface) -> None:
+def test_random_alone_changes_the_message(name: str, model_interface: ModelInterface) -> None:
     channel = made(name, model_interface)
     sent = sent_by(channel)
-    for condition, messages in (
-        ("normal", sent.own),
-        ("null", sent.own),
-        ("shuffle", sent.other_episode),
-        ("swap", sent.other_candidate),
-    ):
-        control = Control(channel, condition, np.random.default_rng(0))  # type: ignore[arg-type]
-        assert equal(control.deliver(sent), messages), condition
+    for condition in conditions():
+        if condition.name != "random":
+            assert equal(deliver(condition, channel, sent), sent), condition
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("condition", conditions(), ids=str)
 @pytest.mark.parametrize("name", channel_names())
-def test_whatever_crosses_is_in_the_space(name: str, condition: Any, model_interface: ModelInterface) -> None:
+def test_whatever_is_delivered_is_in_the_space(
+    name: str, condition: Condition, model_interface: ModelInterface
+) -> None:
     channel = made(name, model_interface)
-    control = Control(channel, condition, np.random.default_rng(0))
-    messages = control.deliver(sent_by(channel))
+    messages = deliver(condition, channel, sent_by(channel))
     assert len(messages) == 6
     assert all(channel.message_space.contains(message) for message in messages)
 
 
 @pytest.mark.parametrize("name", channel_names())
-def test_null_hears_nothing_and_the_rest_hear_what_the_channel_delivers(
+def test_null_receives_nothing_and_the_rest_what_the_channel_delivers(
     name: str, model_interface: ModelInterface
 ) -> None:
     channel = made(name, model_interface)
     sent = sent_by(channel)
-    for condition in CONDITIONS:
-        control = Control(channel, condition, np.random.default_rng(0))
-        messages = control.deliver(sent)
-        answer_states = control.receive(messages)
-        wanted = channel.null_input(6) if condition == "null" else channel.receive(messages)
-        if isinstance(answer_states, TextInput):
-            assert answer_states == wanted
+    for condition in conditions():
+        messages = deliver(condition, channel, sent)
+        received = condition.receive(channel, messages)
+        wanted = channel.null_input(6) if condition.name == "null" else channel.receive(messages)
+        if isinstance(received, TextInput):
+            assert received == wanted
         else:
-            assert type(answer_states) is type(wanted)
-            pairs = zip(tensors_of(answer_states), tensors_of(wanted), strict=True)
+            assert type(received) is type(wanted)
+            pairs = zip(tensors_of(received), tensors_of(wanted), strict=True)
             assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
 def test_random_codes_are_uniform_and_go_through_the_same_decoder() -> None:
     """Failure 23: random vectors had bypassed the codebook."""
     channel = made("latent_vq")
-    rng = np.random.default_rng(0)
-    one = channel.message_space.sample()
-    control = Control(channel, "random", rng)
-    messages = control.deliver(Sent([one] * 2000, [], []))
+    one, random = channel.message_space.sample(), find_condition("random")
+    messages = deliver(random, channel, [one] * 2000)
     counts = np.bincount(np.concatenate(messages), minlength=64)
     # 8,000 codes over 64: 125 each; chi-square of 63 degrees of freedom is below 115 in all but 1e-4
     assert ((counts - 125) ** 2 / 125).sum() < 115
-    answer_states, decoded = control.receive(messages[:9]), channel.receive(messages[:9])
-    assert torch.equal(answer_states.vectors, decoded.vectors)
+    received, decoded = random.receive(channel, messages[:9]), channel.receive(messages[:9])
+    assert torch.equal(received.vectors, decoded.vectors)
 
 
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_a_prefix_at_the_start_stays_there_under_every_condition(condition: Any) -> None:
+@pytest.mark.parametrize("condition", conditions(), ids=str)
+def test_a_prefix_at_the_start_stays_there_under_every_condition(condition: Condition) -> None:
     kind = channel_class("latent")
     channel = kind(kind.Config(at_start=True), ENDS).eval()  # type: ignore[call-arg]
-    control = Control(channel, condition, np.random.default_rng(0))
-    answer_states = control.receive(control.deliver(sent_by(channel)))
-    assert isinstance(answer_states, SoftPrompt)
-    assert answer_states.at_start
+    received = condition.receive(channel, deliver(condition, channel, sent_by(channel)))
+    assert isinstance(received, SoftPrompt)
+    assert received.at_start
+
+
+@pytest.mark.parametrize("name", ["normal", "null", "random", "shuffle", "swap", "repeat", "reordered"])
+def test_the_name_of_a_condition_is_no_channel_s_and_says_what_it_is(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"'{name}' is a condition, under which every channel is played"):
+        channel_class(name)
+    with pytest.raises(ValueError, match="unknown channel 'nil'") as caught:
+        channel_class("nil")
+    assert "condition" not in str(caught.value)
 
 
 @given(st.text("abc xyz.", max_size=30), st.integers(0, 2**32))
@@ -153,10 +183,10 @@ def test_random_is_repeatable_and_depends_on_the_seed() -> None:
     for name in ("text", "latent", "latent_fsq", "latent_vq", "symbols"):
         channel = made(name)
         sent = sent_by(channel)
-        drawn = [Control(channel, "random", np.random.default_rng(s)).deliver(sent) for s in (3, 3, 4)]
+        drawn = [deliver(find_condition("random"), channel, sent, seed) for seed in (3, 3, 4)]
         assert equal(drawn[0], drawn[1])
         assert not equal(drawn[0], drawn[2])
-        assert not equal(drawn[0], sent.own)
+        assert not equal(drawn[0], sent)
 
 
 def test_one_message_alone_is_drawn_from_an_alphabet_of_one() -> None:

@@ -1,4 +1,4 @@
-"""What the criteria and conditions are called where people read them, and how their numbers are spelled."""
+"""What the criteria are called where people read them, and how their numbers are spelled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from parley.evaluation.reporting import cells
 
-Unit = Literal["share", "points", "p", "number", "seconds"]
+Unit = Literal["share", "p", "number", "seconds"]
 
 
 class Title(NamedTuple):
@@ -19,18 +19,7 @@ class Title(NamedTuple):
 
 TITLES = {
     "normal_above_floor": Title("Normal stands above the floor", "share"),
-    "silence_at_chance": Title("Silence stands at chance", "share"),
-    "null_at_chance": Title("Null stands at chance", "share"),
-    "random_at_chance": Title("Random stands at chance", "share"),
-    "shuffle_at_chance": Title("Shuffle stands at chance", "share"),
-    "normal_beats_null": Title("Normal beats null", "p"),
-    "normal_beats_random": Title("Normal beats random", "p"),
-    "normal_beats_shuffle": Title("Normal beats shuffle", "p"),
-    "swap_consistency": Title("The swapped message is followed", "share"),
-    "null_at_p0": Title("Null stays at P0", "points"),
-    "random_at_p0": Title("Random stays at P0", "points"),
-    "shuffle_at_p0": Title("Shuffle stays at P0", "points"),
-    "swap_below_p0": Title("Swap craters below P0", "share"),
+    "swap_consistency": Title("Swap consistency is above the floor", "share"),
     "shuffle_below_p0": Title("Shuffle craters below P0", "share"),
     "retains_text": Title("Half of the text channel's success is kept", "share"),
     "reports_success": Title("Success is reported", "share"),
@@ -46,18 +35,10 @@ TITLES = {
     "swap_craters": Title("Success falls under swap", "share"),
 }
 
-CONDITIONS = {
-    "normal": "its own message",
-    "null": "true zeros",
-    "random": "drawn at random",
-    "shuffle": "plain: another episode's",
-    "swap": "adversarial: another candidate's",
-}
-
 
 def title(name: str) -> str:
-    """A criterion in words; one that is not known here by its name."""
-    return TITLES[name].words if name in TITLES else name.replace("_", " ").capitalize()
+    """A criterion in words."""
+    return _title(name).words
 
 
 def figure(criterion: Mapping[str, Any], key: str) -> str:
@@ -65,12 +46,21 @@ def figure(criterion: Mapping[str, Any], key: str) -> str:
     value, name = criterion[key], criterion["name"]
     if value is None:
         return cells.NOT_PLAYED
-    unit = TITLES[name].unit if name in TITLES else "number"
     spelled = {
         "share": cells.percent,
-        "points": cells.points,
         "p": cells.p_value,
         "number": cells.number,
         "seconds": cells.seconds,
     }
-    return spelled[unit](value)
+    return spelled[_title(name).unit](value)
+
+
+def _title(name: str) -> Title:
+    """What the rule asks of every control is spelled alike for all."""
+    if name in TITLES:
+        return TITLES[name]
+    if name.endswith("_at_chance"):
+        return Title(f"{name.removesuffix('_at_chance').capitalize()} stands at chance", "share")
+    if name.startswith("normal_beats_"):
+        return Title(f"Normal beats {name.removeprefix('normal_beats_')}", "p")
+    return Title(name.replace("_", " ").capitalize())

@@ -1,0 +1,21 @@
+"""`null`: true zeros, without any content."""
+
+from collections.abc import Sequence
+
+from parley.channels.base import Channel, Message, ReceiverInput
+from parley.channels.conditions.base import Look, OwnMessage, register
+
+
+@register("null")
+class Null(OwnMessage):
+    """The message crosses and is charged; the receiver gets zeros of the same shape."""
+
+    order = 1
+    delivers = "true zeros"
+    expectation = "at_chance"
+    shown_in_gallery = True
+    look = Look("#999999", "//", "s", 5.2)
+
+    def receive(self, channel: Channel, messages: Sequence[Message]) -> ReceiverInput:
+        """The channel's content-free input, whatever was sent."""
+        return channel.null_input(len(messages))

@@ -1,0 +1,81 @@
+"""The command `parley`: every command of the bench by a short name, from any directory.
+
+    parley train --channel latent_vq
+    python -m parley gate1 --channels all
+
+A command is a module and runs as `python -m` runs it; it is imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NamedTuple
+
+from parley.plugins.names import unknown
+
+USAGE = 2  # as every command ends; `agents` names the exit codes, and takes seconds to import
+
+
+class Command(NamedTuple):
+    """A module that `python -m` can run, and what it is for."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "train": Command("parley.training.run", "train a channel's codec between two frozen models"),
+    "gate1": Command("parley.evaluation.gate1", "play channels under every condition and judge them"),
+    "compare": Command("parley.evaluation.compare", "put runs side by side, paired where they can be"),
+    "power": Command("parley.evaluation.power", "how many episodes it takes, or what chance they give"),
+    "channels": Command("parley.channels", "list the channels, or check one against the contract"),
+}
+
+
+def help_text() -> str:
+    """The commands, one line each."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: parley [--help] [--version] COMMAND ...",
+            "",
+            "Do two frozen language models really communicate through a channel?",
+            "",
+            *lines,
+            "",
+            "`parley COMMAND --help` lists a command's flags.",
+            "",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that is named first; its exit code ends the process.
+
+    Args:
+        arguments: a command's name and what it is given; by default those of the process.
+
+    Returns:
+        0 for help and version, 2 for an unknown command.
+    """
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        sys.stdout.write(help_text())
+        return 0
+    if name == "--version":
+        sys.stdout.write(f"parley {version('parley')}\n")
+        return 0
+    if name not in COMMANDS:
+        sys.stderr.write(f"usage: {unknown('command', name, COMMANDS)}\n")
+        return USAGE
+    sys.argv = [f"parley {name}", *rest]
+    runpy.run_module(COMMANDS[name].module, run_name="__main__", alter_sys=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
