@@ -123,7 +123,7 @@ def _setting(trainer: Trainer, shape: str) -> Setting:
     config = _training(shape, trainer.config.batch_size, trainer.config.messages_per_context)
     lm = trainer.pair.receiver.lm
     bytes_each = torch.finfo(lm.dtype).bits // 8
-    setting = read_setting("latent_vq", trainer.channel.config, config, number_bytes=bytes_each).setting
+    setting = read_setting("latent_vq", trainer.channel.config, config, number_bytes=bytes_each)
     return replace(setting, referents=len(trainer.pair.world.referents("train")))
 
 

@@ -22,21 +22,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks import bare_receiver
+from benchmarks.parts import seconds_of
 from benchmarks.playing_step import WordedSender, quantised_trainer, small_world
 from benchmarks.record import Goal, Record, Table, keep
 from benchmarks.timing import REPEATS, alternate, machine, ratio, spread
+from benchmarks.training_loops import label_ids
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.agents.packing import lay_out
 from parley.agents.pair import ModelConfig, Pair, find_device
 from parley.agents.receiver import Receiver
 from parley.agents.shapes import random_lm
+from parley.envs.batched import BatchedEnv
 from parley.envs.world import objects_world
 from parley.evaluation.playing.stopwatch import timed
 from parley.training.config import TrainConfig
-from parley.training.objectives import COSINE_TEMPERATURE
-from parley.training.trainer import ContextBatch, Trainer
+from parley.training.objectives.messages import Reconstruction
+from parley.training.step import ContextBatch
+from parley.training.trainer import Trainer
 
-STEP_BOUND, LOOP_BOUND = 1.15, 1.10
+STEP_BOUND, LOOP_BOUND, ENVIRONMENT_BOUND = 1.15, 1.10, 0.03
 LARGE = "qwen2.5-0.5b"
 
 
@@ -89,6 +93,15 @@ def measure(config: FloorConfig, console: Console) -> Record:
                 Goal(f"{r['model']}: step over floor, reading included", "<=", STEP_BOUND, r["read"])
                 for r in rows
             ),
+            *(
+                Goal(
+                    f"{r['model']}: share of a step in the environment",
+                    "<=",
+                    ENVIRONMENT_BOUND,
+                    r["environment"],
+                )
+                for r in rows
+            ),
             Goal("pocket: whole loop over the sum of its steps", "<=", LOOP_BOUND, shares["loop over steps"]),
         ],
         points={"rows": rows, "loop": loops},
@@ -118,29 +131,41 @@ def _trainer(name: str, contexts: int, steps: int, device: torch.device, folder:
 
 def _compare(trainer: Trainer, repeats: int, console: Console) -> dict[str, Any]:
     """The trainer's step and the floor in turns, on the same contexts."""
-    dealt = trainer.sample_contexts()
-    prompts = dealt.context.ids
-    assert bool(dealt.context.mask.all()), "the floor reads contexts of one length"
+    contexts = trainer.sample_contexts()
+    prompts = contexts.context.ids
+    assert bool(contexts.context.mask.all()), "the floor reads contexts of one length"
     embedded = trainer.pair.receiver.embed_ids(prompts)
     places = torch.arange(prompts.shape[1], device=prompts.device).expand(len(prompts), -1)
     model = trainer.pair.receiver.lm.model
+    environment = [(BatchedEnv, "reset"), (BatchedEnv, "step")]
+
+    def step() -> None:
+        trainer.env.reset(options={"episodes": contexts.episodes})
+        trainer.play(contexts)
+
     with console.status(f"{trainer.pair.receiver.lm.name}: step and floor"):
         seconds = alternate(
             {
-                "step": lambda: trainer.learn(trainer.play(dealt)),
-                "floor": lambda: bare_step(trainer, dealt),
+                "step": step,
+                "floor": lambda: bare_step(trainer, contexts),
                 "reading": lambda: trainer.pair.receiver.read_tokens(prompts.tolist(), 5),
                 "bare reading": lambda: bare_receiver.read(model, embedded, places),
-                "dealing": trainer.sample_contexts,
+                "sampling": trainer.sample_contexts,
             },
             repeats=repeats,
             warmups=2,
             device=trainer.pair.device,
         )
+    inside = []
+    for _ in range(repeats):
+        with seconds_of({"environment": environment}) as parts:
+            _, second = timed(step, trainer.pair.device)
+        inside.append(parts["environment"] / second)
     whole = [a + b for a, b in zip(seconds["step"], seconds["reading"], strict=True)]
     least = [a + b for a, b in zip(seconds["floor"], seconds["bare reading"], strict=True)]
     return {
-        "rows": dealt.batch.targets.size,
+        "rows": len(contexts.targets),
+        "environment": statistics.median(inside),
         "given": ratio(seconds["step"], seconds["floor"]),
         "given_spread": spread(seconds["step"], seconds["floor"]),
         "read": ratio(whole, least),
@@ -148,31 +173,30 @@ def _compare(trainer: Trainer, repeats: int, console: Console) -> dict[str, Any]
     } | {name.replace(" ", "_") + "_seconds": statistics.median(each) for name, each in seconds.items()}
 
 
-def bare_step(trainer: Trainer, dealt: ContextBatch) -> Tensor:
+def bare_step(trainer: Trainer, contexts: ContextBatch) -> Tensor:
     """The same step in bare PyTorch: codec, receiver behind what it has read, losses, gradient, AdamW.
 
     Returns:
         The loss, which is the trainer's.
     """
-    pair, context = trainer.pair, dealt.context
+    pair, context = trainer.pair, contexts.context
     receiver = pair.receiver
-    utterance = pair.speak(trainer.channel, dealt.batch.referents)
-    targets = torch.from_numpy(dealt.batch.targets.ravel()).to(pair.device)
-    numbers = torch.from_numpy(trainer.number_of[pair.world.index(dealt.batch.referents)])
-    tokens = trainer.targets.of(numbers)
-    relay = trainer.channel(utterance)
-    vectors = relay.receiver_input.vectors
+    utterance = pair.speak(trainer.channel, contexts.sender_views)
+    tokens = trainer.targets.of(pair.world.index(contexts.sender_views))
+    output = trainer.channel(utterance)
+    vectors = output.receiver_input.vectors
     tail = receiver.embed_ids(torch.tensor(receiver.tail, device=pair.device).expand(len(vectors), -1))
     inputs = torch.cat([vectors.to(tail), tail], dim=1)
     row = lay_out(context.mask, inputs, torch.ones_like(inputs[..., 0], dtype=torch.bool))
     hidden = bare_receiver.answer_states(receiver.lm.model, context.layers, *row)
     last = hidden.reshape(len(inputs), inputs.shape[1], -1)[:, -1]
-    labels = receiver.lm.output_rows(receiver.readout.label_ids[: context.num_candidates])
-    answer = functional.cross_entropy(functional.linear(last, labels).float(), targets)
+    labels = receiver.lm.output_rows(label_ids(receiver, context.num_candidates))
+    answer = functional.cross_entropy(functional.linear(last, labels).float(), contexts.targets)
     unit = functional.normalize(vectors.float(), dim=-1)
     cosines = unit @ functional.normalize(tokens.table.float(), dim=-1).T
-    said = -(tokens.shares * functional.log_softmax(cosines / COSINE_TEMPERATURE, dim=-1)).sum()
-    loss: Tensor = answer + said / tokens.shares.sum() + sum(relay.losses.values())
+    log_p = functional.log_softmax(cosines / Reconstruction.Config().temperature, dim=-1)
+    said = -(tokens.shares * log_p).sum()
+    loss: Tensor = answer + said / tokens.shares.sum() + sum(output.losses.values())
     trainer.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(trainer.trainable.parameters(), trainer.config.max_grad_norm)
@@ -202,10 +226,11 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     return Table(
         "A training step against its floor",
         ("model", "contexts x messages", "step, ms", "floor, ms", "step / floor", "reading, ms",
-         "bare reading, ms", "with reading"),
+         "bare reading, ms", "with reading", "environment"),
         [
             (r["model"], f"{r['rows'] // 5} x 5", r["step_seconds"] * 1e3, r["floor_seconds"] * 1e3,
-             r["given"], r["reading_seconds"] * 1e3, r["bare_reading_seconds"] * 1e3, r["read"])
+             r["given"], r["reading_seconds"] * 1e3, r["bare_reading_seconds"] * 1e3, r["read"],
+             f"{r['environment']:.1%}")
             for r in rows
         ],
     )  # fmt: skip

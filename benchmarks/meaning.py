@@ -95,7 +95,7 @@ def text_success(lm: FrozenLM, trainer: Trainer) -> float:
     validation, world = trainer.validation, trainer.pair.world
     with torch.no_grad():
         # another sender: what this one says, the trained one has still to read
-        words = TextInput(Sender(lm, world).describe(validation.referents))
+        words = TextInput(Sender(lm, world).describe(validation.sender_views))
         chosen = trainer.pair.receiver.choose(validation.context, words).argmax(-1)
     return float((chosen == validation.targets).double().mean())
 

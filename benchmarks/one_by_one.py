@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from benchmarks.operations import count_operations
@@ -22,12 +23,12 @@ from parley.agents.receiver import Receiver
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import ContinuousChannel
 from parley.training.config import TrainConfig
-from parley.training.objectives import ObjectiveWeights
+from parley.training.loss import ObjectiveWeights
 from parley.training.trainer import Trainer
 
 # the failed experiment's three passes; its other two terms need none
 PER_MESSAGE = CodecConfig(depth=1.0, reads="message")
-THREE_PASSES = ObjectiveWeights(ce=1.0, help=1.0, contrast=0.5, reconstruction=0.0, quantizer=0.0)
+THREE_PASSES = ObjectiveWeights(weights={"ce": 1.0, "help": 1.0, "contrast": 0.5})
 
 
 class Stage(NamedTuple):
@@ -105,16 +106,16 @@ def operations(lm: FrozenLM, contexts: int, messages: int, num_samples: int) -> 
 def _samples(trainer: Trainer, size: int) -> list[Sample]:
     """Training episodes as token ids; each one's contrast is with the next one's message."""
     pair, lm = trainer.pair, trainer.pair.receiver.lm
-    batch = trainer.episodes.draw(size, 0, trainer.rng)
-    referents = batch.referents[:: batch.targets.shape[1]]
+    episodes = trainer.episodes.draw(size, 0, trainer.rng)[:: trainer.config.messages_per_context]
+    referents = np.stack([episode.sender_view for episode in episodes])
     words = [lm.encode_plain(text) for text in pair.sender.describe(referents)]
     said = [
         lm.encode(lm.render(sender_prompt(pair.world.facts(referent)))) + message
         for referent, message in zip(referents, words, strict=True)
     ]
     prompts = [
-        lm.encode(cut_at_slot(lm.render(receiver_prompt([pair.world.describe(c) for c in row]))).before)
-        for row in batch.candidates
+        lm.encode(cut_at_slot(lm.render(receiver_prompt(pair.world.options(episode.receiver_view)))).before)
+        for episode in episodes
     ]
     return [
         Sample(
@@ -122,7 +123,7 @@ def _samples(trainer: Trainer, size: int) -> list[Sample]:
             other_said=said[(i + 1) % size],
             length=min(map(len, words)),
             prompt=prompts[i],
-            target=int(batch.targets[i, 0]),
+            target=episodes[i].target,
         )
         for i in range(size)
     ]

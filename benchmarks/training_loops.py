@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from parley.agents.language_model import FrozenLM
+from parley.agents.readouts.label import LabelReadout
 from parley.agents.receiver import Receiver
 from parley.channels.base import Channel, ModelInterface, SoftPrompt, Utterance
 from parley.channels.codec import CodecConfig
@@ -73,6 +74,12 @@ def make_task(lm: FrozenLM, *, contexts: int, tokens: int, further: int, seed: i
     )
 
 
+def label_ids(receiver: Receiver, num_choices: int) -> Int[Tensor, " N"]:
+    """The tokens that name the choices."""
+    assert isinstance(receiver.readout, LabelReadout), "the bare loops read labels"
+    return receiver.readout.label_ids[:num_choices]
+
+
 def parley_step(task: Task) -> Tensor:
     """The context is read once, without gradient; all its messages are run behind it, side by side."""
     prefix = task.channel(task.utterance).receiver_input
@@ -93,7 +100,7 @@ def batched_step(task: Task) -> Tensor:
         inputs = torch.cat([vectors[:, number].to(prompt), prompt], dim=1)
         # the last position's log-odds alone: an ordinary loop would take all of them
         logits = lm.model(inputs_embeds=inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
-        passes.append(logits[:, task.receiver.readout.label_ids[:NUM_CANDIDATES]].float())
+        passes.append(logits[:, label_ids(task.receiver, NUM_CANDIDATES)].float())
     return _learn(task, torch.stack(passes, dim=1).flatten(0, 1))
 
 
@@ -165,4 +172,4 @@ def _whole_pass(receiver: Receiver, sample: Sample, vectors: Float[Tensor, "1 k 
     ids = torch.tensor([sample.prompt + receiver.tail], device=lm.device)
     inputs = torch.cat([vectors.to(lm.dtype), lm.embed(ids)], dim=1)
     logits = lm.model(inputs_embeds=inputs, use_cache=False).logits[0, -1].float()
-    return -functional.log_softmax(logits[receiver.readout.label_ids[:NUM_CANDIDATES]], -1)[sample.target]
+    return -functional.log_softmax(logits[label_ids(receiver, NUM_CANDIDATES)], -1)[sample.target]

@@ -16,6 +16,7 @@ from parley.agents.model_files import POCKET_FOLDER
 from parley.agents.shapes import SHAPES
 from parley.channels.base import ModelInterface
 from parley.channels.latent import VectorQuantizedConfig
+from parley.envs.world import objects_world
 from parley.evaluation.gate1 import Gate1Config
 from parley.evaluation.statistics import wilson
 from parley.training.config import TrainConfig
@@ -72,7 +73,7 @@ def test_what_a_command_names_is_what_the_one_before_made() -> None:
 @pytest.fixture(scope="module")
 def assumed() -> Setting:
     """The default recipe, with prompts as long as the page assumes."""
-    setting = read_setting("latent_vq", VectorQuantizedConfig(), TrainConfig()).setting
+    setting = read_setting("latent_vq", VectorQuantizedConfig(), TrainConfig())
     return replace(setting, lengths=setting.lengths._replace(before=85, prompt=60))
 
 
@@ -82,7 +83,10 @@ def test_the_estimates_are_those_of_the_formula(name: str, assumed: Setting) -> 
     interface = ModelInterface(
         state_width=shape.width, num_positions=60, embedding_width=shape.width, embedding_norm=1.0
     )
-    codec = codec_cost("latent_vq", VectorQuantizedConfig(), interface, assumed.lengths.prompt)
+    asked, lengths = TrainConfig().objectives, assumed.lengths
+    codec = codec_cost(
+        "latent_vq", VectorQuantizedConfig(), interface, lengths.prompt, asked, objects_world(), 30
+    )
     setting = replace(assumed, sender=shape, receiver=shape, codec=codec)
     held = [memory(replace(setting, config=TrainConfig(batch_size=size))) for size in (8, 16, 32, 64)]
     figures = [f"{sum(each.values()) / GIB:.1f}" for each in held]

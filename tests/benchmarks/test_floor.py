@@ -46,11 +46,11 @@ def test_the_bare_receiver_is_the_receiver(folder: str, request: pytest.FixtureR
 
 def test_the_floor_has_the_loss_of_the_trainers_step(tmp_path: Path) -> None:
     trainer = trainer_of(StepSize(batch=2, candidates=3, messages=3, width=32, layers=2), Models(), tmp_path)
-    dealt = trainer.sample_contexts()
+    contexts = trainer.sample_contexts()
     trainer.channel.eval()  # no codebook moves between the two
     trainer.optimizer.param_groups[0]["lr"] = 0.0
-    bare = bare_step(trainer, dealt)
-    found = trainer.learn(trainer.play(dealt))
+    bare = bare_step(trainer, contexts)
+    found = trainer.play(contexts)
     assert float(bare) == pytest.approx(found["loss"], rel=1e-4)
 
 

@@ -9,12 +9,13 @@ import sys
 import pytest
 from page_blocks import PACKAGE, PAGE, blocks, channel_source, commands, objective_source
 
-from parley import channels, training
+from parley import channels
 from parley.__main__ import COMMANDS
 from parley.agents.command_line import ExitCode, run_command
 from parley.channels import registry
 from parley.evaluation.playing.entries import chosen_channels
-from parley.training import objective_plugins
+from parley.training import objectives
+from parley.training.objective import OBJECTIVES
 
 FEWER = {
     "channels": [],
@@ -37,16 +38,16 @@ def reader(tmp_path_factory):
     """Someone who has written the page's two files, each into its folder."""
     patch = pytest.MonkeyPatch()
     folder = tmp_path_factory.mktemp("reader")
-    files = {channels: ("binary", channel_source()), training: ("balance", objective_source())}
-    registries = (registry.CHANNELS, objective_plugins.OBJECTIVES)
+    files = {channels: ("binary", channel_source()), objectives: ("balance", objective_source())}
+    registries = (registry.CHANNELS, OBJECTIVES)
     for known in registries:
         known.names()
         patch.setattr(known, "_known", dict(known._known))
         patch.setattr(known, "_left_out", [])
         patch.setattr(known, "_complete", False)
     for package, (module, source) in files.items():
-        room = folder / package.__name__.removeprefix("parley.")
-        room.mkdir()
+        room = folder / package.__name__.removeprefix("parley.").replace(".", "/")
+        room.mkdir(parents=True)
         (room / f"{module}.py").write_text(source)
         patch.setattr(package, "__path__", [*package.__path__, str(room)])
     patch.chdir(folder)
@@ -114,7 +115,7 @@ def test_its_commands_do_what_the_page_says(reader, monkeypatch, capsys):
     assert results["channels"]["binary"]["bits"] == 24.0
     assert (reader / "runs/binary-seed0/gate1/report.html").exists()
     config = json.loads((reader / "runs/binary-balanced/config.json").read_text())
-    assert config["training"]["objectives"]["extra"] == ["balance=0.1"]
+    assert config["training"]["objectives"]["weights"]["balance"] == 0.1
     metrics = (reader / "runs/binary-balanced/metrics.jsonl").read_text().splitlines()
     assert 0 <= json.loads(metrics[-1])["balance"] <= 1
 
@@ -125,7 +126,7 @@ def test_its_commands_do_what_the_page_says(reader, monkeypatch, capsys):
     [
         ("train", ["--channel", "binary"], "one of binary, "),
         ("train", ["--channel", "binary"], "--bits-per-slot INT b; a message costs k * b bits"),
-        ("train", [], "there are: balance)"),
+        ("train", [], "--balance FLOAT Bits must be 1 half of the time. (default: 0.0)"),
         ("gate1", [], "binary, "),
     ],
 )

@@ -20,7 +20,7 @@ from parley.agents.shapes import SHAPES, Shape, random_lm, shape_of
 from parley.channels.base import SoftPrompt
 from parley.training.costs.codec_cost import Polynomial, codec_cost
 from parley.training.costs.estimate import alignment_step, sender_once, step_parts, validation_each
-from parley.training.costs.passes import Pass, Work, answer_pass
+from parley.training.costs.passes import Pass, Work
 from parley.training.costs.setting import Lengths, Setting
 from parley.training.loss import Loss
 from parley.training.trainer import Trainer
@@ -61,10 +61,10 @@ def test_a_pass_costs_what_torch_counts(listener: tuple[Shape, Receiver]) -> Non
     told = context.repeat(messages)
     answer_states, forward = counted(lambda: receiver.answer_states(told, SoftPrompt(vectors)))
     slot = 4 + len(receiver.lm.encode("<|im_end|>\n<|im_start|>assistant\n"))
-    sizes = {"contexts": contexts, "messages": messages, "past": past, "slot": slot, "packed": False}
-    assert forward == answer_pass(**sizes, graph=True, backward=False).work(shape, 4).flops
+    sizes = {"rows": contexts * messages, "new": slot, "past": past, "graph": True}
+    assert forward == Pass(**sizes).work(shape, 4).flops
     _, backward = counted(lambda: answer_states.sum().backward())
-    assert forward + backward == answer_pass(**sizes, graph=True, backward=True).work(shape, 4).flops
+    assert forward + backward == Pass(**sizes, backward=True).work(shape, 4).flops
     anew = SoftPrompt(vectors.detach(), at_start=True)
     _, whole = counted(lambda: receiver.answer_states(told, anew))
     assert whole == Pass(rows=contexts * messages, new=past + slot).work(shape, 4).flops
@@ -94,9 +94,7 @@ def test_a_packed_pass_costs_what_torch_counts(listener: tuple[Shape, Receiver])
         hidden.sum().backward()
 
     _, flops = counted(answer_states)
-    run = answer_pass(
-        contexts=contexts, messages=messages, past=past, slot=slot, packed=True, graph=True, backward=True
-    )
+    run = Pass(rows=contexts, new=new, past=past, graph=True, backward=True)
     assert flops == run.work(shape, 4).flops
 
 
@@ -123,8 +121,8 @@ def test_what_is_kept_for_the_backward_pass_is_what_torch_saves(
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         answer_states = receiver.answer_states(context, SoftPrompt(vectors))
     assert answer_states.requires_grad
-    sizes = {"contexts": 2, "messages": 5, "past": context.mask.shape[1], "slot": 9}
-    run = answer_pass(**sizes, packed=packed, graph=True, backward=False)
+    rows, new = (2, 5 * 9) if packed else (2 * 5, 9)
+    run = Pass(rows=rows, new=new, past=context.mask.shape[1], graph=True)
     assert run.saved(shape, dtype.itemsize) == sum(saved.values())
     assert replace(run, graph=False).saved(shape, dtype.itemsize) == 0
     read = sum(tensor.nbytes for layer in context.layers for tensor in layer)
@@ -191,7 +189,6 @@ def setting_of(trainer: Trainer) -> Setting:
         ),
         referents=len(pair.world.referents("train")),
         num_choices=5,
-        packed=True,
         number_bytes=4,
     )
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from parley.agents.features import MAX_DESCRIPTION_TOKENS
 from parley.agents.sender import ROWS_AT_ONCE
 from parley.training.costs.cards import Card
-from parley.training.costs.passes import FP32, Pass, Work, answer_pass
+from parley.training.costs.passes import FP32, Pass, Work
 from parley.training.costs.setting import Setting
 from parley.training.validation import CONDITIONS
 
@@ -37,7 +37,7 @@ def receiver_passes(setting: Setting) -> list[AnswerPass]:
     pairs = min(setting.config.batch_size, setting.config.objectives.num_pairs)
 
     def made(name: str, contexts: int, messages: int, slot: int, gradient: bool, flops: int) -> AnswerPass:
-        return AnswerPass(name, _run(setting, contexts, messages, slot, gradient), flops)
+        return AnswerPass(name, setting.answer_pass(contexts, messages, slot, gradient), flops)
 
     contexts, every = setting.config.batch_size, setting.messages
     there, back = every * (choices + nll), every * (nll or choices)
@@ -56,14 +56,6 @@ def receiver_passes(setting: Setting) -> list[AnswerPass]:
     return passes
 
 
-def _run(setting: Setting, contexts: int, messages: int, slot: int, gradient: bool) -> Pass:
-    past = setting.lengths.before
-    if setting.codec.at_start:  # no cache: the whole prompt is run for every message
-        return Pass(rows=contexts * messages, new=past + slot, graph=gradient, backward=gradient)
-    sizes = {"contexts": contexts, "messages": messages, "past": past, "slot": slot}
-    return answer_pass(**sizes, packed=setting.packed, graph=gradient, backward=gradient)
-
-
 def step_parts(setting: Setting) -> dict[str, Work]:
     """What one step in which the receiver plays is made of: reading, each pass of answers, and the codec."""
     reading = Pass(rows=setting.config.batch_size, new=setting.lengths.before)
@@ -80,7 +72,7 @@ def _work(setting: Setting, run: Pass) -> Work:
 def codec_work(setting: Setting, messages: int) -> Work:
     """The codec relays messages and learns from them, with the terms that need no receiver."""
     cost = setting.codec
-    flops = cost.forward(messages) + cost.backward(messages) + cost.terms(messages)
+    flops = cost.forward(messages) + cost.learning(messages)
     return Work(flops=flops, traffic=2 * messages * cost.saved + ADAMW_TRAFFIC * FP32 * cost.parameters)
 
 
@@ -122,7 +114,7 @@ def validation_each(setting: Setting) -> Work:
 def _validated(setting: Setting, messages: int) -> Work:
     """Validation's episodes, each answered under some messages."""
     episodes = setting.config.validation_episodes
-    run = _run(setting, episodes, messages, setting.slot, gradient=False)
+    run = setting.answer_pass(episodes, messages, setting.slot, gradient=False)
     choices = 2 * episodes * messages * setting.receiver.width * setting.num_choices
     return _work(setting, run) + Work(flops=choices)
 
@@ -139,11 +131,12 @@ def memory(setting: Setting) -> dict[str, float]:
     states = setting.referents * held * setting.sender.width * FP32
     at_once = min(ROWS_AT_ONCE, setting.referents) * setting.lengths.prompt
     features = 2 * at_once * setting.sender.width * number
-    rows = config.batch_size if setting.packed else setting.messages
     saved = [answers.run.saved(setting.receiver, number) for answers in receiver_passes(setting)]
     return {
         "models' weights": number * sum(shape.num_parameters for shape in models),
-        "contexts read, and a copy that goes on": 0.0 if setting.codec.at_start else 2.0 * rows * tokens,
+        "contexts read, and a copy that goes on": 0.0
+        if setting.codec.at_start
+        else 2.0 * config.batch_size * tokens,
         "kept for the backward pass": float(sum(saved)),
         "sender's states": max(2.0 * states, states + features),
         "validation's contexts": float(config.validation_episodes * tokens),

@@ -99,23 +99,3 @@ class Pass:
         of_row = self.new * of_token + number_bytes * seen * 2 * shape.query_width
         once = FP32 * (shape.width + 1) + number_bytes * (2 * shape.head_width + seen)
         return self.rows * (shape.num_layers * of_row + self.new * once)
-
-
-def answer_pass(
-    *, contexts: int, messages: int, past: int, slot: int, packed: bool, graph: bool, backward: bool
-) -> Pass:
-    """The pass in which every context, read already, is answered under its messages.
-
-    Args:
-        contexts: G.
-        messages: M, for each of them.
-        past: T, tokens of a context.
-        slot: S, tokens of a message and of what follows it.
-        packed: the messages of a context stand side by side in one row, kept apart by a mask, instead of each
-            in a row of its own with a copy of the context.
-        graph: whether what the backward pass needs is kept.
-        backward: whether there is one.
-    """
-    if packed:
-        return Pass(rows=contexts, new=messages * slot, past=past, graph=graph, backward=backward)
-    return Pass(rows=contexts * messages, new=slot, past=past, graph=graph, backward=backward)

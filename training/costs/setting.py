@@ -20,6 +20,7 @@ from parley.envs.game import Game
 from parley.envs.worlds import find_world
 from parley.training.config import TrainConfig
 from parley.training.costs.codec_cost import CodecCost, codec_cost
+from parley.training.costs.passes import Pass
 from parley.training.episodes import Episodes
 
 DRAWN_BATCHES = 4
@@ -55,8 +56,8 @@ class Setting:
         codec: what relaying a message costs.
         referents: of the training split.
         num_choices: N, of the game.
-        packed: as for `passes.answer_pass`.
         number_bytes: of the models' numbers.
+        tokenizers: by which the lengths were counted.
     """
 
     config: TrainConfig
@@ -69,8 +70,8 @@ class Setting:
     codec: CodecCost
     referents: int
     num_choices: int
-    packed: bool = True
     number_bytes: int = 2
+    tokenizers: str = "its own"
 
     @property
     def slot(self) -> int:
@@ -88,24 +89,23 @@ class Setting:
         readout = READOUTS.find(self.config.models.readout)
         return readout.nll_rows(self.config.objectives.among, self.receiver.vocab_size)
 
-
-class Counted(NamedTuple):
-    """A setting, and by whose tokenizer its lengths were counted."""
-
-    setting: Setting
-    tokenizers: str
+    def answer_pass(self, contexts: int, messages: int, slot: int, gradient: bool) -> Pass:
+        """Contexts are answered under some messages each, whose slot and tail take `slot` tokens."""
+        new, past = messages * slot, self.lengths.before
+        if self.codec.at_start:  # no cache: the whole prompt is run for every message
+            contexts, new, past = contexts * messages, past + slot, 0
+        return Pass(rows=contexts, new=new, past=past, graph=gradient, backward=gradient)
 
 
 def read_setting(
-    channel: str, codec: ChannelConfig, config: TrainConfig, *, packed: bool = True, number_bytes: int = 2
-) -> Counted:
+    channel: str, codec: ChannelConfig, config: TrainConfig, *, number_bytes: int = 2
+) -> Setting:
     """The setting of a run; of the models only their configurations, and tokenizers that are here, are read.
 
     Args:
         channel: its name.
         codec: its settings.
         config: how is trained; its models may be names of shapes.
-        packed: as for `passes.answer_pass`.
         number_bytes: of the models' numbers: 2 for bfloat16, 4 for float32.
 
     Raises:
@@ -135,7 +135,8 @@ def read_setting(
         game.world,
         lengths.vocabulary,
     )
-    setting = Setting(
+    foreign = [name for name, model in models.items() if not model.own_tokenizer]
+    return Setting(
         config=config,
         sender=speaking.shape,
         receiver=listening.shape,
@@ -146,12 +147,9 @@ def read_setting(
         codec=cost,
         referents=len(game.world.referents("train")),
         num_choices=game.num_choices,
-        packed=packed,
         number_bytes=number_bytes,
+        tokenizers=f"the pocket's, for {' and '.join(foreign)}" if foreign else "its own",
     )
-    foreign = [name for name, model in models.items() if not model.own_tokenizer]
-    whose = f"the pocket's, for {' and '.join(foreign)}" if foreign else "its own"
-    return Counted(setting, whose)
 
 
 def count_lengths(sender: FrozenLM, receiver: Receiver, game: Game, config: TrainConfig) -> Lengths:

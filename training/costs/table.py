@@ -34,8 +34,8 @@ def show_estimate(
         ModelError: if a model cannot be found or used.
     """
     card = asked.reached
-    setting, tokenizers = read_setting(channel, codec, training, number_bytes=card.number_bytes)
-    console.print(_what(channel, setting, tokenizers), soft_wrap=True)
+    setting = read_setting(channel, codec, training, number_bytes=card.number_bytes)
+    console.print(_what(channel, setting), soft_wrap=True)
     console.print(_times(setting, card, _title(asked, card)))
     console.print(_memory(memory(setting), card))
     console.print(
@@ -51,21 +51,20 @@ def _title(asked: EstimateConfig, card: Card) -> str:
     return f"{name}: {card.tflops:.4g} TFLOP/s, {card.gbs:.4g} GB/s"
 
 
-def _what(channel: str, setting: Setting, tokenizers: str) -> str:
+def _what(channel: str, setting: Setting) -> str:
     """What is estimated, in a few lines."""
     config, lengths = setting.config, setting.lengths
-    speaker, listener = (
+    sender, receiver = (
         f"{shape.repository} ({shape.num_parameters / 1e6:,.1f} M parameters)"
         for shape in (setting.sender, setting.receiver)
     )
-    models = (
-        f"{listener} speaks and listens" if setting.one_model else f"{speaker} speaks, {listener} listens"
-    )
+    models = f"{receiver} sends and receives" if setting.one_model else f"{sender} sends, {receiver} receives"
     return (
         f"{escape(models)}.\n"
         f"Channel {channel}, a codec of {setting.codec.parameters:,} parameters.\n"
         f"{config.batch_size} contexts a step with {config.messages_per_context} messages each.\n"
-        f"Tokens by {escape(tokenizers)}: {lengths.before} before the slot, {setting.codec.slots} in it, "
+        f"Tokens by {escape(setting.tokenizers)}: {lengths.before} before the slot, "
+        f"{setting.codec.slots} in it, "
         f"{lengths.tail} after it;\nthe sender's prompt {lengths.prompt}, what it says {lengths.said}."
     )
 
