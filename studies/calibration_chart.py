@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from parley.evaluation.reporting.chart import INK, as_png
+from parley.evaluation.reporting.pictures import INK, as_png
 from studies.calibration_plan import EPISODES, LEAST_PASSES, SUCCESS
 
 _LOOKS = {50: ("#56B4E9", "v"), 100: ("#009E73", "^"), 200: ("#E69F00", "s"), 400: ("#0072B2", "o")}

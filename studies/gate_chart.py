@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from parley.evaluation.reporting.chart import INK, as_png
+from parley.evaluation.reporting.pictures import INK, as_png
 
 _BLUE, _PALE, _VERMILION, _BAND = "#0072B2", "#9CC9E3", "#D55E00", "#E2E5E8"
 

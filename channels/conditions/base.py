@@ -46,10 +46,8 @@ class Told(NamedTuple):
 
 
 class Look(NamedTuple):
-    """How a condition is drawn: told apart by colour-blind readers, and in grey."""
+    """How a condition is drawn: told apart without colour."""
 
-    colour: str  # of Okabe and Ito's palette
-    hatch: str
     marker: str  # matplotlib's
     size: float  # of the marker, in points
 
@@ -80,7 +78,7 @@ class Condition(ABC):
     for_baseline: ClassVar[bool] = False
     reorders: ClassVar[bool] = False
     shown_in_gallery: ClassVar[bool] = False
-    look: ClassVar[Look] = Look("#CC79A7", "--", "p", 6.0)
+    look: ClassVar[Look] = Look("p", 6.0)
 
     def __repr__(self) -> str:
         return type(self).__qualname__

@@ -13,4 +13,4 @@ class Normal(OwnMessage):
     names_candidate = True
     for_baseline = True
     shown_in_gallery = True
-    look = Look("#0072B2", "", "o", 6.0)
+    look = Look("o", 6.0)

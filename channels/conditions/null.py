@@ -14,7 +14,7 @@ class Null(OwnMessage):
     delivers = "true zeros"
     expectation = "at_chance"
     shown_in_gallery = True
-    look = Look("#999999", "//", "s", 5.2)
+    look = Look("s", 5.2)
 
     def receive(self, channel: Channel, messages: Sequence[Message]) -> ReceiverInput:
         """The channel's content-free input, whatever was sent."""

@@ -16,7 +16,7 @@ class Random(OwnMessage):
     order = 2
     delivers = "a message drawn at random"
     expectation = "at_chance"
-    look = Look("#E69F00", "\\\\", "^", 6.6)
+    look = Look("^", 6.6)
 
     def deliver(self, message: Message, space: Any, rng: np.random.Generator) -> Message:
         """Another message in the place of the one that was sent."""

@@ -10,7 +10,7 @@ class Repeat(Condition):
     order = 5
     delivers = "the run's first message"
     expectation = "at_chance"
-    look = Look("#009E73", "oo", "d", 6.4)
+    look = Look("d", 6.4)
 
     def told(self, row: int, draws: Draws) -> Told:
         """The target of the run's first episode."""

@@ -13,7 +13,7 @@ class Shuffle(Condition):
     delivers = "another episode's message (plain)"
     expectation = "at_chance"
     shown_in_gallery = True
-    look = Look("#56B4E9", "..", "v", 6.6)
+    look = Look("v", 6.6)
 
     def told(self, row: int, draws: Draws) -> Told:
         """The target of the partner."""

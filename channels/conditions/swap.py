@@ -12,7 +12,7 @@ class Swap(Condition):
     expectation = "swap_consistency"
     names_candidate = True
     shown_in_gallery = True
-    look = Look("#D55E00", "xx", "X", 6.8)
+    look = Look("X", 6.8)
 
     def told(self, row: int, draws: Draws) -> Told:
         """The swap target of the same episode."""

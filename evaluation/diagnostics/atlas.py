@@ -22,7 +22,7 @@ from torch import Tensor
 from parley.channels.diagnostics import code_value_table, normalized_mutual_information
 from parley.envs.world import AnyWorld, Referents
 from parley.evaluation.reporting import cells
-from parley.evaluation.reporting.chart import INK, as_png
+from parley.evaluation.reporting.pictures import INK, as_png
 
 MOST_PANELS = 16
 PANELS_A_ROW = 4

@@ -1,4 +1,4 @@
-"""The plots of report.html, each drawn twice: for a page and for a phone.
+"""The plots of the reports: in report.html drawn twice, for a page and for a phone, and as a PNG.
 
 They are read like tables: a group a channel; in a row a name, a dot with its interval, and the number.
 """
@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.text import Annotation
 
 from parley.channels.conditions import find_condition
 from parley.evaluation.reporting import cells
-from parley.evaluation.reporting.svg import (
+from parley.evaluation.reporting.pictures import (
     BAND,
     CEILING,
     CONTROL,
@@ -25,6 +28,7 @@ from parley.evaluation.reporting.svg import (
     NORMAL,
     PAPER,
     SWAP,
+    as_png,
     drawing,
     inline_svg,
 )
@@ -77,6 +81,7 @@ class Reference(NamedTuple):
 
     at: float
     colour: str
+    label: str
     dashes: str | tuple[int, tuple[int, int]] = "-"
     width: float = 1.1
 
@@ -87,25 +92,59 @@ def success_plot(results: Results) -> Plot:
     Args:
         results: as from build_results.
     """
-    groups = [
-        Group(name, cells.gate(channel), list(_success_rows(results["conditions"], channel)))
-        for name, channel in results["channels"].items()
-    ]
     label = (
         f"Plot of success by channel and condition with {cells.intervals(results)}. "
         "Its numbers stand in the table that follows."
     )
-    band = None if results["p0"] is None else (results["p0"]["ci_low"], results["p0"]["ci_high"])
 
     def draw(width: Width, prefix: str) -> Markup:
         with drawing():
-            figure, axes = _sheet(groups, width)
-            axes.set_xlim(0, 1)
-            ticks = {tick / 5: f"{20 * tick}%" for tick in range(6)}
-            _draw_groups(axes, groups, width, ticks, list(_references(results)), band, cells.percent)
-            return _inline(figure, prefix, label)
+            return _inline(_draw_success(results, width), prefix, label)
 
     return Plot(draw(WIDE, "success"), draw(NARROW, "success-narrow"))
+
+
+def success_picture(results: Results) -> bytes:
+    """The plot of success as a PNG that explains itself: the verdict above, a key below.
+
+    Args:
+        results: as from build_results.
+    """
+    confidence = f"{results['thresholds']['confidence']:.0%}"
+    handles: list[Artist] = [
+        Line2D([], [], color=line.colour, ls=line.dashes, lw=line.width, label=line.label)
+        for line in _references(results)
+    ]
+    if results["p0"] is not None:
+        handles.append(Patch(color=BAND, label=f"P0, silence ({confidence} interval)"))
+    marker, size, colour = _DIAMOND
+    look = {"marker": marker, "markersize": size, "color": colour, "markerfacecolor": PAPER}
+    handles.append(Line2D([], [], ls="", label="picks what the swapped message names", **look))
+    with drawing():
+        figure = _draw_success(results, WIDE)
+        title = f"{cells.gates(results['gates'])}: {results['verdict']}"
+        figure.text(0.002, 1.01, title, fontsize=13, fontweight="bold", color=INK)
+        figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False)
+        return as_png(figure)
+
+
+def _draw_success(results: Results, width: Width) -> Figure:
+    """The plot itself, without channels that were put to nothing: untrained ones under normal alone."""
+    channels = {
+        name: channel
+        for name, channel in results["channels"].items()
+        if channel["role"] != "untrained" or len(channel["conditions"]) > 1
+    } or results["channels"]
+    groups = [
+        Group(name, cells.gate(channel), list(_success_rows(results["conditions"], channel)))
+        for name, channel in channels.items()
+    ]
+    band = None if results["p0"] is None else (results["p0"]["ci_low"], results["p0"]["ci_high"])
+    figure, axes = _sheet(groups, width)
+    axes.set_xlim(0, 1)
+    ticks = {tick / 5: f"{20 * tick}%" for tick in range(6)}
+    _draw_groups(axes, groups, width, ticks, list(_references(results)), band, cells.percent)
+    return figure
 
 
 def differences_plot(results: Results) -> Plot | None:
@@ -140,7 +179,7 @@ def differences_plot(results: Results) -> Plot | None:
             ticks = {
                 t / 4: f"{25 * t:+d}" if t else "0" for t in count if t / 4 >= start and t / 4 % step == 0
             }
-            _draw_groups(axes, groups, width, ticks, [Reference(0, INK)], None, cells.points)
+            _draw_groups(axes, groups, width, ticks, [Reference(0, INK, "no difference")], None, cells.points)
             return _inline(figure, prefix, label)
 
     return Plot(draw(WIDE, "differences"), draw(NARROW, "differences-narrow"))
@@ -152,8 +191,8 @@ def _inline(figure: Figure, prefix: str, label: str) -> Markup:
 
 def _success_rows(conditions: Iterable[str], channel: Mapping[str, Any]) -> Iterator[Row]:
     for condition in conditions:
-        if channel["role"] == "baseline" and not find_condition(condition).for_baseline:
-            continue
+        if condition not in channel["conditions"] and channel["role"] != "judged":
+            continue  # of a judged channel it is to be seen what was not played
         swap_consistent = channel["swap_consistency"] if condition == "swap" else None
         yield Row(condition, channel["conditions"].get(condition), swap_consistent)
 
@@ -165,12 +204,12 @@ def _difference_rows(channel: Mapping[str, Any]) -> Iterator[Row]:
 
 def _references(results: Results) -> Iterator[Reference]:
     """What a receiver does by luck and with plain words, and what is asked at least."""
-    text = results["ceiling"]
-    yield Reference(results["thresholds"]["min_ci_low"], MUTED, _DOTTED)
+    floor, text = results["thresholds"]["min_ci_low"], results["ceiling"]
+    yield Reference(floor, MUTED, f"the floor asked of normal, {cells.percent(floor)}", _DOTTED)
     if results["chance"] is not None:
-        yield Reference(results["chance"], INK, _DASHED)
+        yield Reference(results["chance"], INK, f"chance, 1/{results['num_candidates']}", _DASHED)
     if text is not None:
-        yield Reference(text["rate"], CEILING, width=2.2)
+        yield Reference(text["rate"], CEILING, f"text ceiling, {cells.percent(text['rate'])}", width=2.2)
 
 
 def _sheet(groups: Sequence[Group], width: Width) -> tuple[Figure, Axes]:

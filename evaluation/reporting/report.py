@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from parley.evaluation.files import atomic_write
 from parley.evaluation.reporting import cells
-from parley.evaluation.reporting.chart import draw_success
+from parley.evaluation.reporting.figures import success_picture
 from parley.evaluation.reporting.gallery import Scene
 from parley.evaluation.reporting.junit import render_junit
 from parley.evaluation.reporting.page import render_html
@@ -40,7 +40,7 @@ def write_report(
     atomic_write(folder / "report.md", render_report(results).encode())
     atomic_write(folder / "report.html", render_html(results, gallery, pictures).encode())
     atomic_write(folder / "junit.xml", render_junit(results))
-    atomic_write(folder / "success.png", draw_success(results))
+    atomic_write(folder / "success.png", success_picture(results))
 
 
 def render_report(results: Results) -> str:

@@ -1,10 +1,11 @@
-"""What stands in the plots of report.html: read from matplotlib's own objects."""
+"""What stands in the plots of report.html and in success.png: read from matplotlib's own objects."""
 
 import pytest
 from complete_runs import PRIMED, complete, without
 from matplotlib.collections import LineCollection
-from recorded import outcomes, run
+from recorded import outcomes, perfect, run
 
+from parley.evaluation.records import EpisodeRecord
 from parley.evaluation.reporting import cells, figures
 from parley.evaluation.results import build_results
 
@@ -20,6 +21,28 @@ def drawn(monkeypatch):
 
     monkeypatch.setattr(figures, "inline_svg", keep)
     return kept
+
+
+@pytest.fixture
+def picture(monkeypatch):
+    """Draw success.png and hand back its figure."""
+    kept = []
+
+    def keep(figure):
+        kept.append(figure)
+        return b""
+
+    monkeypatch.setattr(figures, "as_png", keep)
+
+    def draw(results):
+        figures.success_picture(results)
+        return kept[-1]
+
+    return draw
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def intervals_and_dots(axes):
@@ -106,3 +129,47 @@ def test_the_worst_channel_still_fits(drawn):
     figures.differences_plot(build_results(run(40, normal=0, null=40), {}))
     for axes, _ in drawn:
         assert axes.get_xlim()[0] == -1
+
+
+def test_the_picture_has_the_page_s_plot_and_a_key_to_its_lines(drawn, picture):
+    results = build_results([*complete(), *outcomes("text", "normal", 57, 60)], {})
+    figures.success_plot(results)
+    figure = picture(results)
+    assert intervals_and_dots(figure.axes[0]) == intervals_and_dots(drawn[0][0])
+    assert [text.get_text() for text in figure.texts] == [f"Gate 1: {results['verdict']}"]
+    assert legend(figure) == [
+        "the floor asked of normal, 30.0%",
+        "chance, 1/5",
+        "text ceiling, 95.0%",
+        "P0, silence (95% interval)",
+        "picks what the swapped message names",
+    ]
+    assert legend(picture(build_results(without(run(40, normal=30), "num_candidates"), {}))) == [
+        "the floor asked of normal, 30.0%",
+        "picks what the swapped message names",
+    ]
+
+
+def test_the_key_stands_below_the_plot_and_within_its_width(picture):
+    figure = picture(build_results(complete(), {}))
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.y1 < min(label.get_window_extent().y0 for label in figure.axes[0].get_xticklabels())
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+
+
+def test_an_untrained_channel_that_played_normal_alone_is_left_out(picture):
+    idle = [
+        EpisodeRecord(channel="kv", condition="normal", episode_id=i, success=False, role="untrained")
+        for i in range(100)
+    ]
+    assert "kv" not in words(picture(build_results([*perfect(100), *idle], {})).axes[0])
+    assert words(picture(build_results(idle, {})).axes[0])[0] == "kv"
+
+
+def test_a_name_is_written_as_it_is(picture):
+    records = [*perfect(40), *outcomes("a_third_party_$x_$channel", "normal", 1, 40)]
+    assert "a_third_party_$x_$channel" in words(picture(build_results(records, {})).axes[0])
+    text = picture(build_results(records, {})).axes[0].texts[0]
+    assert not text.get_parse_math()

@@ -186,7 +186,7 @@ def test_the_picture_is_drawn_whatever_was_played(tmp_path, missing):
     assert picture.startswith(b"\x89PNG")
     width, height = struct.unpack(">II", picture[16:24])
     assert width >= 900
-    assert height >= 600
+    assert height >= 300
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["junit.xml", "report.html", "report.md", "success.png"]
 

@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG inside a page: it takes the page's colours and font, and has ids of its own."""
+"""A matplotlib figure as PNG, or as SVG inside a page: it takes the page's colours and font there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -15,21 +16,13 @@ import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-INK, MUTED, LINE, BAND = "#010101", "#020202", "#030303", "#040404"
-NORMAL, CONTROL, SWAP, CEILING, PAPER = "#050505", "#060606", "#070707", "#080808", "#090909"
-"""Stand-ins that no eye sees: matplotlib needs colours, and the page has them twice, for light and dark."""
-
-_VARIABLES = {
-    INK: "var(--ink)",
-    MUTED: "var(--muted)",
-    LINE: "var(--line)",
-    BAND: "var(--band)",
-    NORMAL: "var(--normal)",
-    CONTROL: "var(--control)",
-    SWAP: "var(--swap)",
-    CEILING: "var(--ceiling)",
-    PAPER: "var(--card)",
-}
+# of the light page, whose colours come first in the style sheet; the dark one has others by the same names
+_STYLE = Path(__file__).with_name("page.css").read_text()
+_PALETTE = dict(re.findall(r"--([\w-]+): (#\w{6});", _STYLE.partition("}")[0]))
+INK, MUTED, LINE, BAND = (_PALETTE[name] for name in ("ink", "muted", "line", "band"))
+NORMAL, CONTROL, SWAP = (_PALETTE[name] for name in ("normal", "control", "swap"))
+CEILING, PAPER = _PALETTE["ceiling"], _PALETTE["card"]
+_VARIABLES = {colour: f"var(--{name})" for name, colour in reversed(_PALETTE.items())}
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")
 _FONT = re.compile(r"font:\s*(?:(?P<weight>bold|\d+) )?(?P<size>[\d.]+px) [^;]*")
 _FAMILY = re.compile(r"font-family:[^;]*;?\s*")
@@ -47,6 +40,13 @@ def drawing() -> Iterator[None]:
     with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         yield
+
+
+def as_png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG, with all that stands about it."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
+    return picture.getvalue()
 
 
 def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
