@@ -10,7 +10,7 @@ from typing import Any
 
 from parley.agents.command_line import GameName, WorldName, check_same_settings
 from parley.agents.pair import ModelConfig
-from parley.channels.base import ChannelConfig, check_range
+from parley.channels.base import Channel, ChannelConfig, check_range
 from parley.envs.game import DEFAULT_GAME, EpisodeConfig, Game, find_game
 from parley.envs.world import AnyWorld, Split
 from parley.envs.worlds import DEFAULT_WORLD, find_world
@@ -106,6 +106,29 @@ class TrainConfig:
             PluginError: if the plug-in that was to bring it cannot be used.
         """
         return find_game(self.game, world, EpisodeConfig(split=split, num_candidates=self.num_candidates))
+
+    def check_channel(self, channel: Channel) -> None:
+        """Refuse a channel that cannot go through this training.
+
+        Raises:
+            ValueError: if it would never be quantised, is told of episodes and should be aligned without
+                any, or logs something by the name of an objective.
+        """
+        if not channel.ready and int(self.continuous_share * self.steps) >= self.steps:
+            raise ValueError(
+                f"continuous_share must leave steps in which channel {channel.name!r} is quantised, "
+                f"got {self.continuous_share} of {self.steps} steps"
+            )
+        if channel.sees_scene and self.alignment_steps:
+            raise ValueError(
+                f"alignment_steps must be 0 for channel {channel.name!r}, which speaks about episodes, not "
+                f"about referents alone, got {self.alignment_steps}"
+            )
+        for name in self.objectives.weights.keys() & channel.logged().keys():
+            raise ValueError(
+                f"objective {name!r} must have another name: channel {channel.name!r} logs a metric of "
+                f"that name"
+            )
 
     def learning_rate_at(self, step: int) -> float:
         """Linear warm-up, then a cosine to 0; `step` counts those that were made before."""

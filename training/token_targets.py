@@ -19,7 +19,7 @@ class TokenTargets:
 
     Of a message of M tokens, token j belongs to slot floor(j * k / M): slots share a longer message
     evenly, and with a shorter one some slots are free. With `first_only` slot j answers for token j
-    alone, and what a longer message says after its k-th token stays unsaid.
+    alone, and what a longer message holds after its k-th token is left out.
 
     Args:
         rows: the receiver's token ids of each message.

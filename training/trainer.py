@@ -44,12 +44,11 @@ class Trainer:
             `state.safetensors` (to resume) are written.
 
     Raises:
-        ValueError: if a discrete channel would never be quantised, a channel that speaks about episodes
-            should be aligned without any, or the sender says nothing that could be reconstructed.
+        ValueError: if the channel cannot go through this training, or an objective does not suit it.
     """
 
     def __init__(self, channel: Channel, pair: Pair, config: TrainConfig, folder: Path) -> None:
-        _check_suits(channel, config)
+        config.check_channel(channel)
         self.config, self.pair, self.folder = config, pair, folder
         self.channel = channel.to(pair.device).train()
         self.loss = Loss(config.objectives, channel, pair.world).to(pair.device)
@@ -136,7 +135,7 @@ class Trainer:
         return self.learn(terms) | {"success": played.rewards.mean().item()}
 
     def send(self, sender_views: Referents, seen: ReceiverView | None = None) -> MessageBatch:
-        """What senders say of their views (B, A), and what comes of it through the channel."""
+        """The messages about sender views (B, A), and what comes of them through the channel."""
         utterance = self.pair.speak(self.channel, sender_views, seen)
         output = self.channel(utterance)
         assert not isinstance(output.receiver_input, TextInput), "a channel that is trained delivers no text"
@@ -219,7 +218,7 @@ class Trainer:
     def _start_quantizing_when_due(self) -> None:
         due = self.step_number >= int(self.config.continuous_share * self.config.steps)
         if due and not self.channel.ready:
-            assert self.train_utterances is not None, "a channel that is quantised speaks about referents"
+            assert self.train_utterances is not None, "a channel that is quantised needs no scene"
             self.channel.start_quantizing(self.train_utterances)
 
     def save(self) -> None:
@@ -241,21 +240,3 @@ class Trainer:
         notes = load_state(self.folder / "state.safetensors", self.trainable, self.optimizer)
         self.step_number, self.best, self.seconds = notes["step"], notes["best"], notes["seconds"]
         self.rng.bit_generator.state = notes["rng"]
-
-
-def _check_suits(channel: Channel, config: TrainConfig) -> None:
-    """Refuse a training that the channel cannot go through."""
-    for name in config.objectives.weights.keys() & channel.logged().keys():
-        raise ValueError(
-            f"objective {name!r} must have another name: channel {channel.name!r} logs a metric of that name"
-        )
-    if not channel.ready and int(config.continuous_share * config.steps) >= config.steps:
-        raise ValueError(
-            f"continuous_share must leave steps in which channel {channel.name!r} is quantised, "
-            f"got {config.continuous_share} of {config.steps} steps"
-        )
-    if channel.sees_scene and config.alignment_steps:
-        raise ValueError(
-            f"alignment_steps must be 0 for channel {channel.name!r}, which speaks about episodes, not "
-            f"about referents alone, got {config.alignment_steps}"
-        )

@@ -166,7 +166,7 @@ def setting_of(trainer: Trainer) -> Setting:
         tail=len(receiver.lm.encode("<|im_end|>\n<|im_start|>assistant\n")),
         words=max(map(len, receiver.message_tokens(batch.utterance.texts))),
         prompt=batch.utterance.states.shape[1],
-        said=4,
+        description=4,
         vocabulary=len(batch.tokens.table),
     )
     interface = replace(pair.interface, models=None)
@@ -241,7 +241,7 @@ def test_the_sender_and_validation_cost_what_torch_counts(trained: Counted) -> N
     _, flops = counted(lambda: fresh.speak(everyone, trainer.channel.features))
     prompts = [len(fresh.lm.encode(fresh.lm.render(sender_prompt(world.facts(each))))) for each in everyone]
     said = max(len(fresh.lm.encode_plain(text)) for text in fresh.describe(everyone))
-    lengths = setting.lengths._replace(prompt=max(prompts), said=said)
+    lengths = setting.lengths._replace(prompt=max(prompts), description=said)
     assert sender_once(replace(setting, lengths=lengths, referents=40)).flops == pytest.approx(
         flops, rel=1e-9
     )

@@ -43,7 +43,7 @@ def on_paper(**changed: Any) -> Setting:
         sender=GROUPED,
         receiver=GROUPED,
         one_model=True,
-        lengths=Lengths(before=50, tail=5, words=4, prompt=35, said=4, vocabulary=30),
+        lengths=Lengths(before=50, tail=5, words=4, prompt=35, description=4, vocabulary=30),
         rereads=False,
         layers_read=1,
         codec=CodecCost(

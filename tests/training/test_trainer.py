@@ -11,7 +11,7 @@ from trainer_cases import CODECS, failed_codec, make_trainer, moved, only, playe
 from parley.agents.command_line import RunError
 from parley.channels.base import SoftPrompt
 from parley.channels.checkpoint import load_channel, read_header
-from parley.channels.controls import Control
+from parley.channels.conditions import find_condition
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_training_s_null_is_evaluation_s(pair, tmp_path, codec, monkeypatch):
     played(trainer)
     _, null = asked
     messages = trainer.channel.send(pair.sender.speak(pair.world.referents("test")[: len(null.vectors)]))
-    answer_states = Control(trainer.channel, "null", np.random.default_rng(0)).receive(messages)
+    answer_states = find_condition("null").receive(trainer.channel, messages)
     assert isinstance(answer_states, SoftPrompt)
     assert torch.equal(null.vectors, answer_states.vectors)
     assert not null.vectors.any()

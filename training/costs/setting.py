@@ -33,12 +33,12 @@ class Lengths(NamedTuple):
     tail: int  # after the slot
     words: int  # that fill the slot where the receiver is told the message
     prompt: int  # of the sender
-    said: int  # of the sender's description
+    description: int  # of the sender's description
     vocabulary: int  # different ones in all training messages
 
     def states(self, rereads: bool) -> int:
         """Those whose states the codec gets: of what the sender says, or of its prompt."""
-        return max(1, self.said) if rereads else self.prompt
+        return max(1, self.description) if rereads else self.prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,8 @@ class Setting:
 
     Args:
         config: how is trained.
-        sender: shape of the model that speaks.
-        receiver: shape of the model that answers.
+        sender: shape of the sender's model.
+        receiver: shape of the receiver's model.
         one_model: whether both are one copy of the same weights.
         lengths: of prompts and messages, in tokens.
         rereads: whether the codec gets the sender's states over what it says, and not over its prompt.
@@ -114,16 +114,16 @@ def read_setting(
     """
     names = (config.models.sender or config.models.model, config.models.receiver or config.models.model)
     models = {name: paper_model(name) for name in names}
-    speaking, listening = (models[name] for name in names)
+    sender, receiver = (models[name] for name in names)
     game = config.find_game(find_world(config.world), "train")
     interface = ModelInterface(
-        state_width=speaking.shape.width,
-        num_positions=Sender(speaking.lm, game.world).num_positions,
-        embedding_width=listening.shape.width,
+        state_width=sender.shape.width,
+        num_positions=Sender(sender.lm, game.world).num_positions,
+        embedding_width=receiver.shape.width,
         embedding_norm=1.0,
         one_vocabulary=len(models) == 1,
     )
-    lengths = count_lengths(speaking.lm, Receiver(listening.lm, config.models.readout), game, config)
+    lengths = count_lengths(sender.lm, Receiver(receiver.lm, config.models.readout), game, config)
     features = getattr(codec, "features", channel_class(channel).features)
     rereads = features.of == "message"
     cost = codec_cost(
@@ -138,12 +138,12 @@ def read_setting(
     foreign = [name for name, model in models.items() if not model.own_tokenizer]
     return Setting(
         config=config,
-        sender=speaking.shape,
-        receiver=listening.shape,
+        sender=sender.shape,
+        receiver=receiver.shape,
         one_model=len(models) == 1,
         lengths=lengths,
         rereads=rereads,
-        layers_read=int((features.depth if features.what == "states" else 1) * speaking.shape.num_layers),
+        layers_read=int((features.depth if features.what == "states" else 1) * sender.shape.num_layers),
         codec=cost,
         referents=len(game.world.referents("train")),
         num_choices=game.num_choices,
@@ -156,8 +156,8 @@ def count_lengths(sender: FrozenLM, receiver: Receiver, game: Game, config: Trai
     """Count on the first batches of a run; what the sender will say is taken to be the exact description.
 
     Args:
-        sender: who speaks; its tokenizer alone is asked.
-        receiver: who answers; its tokenizer alone is asked.
+        sender: its tokenizer alone is asked.
+        receiver: its tokenizer alone is asked.
         game: about the training split.
         config: how episodes are drawn.
 
@@ -172,14 +172,14 @@ def count_lengths(sender: FrozenLM, receiver: Receiver, game: Game, config: Trai
         options = [world.options(episode.receiver_view) for episode in drawn]
         widths.append(receiver.read(options, cached=False).ids.shape[1])
     referents = world.referents("train")
-    said = [world.describe(referent) for referent in referents]
-    rows = receiver.message_tokens(said)
+    described = [world.describe(referent) for referent in referents]
+    rows = receiver.message_tokens(described)
     prompts = [sender.encode(sender.render(sender_prompt(world.facts(referent)))) for referent in referents]
     return Lengths(
         before=round(fmean(widths)),
         tail=len(receiver.tail),
         words=max(map(len, rows)),
         prompt=max(map(len, prompts)),
-        said=max(len(sender.encode_plain(text)) for text in said),
+        description=max(len(sender.encode_plain(text)) for text in described),
         vocabulary=len({token for row in rows for token in row}),
     )

@@ -65,7 +65,7 @@ def _what(channel: str, setting: Setting) -> str:
         f"{config.batch_size} contexts a step with {config.messages_per_context} messages each.\n"
         f"Tokens by {escape(setting.tokenizers)}: {lengths.before} before the slot, "
         f"{setting.codec.slots} in it, "
-        f"{lengths.tail} after it;\nthe sender's prompt {lengths.prompt}, what it says {lengths.said}."
+        f"{lengths.tail} after it;\nthe sender's prompt {lengths.prompt}, what it says {lengths.description}."
     )
 
 

@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from parley_channel_binary.balance import balance
+from parley_channel_binary.balance import Balance
 from parley_channel_binary.binary import BinaryChannel, BinaryConfig
 
 from parley.channels.registry import channel_class
 from parley.channels.testing import ENDS, check_channel
+from parley.envs.world import objects_world
 
 
 def test_it_is_known_by_name():
@@ -34,5 +35,6 @@ def test_there_is_no_slot_without_bits():
     ("signs", "value"), [([1.0, -1.0], 0.0), ([1.0, 1.0], 1.0), ([1.0, 1.0, 1.0, -1.0], 0.25)]
 )
 def test_balance_is_the_square_of_a_bit_s_mean(signs, value):
-    said = SimpleNamespace(latents=torch.tensor(signs)[:, None, None])
-    assert balance(said).item() == value
+    objective = Balance(Balance.Config(), BinaryChannel(BinaryConfig(), ENDS), objects_world())
+    batch = SimpleNamespace(latents=torch.tensor(signs)[:, None, None])
+    assert objective(batch).item() == value

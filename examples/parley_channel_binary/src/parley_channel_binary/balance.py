@@ -11,5 +11,5 @@ class Balance(Objective):
     """Bits must be 1 half of the time."""
 
     def __call__(self, batch: MessageBatch) -> Tensor:
-        """Mean over the latents' numbers of the square of their mean over the batch; 0 is balanced (no unit)."""
+        """Mean over the latents' numbers of the square of their batch mean; 0 is balanced (no unit)."""
         return batch.latents.mean(0).square().mean()
