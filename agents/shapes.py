@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,6 @@ from parley.agents.model_files import (
     EMBEDDED,
     POCKET_FOLDER,
     ModelError,
-    decode_greedily,
     find_source,
     read_config,
 )
@@ -159,17 +157,6 @@ SHAPES = {
 }  # fmt: skip
 
 
-def find_shape(name: str) -> Shape:
-    """The shape of a name.
-
-    Raises:
-        ValueError: if there is none; lists the valid names and suggests the nearest.
-    """
-    if name not in SHAPES:
-        raise unknown("shape", name, SHAPES)
-    return SHAPES[name]
-
-
 def shape_of(name: str) -> Shape:
     """The shape of a name, or of a model, of which nothing but its config.json is read.
 
@@ -228,33 +215,3 @@ def _own_tokenizer(name: str) -> Any | None:
         )
     except Exception as error:  # tokenizers raises nothing more exact
         raise ModelError(f"model {name!r} has a tokenizer that cannot be used: {error}") from error
-
-
-def random_lm(name: str, *, device: torch.device, dtype: torch.dtype, seed: int = 0) -> FrozenLM:
-    """A frozen model of a shape with random weights, made on the device and written nowhere.
-
-    Its tokenizer is the pocket's: of the true number of embeddings, all but its few hundred are never looked
-    up, and prompts have the lengths that the pocket reads, not those of Qwen's own tokenizer.
-
-    Args:
-        name: of the shape.
-        device: where it is made.
-        dtype: of its weights.
-        seed: of its weights.
-
-    Raises:
-        ValueError: if the shape is unknown.
-    """
-    config = find_shape(name).config()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), device:
-        torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    tokenizer = AutoTokenizer.from_pretrained(POCKET_FOLDER, trust_remote_code=False)
-    decode_greedily(model, tokenizer)
-    identity = f"random weights of shape {name}, seed {seed}, {dtype}, made on {device.type}"
-    return FrozenLM.of(
-        model,
-        tokenizer,
-        name=f"{name} (random weights)",
-        fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
-    )

@@ -20,13 +20,13 @@ from rich.console import Console
 
 from benchmarks.one_by_one import compare, operations
 from benchmarks.operations import count_operations
+from benchmarks.random_models import random_lm
 from benchmarks.record import FOLDER, Goal, Record, Table, keep
 from benchmarks.timing import alternate, machine, ratio, spread
 from benchmarks.training_loops import Task, batched_step, make_task, parley_step
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.agents.language_model import FrozenLM
 from parley.agents.pair import find_device
-from parley.agents.shapes import random_lm
 
 SHARE_OF_BOUND = 0.85
 LARGE = "qwen2.5-0.5b"

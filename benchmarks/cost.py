@@ -21,6 +21,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.playing_step import WordedSender, bytes_of_a_step, quantised_trainer, small_world
+from benchmarks.random_models import random_lm
 from benchmarks.record import FOLDER, Goal, Record, Table, keep
 from benchmarks.timing import REPEATS, alternate, machine, ratio
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
@@ -28,7 +29,7 @@ from parley.agents.flop_counter import flop_counter
 from parley.agents.language_model import POCKET, FrozenLM
 from parley.agents.pair import Pair, find_device
 from parley.agents.receiver import Receiver
-from parley.agents.shapes import SHAPES, random_lm
+from parley.agents.shapes import SHAPES
 from parley.channels.base import check_range
 from parley.training.config import TrainConfig
 from parley.training.costs.estimate import memory, step_parts

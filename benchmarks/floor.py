@@ -24,6 +24,7 @@ from torch.nn import functional
 from benchmarks import bare_receiver
 from benchmarks.parts import seconds_of
 from benchmarks.playing_step import WordedSender, quantised_trainer, small_world
+from benchmarks.random_models import random_lm
 from benchmarks.record import Goal, Record, Table, keep
 from benchmarks.timing import REPEATS, alternate, machine, ratio, spread
 from benchmarks.training_loops import label_ids
@@ -31,7 +32,6 @@ from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.agents.packing import lay_out
 from parley.agents.pair import ModelConfig, Pair, find_device
 from parley.agents.receiver import Receiver
-from parley.agents.shapes import random_lm
 from parley.envs.batched import BatchedEnv
 from parley.envs.world import objects_world
 from parley.evaluation.playing.stopwatch import timed

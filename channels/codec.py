@@ -199,8 +199,8 @@ class IdentityDecoder(Decoder):
         super().__init__(interface, config, latent_width)
         if latent_width != interface.embedding_width:
             raise ValueError(
-                f"decoder 'identity' needs latent_width {interface.embedding_width} (the receiver's embeddings; "
-                f"0 takes it by itself), got {latent_width}"
+                f"decoder 'identity' needs latent_width {interface.embedding_width} (the receiver's "
+                f"embeddings; 0 takes it by itself), got {latent_width}"
             )
         self.norm = nn.LayerNorm(latent_width)
 

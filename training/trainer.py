@@ -107,6 +107,15 @@ class Trainer:
             return self.learn(self.loss.of_messages(self.send(self.sample_sender_views())))
         return self.play(self.sample_contexts())
 
+    def play(self, contexts: ContextBatch) -> dict[str, Any]:
+        """One step in which the receiver plays: send, receive, losses, backward."""
+        batch = self.send(contexts.sender_views, contexts.seen)
+        # gradients of one tensor add up in the order of its uses, so to the last bit this order matters
+        terms = self.loss.of_messages(batch)
+        played = self.receive(batch, contexts)
+        terms |= self.loss.of_play(played)
+        return self.learn(terms) | {"success": played.rewards.mean().item()}
+
     def sample_sender_views(self) -> Referents:
         """Random training referents (B, A), whose messages are aligned without a receiver."""
         everyone = self.pair.world.referents("train")
@@ -124,15 +133,6 @@ class Trainer:
         contexts = list(views[:: config.messages_per_context])
         context = self.pair.read(contexts, cached=not self.channel.at_start)
         return ContextBatch(episodes, observations[SENDER]["target"], views, targets, context)
-
-    def play(self, contexts: ContextBatch) -> dict[str, Any]:
-        """One step in which the receiver plays: send, receive, losses, backward."""
-        batch = self.send(contexts.sender_views, contexts.seen)
-        # gradients of one tensor add up in the order of its uses, so to the last bit this order matters
-        terms = self.loss.of_messages(batch)
-        played = self.receive(batch, contexts)
-        terms |= self.loss.of_play(played)
-        return self.learn(terms) | {"success": played.rewards.mean().item()}
 
     def send(self, sender_views: Referents, seen: ReceiverView | None = None) -> MessageBatch:
         """The messages about sender views (B, A), and what comes of them through the channel."""

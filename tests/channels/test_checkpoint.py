@@ -166,7 +166,9 @@ def test_anothers_safetensors_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", [0, 1, None, "2"])
 def test_another_version_is_refused(saved: Path, version: Any) -> None:
     rewrite(saved, lambda header, _: header.update(format_version=version))
-    with pytest.raises(CheckpointError, match=f"format version {version}, and this program reads 2: train again"):
+    with pytest.raises(
+        CheckpointError, match=f"format version {version}, and this program reads 2: train again"
+    ):
         load_channel(saved, ENDS, MODELS)
 
 

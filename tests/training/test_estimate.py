@@ -11,12 +11,13 @@ import torch
 from objective_cases import NAMES, evaluate
 from trainer_cases import CODECS, make_trainer, messages_of, only, played
 
+from benchmarks.random_models import random_lm
 from parley.agents.flop_counter import flop_counter
 from parley.agents.pair import Pair
 from parley.agents.prompts import sender_prompt
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
-from parley.agents.shapes import SHAPES, Shape, random_lm, shape_of
+from parley.agents.shapes import SHAPES, Shape, shape_of
 from parley.channels.base import SoftPrompt
 from parley.training.costs.codec_cost import Polynomial, codec_cost
 from parley.training.costs.estimate import alignment_step, sender_once, step_parts, validation_each
