@@ -50,7 +50,8 @@ class Episode(Protocol):
     Attributes:
         sender_view: (A,) what the sender alone sees, such as the target's value indices.
         receiver_view: (N, ...) what the receiver sees, one row a choice.
-        target: the right choice, 0 to N - 1; the sender sees what makes it so.
+        target: the right choice, 0 to N - 1; the sender sees what makes it so. Evaluation records it and
+            refuses an environment that pays for another.
     """
 
     @property
