@@ -23,7 +23,7 @@ from rich.table import Table
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.channels.conditions import condition_names
 from parley.evaluation.aggregation.condition_data import UNKNOWN, ConditionOutcomes
-from parley.evaluation.aggregation.run_data import Pairs, RunOutcomes, gather, shared
+from parley.evaluation.aggregation.run_data import RunOutcomes, count_pairs, gather, shared
 from parley.evaluation.files import atomic_write
 from parley.evaluation.records import read_records
 from parley.evaluation.reporting import cells
@@ -143,13 +143,8 @@ def _against(channel: str, run: int, this: ConditionOutcomes, first: int, base: 
     if not len(here) or (targets != base.target[there]).any() or (targets == UNKNOWN).any():
         apart, num_shared, p_value = difference(_rate(this), _rate(base)), 0, None
     else:
-        pairs, num_shared = Pairs(this.success[here], base.success[there]), len(here)
-        apart = paired_difference(
-            both=pairs.both,
-            only_first=pairs.only_first,
-            only_second=pairs.only_second,
-            neither=pairs.neither,
-        )
+        pairs = count_pairs(this.success[here], base.success[there])
+        apart, num_shared = paired_difference(**asdict(pairs)), pairs.num_pairs
         p_value = mcnemar_exact(
             only_first=pairs.only_first, only_second=pairs.only_second, num_pairs=num_shared
         )

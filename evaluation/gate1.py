@@ -13,7 +13,9 @@ Exit codes: 0 pass, 1 fail, 2 usage, 3 could not run, 4 inconclusive, 5 invalid.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +23,7 @@ import torch
 import tyro
 from gymnasium.spaces import MultiDiscrete
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from parley.agents.command_line import RunError, exit_with, parse_arguments
 from parley.agents.pair import ModelConfig, Pair
@@ -31,7 +34,7 @@ from parley.evaluation.diagnostics.atlas import atlas_file, draw_atlas, panels_o
 from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents, speak_of
 from parley.evaluation.diagnostics.flops import counted_episodes, receiver_flops
 from parley.evaluation.gates.verdict import EXIT_CODES, GATES
-from parley.evaluation.judge import judge_file, write_run
+from parley.evaluation.judge import LOOK_EVERY, is_settled, judge_file, write_run
 from parley.evaluation.playing.entries import (
     asked_by_name,
     can_play,
@@ -41,7 +44,6 @@ from parley.evaluation.playing.entries import (
     given_checkpoints,
 )
 from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, num_plays, play
-from parley.evaluation.playing.progress import playing_progress
 from parley.evaluation.playing.provenance import describe
 from parley.evaluation.playing.run_folder import (
     EPISODES_FILE,
@@ -51,7 +53,6 @@ from parley.evaluation.playing.run_folder import (
     records_so_far,
     was_sequential,
 )
-from parley.evaluation.playing.until_decided import LOOK_EVERY, UntilDecided
 from parley.evaluation.records import RecordWriter
 from parley.evaluation.reporting.terminal import print_table
 from parley.evaluation.results import Results, build_results
@@ -141,9 +142,8 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
         entries = {name: enter(name, pair, files[name], named=name in named) for name in names}
     used = {name: file for name, file in files.items() if file}
     provenance = describe("parley gate1", arguments, config.play, pair, used)
-    look_every = None
+    look_every = LOOK_EVERY if config.until_decided else None
     if config.until_decided:
-        look_every = LOOK_EVERY
         provenance |= {"sequential": True, "look_every": look_every}
     prepare_folder(folder, define(provenance, config.play, entries, look_every), config.resume)
     with console.status("the channels are diagnosed"):
@@ -151,7 +151,7 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
         for name, flops in count_flops(pair, entries, config.play).items():
             diagnostics.setdefault(name, {})["receiver_flops"] = flops
     outcomes = RunAggregator()
-    settled = UntilDecided(outcomes, provenance, config.gates) if config.until_decided else None
+    settled = partial(is_settled, outcomes, provenance, config.gates) if config.until_decided else None
     try:
         play_all(pair, entries, config.play, folder / EPISODES_FILE, outcomes, settled, console)
     except KeyboardInterrupt:
@@ -176,7 +176,7 @@ def play_all(
     config: PlayConfig,
     path: Path,
     outcomes: RunAggregator,
-    settled: UntilDecided | None,
+    settled: Callable[[], bool] | None,
     console: Console,
 ) -> None:
     """Play what is not in the file yet; each batch is in the file before the next one is played.
@@ -200,12 +200,18 @@ def play_all(
         done += 1
     with RecordWriter(path, append=True) as writer, playing_progress(console) as progress:
         task = progress.add_task("", total=num_plays(entries, config), completed=done)
-        batches = play(pair, entries, config, done=done, look_every=look_every, settled=settled)
-        for batch in batches:
+        for batch in play(pair, entries, config, done=done, look_every=look_every, settled=settled):
             writer.write(batch)
             for record in batch:
                 outcomes.add(record)
             progress.advance(task, len(batch))
+
+
+def playing_progress(console: Console) -> Progress:
+    """A bar with the plays that are done and the time left; a play is one episode under one condition."""
+    bar, left = (BarColumn(bar_width=24), MofNCompleteColumn()), TimeRemainingColumn()
+    columns = "[bold]playing", *bar, "plays,", TimeElapsedColumn(), "elapsed,", left, "left"
+    return Progress(*columns, console=console, transient=True)
 
 
 def count_flops(pair: Pair, entries: dict[str, Entry], config: PlayConfig) -> dict[str, float]:

@@ -9,11 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from parley.evaluation.aggregation.run_data import RunAggregator
 from parley.evaluation.files import atomic_write
 from parley.evaluation.records import read_records
 from parley.evaluation.reporting.gallery import gather_gallery
 from parley.evaluation.reporting.report import write_report
 from parley.evaluation.results import Results, build_results
+
+LOOK_EVERY = 50
+"""Episodes between two looks of --until-decided; how many are played at once changes nothing in it."""
 
 
 def judge_file(
@@ -79,6 +83,18 @@ def write_run(
         atomic_write(folder / name, picture)
     gallery = gather_gallery(episodes, results) if episodes else []
     write_report(results, folder, gallery, pictures)
+
+
+def is_settled(outcomes: RunAggregator, provenance: Mapping[str, Any], gates: Sequence[int]) -> bool:
+    """Whether no further episode can change what is said of any judged channel, however often that is asked.
+
+    Args:
+        outcomes: what was played so far.
+        provenance: of the run.
+        gates: those that decide.
+    """
+    results = build_results(outcomes.close(), provenance, gates=gates, sequential=True)
+    return bool(results["settled"])
 
 
 def versions(*distributions: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from parley.evaluation.aggregation.condition_data import ConditionOutcomes
-from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes, pair
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes, shared
 from parley.evaluation.statistics import Proportion, wilson
 
 CONDITIONED = (
@@ -54,8 +54,8 @@ def conditioned(outcomes: RunOutcomes, channel: ChannelOutcomes, confidence: flo
     normal = channel.conditions.get("normal")
     if normal is None or outcomes.p0 is None:
         return None
-    with_message, without = pair(normal, outcomes.p0)
-    return _rate(with_message[~without], confidence)
+    left, right = shared(normal, outcomes.p0)
+    return _rate(normal.success[left][~outcomes.p0.success[right]], confidence)
 
 
 def cross_fitted(outcomes: RunOutcomes, channel: ChannelOutcomes, confidence: float) -> CrossFitted | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,31 +21,19 @@ from parley.evaluation.records import EpisodeRecord
 BoolArray = npt.NDArray[np.bool_]
 
 
-class Pairs(NamedTuple):
-    """Success under two conditions in the episodes that both played, in the same order."""
+@dataclass(frozen=True, kw_only=True)
+class PairCounts:
+    """Of the episodes that two conditions both played, those in which both, one or neither succeeds."""
 
-    first: BoolArray
-    second: BoolArray
-
-    @property
-    def both(self) -> int:
-        """Episodes in which both succeed."""
-        return int((self.first & self.second).sum())
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
 
     @property
-    def only_first(self) -> int:
-        """Episodes in which only the first succeeds."""
-        return int((self.first & ~self.second).sum())
-
-    @property
-    def only_second(self) -> int:
-        """Episodes in which only the second succeeds."""
-        return int((self.second & ~self.first).sum())
-
-    @property
-    def neither(self) -> int:
-        """Episodes in which both fail."""
-        return int((~self.first & ~self.second).sum())
+    def num_pairs(self) -> int:
+        """All of them."""
+        return self.both + self.only_first + self.only_second + self.neither
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -191,10 +178,20 @@ def shared(
     return left, right
 
 
-def pair(first: ConditionOutcomes, second: ConditionOutcomes) -> Pairs:
-    """Line up success under two conditions on the episodes that both played; there may be none."""
+def count_pairs(first: BoolArray, second: BoolArray) -> PairCounts:
+    """Count success under two conditions in the same episodes, in the same order."""
+    return PairCounts(
+        both=int((first & second).sum()),
+        only_first=int((first & ~second).sum()),
+        only_second=int((second & ~first).sum()),
+        neither=int((~first & ~second).sum()),
+    )
+
+
+def pair(first: ConditionOutcomes, second: ConditionOutcomes) -> PairCounts:
+    """Count success under two conditions on the episodes that both played; there may be none."""
     left, right = shared(first, second)
-    return Pairs(first.success[left], second.success[right])
+    return count_pairs(first.success[left], second.success[right])
 
 
 def _same_candidates(record: EpisodeRecord, num_candidates: int | None) -> int | None:

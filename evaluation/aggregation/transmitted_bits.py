@@ -48,26 +48,17 @@ def transmitted_bits(
     charged = normal.mean_bits
     ceiling = float(np.log2(num_candidates) if charged is None else min(np.log2(num_candidates), charged))
     least = min_transmitted_bits(normal.successes, normal.n, num_candidates, confidence=confidence)
-    known = (normal.choice != UNKNOWN) & (normal.target != UNKNOWN)
-    if not known.all():
-        return TransmittedBits(
-            at_least_bits=min(least, ceiling),
-            bits=None,
-            ci_low=None,
-            ci_high=None,
-            ceiling_bits=ceiling,
-            efficiency=None,
-            n=normal.n,
-        )
-    counts = np.zeros((num_candidates, num_candidates), dtype=np.int64)
-    np.add.at(counts, (normal.target, normal.choice), 1)
-    found = confusion_information(counts, confidence=confidence, capacity_bits=charged)
+    found = None
+    if ((normal.choice != UNKNOWN) & (normal.target != UNKNOWN)).all():
+        counts = np.zeros((num_candidates, num_candidates), dtype=np.int64)
+        np.add.at(counts, (normal.target, normal.choice), 1)
+        found = confusion_information(counts, confidence=confidence, capacity_bits=charged)
     return TransmittedBits(
         at_least_bits=min(least, ceiling),
-        bits=found.bits,
-        ci_low=found.ci_low,
-        ci_high=found.ci_high,
+        bits=found.bits if found else None,
+        ci_low=found.ci_low if found else None,
+        ci_high=found.ci_high if found else None,
         ceiling_bits=ceiling,
-        efficiency=found.bits / charged if charged else None,
+        efficiency=found.bits / charged if found and charged else None,
         n=normal.n,
     )

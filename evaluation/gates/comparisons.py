@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from parley.channels.conditions import find_condition
-from parley.evaluation.aggregation.run_data import ChannelOutcomes, Pairs, RunOutcomes, pair
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, PairCounts, RunOutcomes, pair
 from parley.evaluation.gates.inference import Inference
 from parley.evaluation.statistics import Difference, holm, paired_difference
 
@@ -60,7 +60,7 @@ def compare_conditions(outcomes: RunOutcomes, family: Sequence[str], inference: 
         for control, played in channel.conditions.items()
         if "normal" in channel.conditions and control != "normal" and not find_condition(control).reorders
     }
-    pairs = {key: found for key, found in pairs.items() if len(found.first)}
+    pairs = {key: found for key, found in pairs.items() if found.num_pairs}
     p_values = {key: _p_of(found, inference) for key, found in pairs.items()}
     corrected = holm(
         {key: p for key, p in p_values.items() if key[0] in outcomes.judged and key[1] in family}
@@ -92,29 +92,23 @@ def indistinguishable(channel: ChannelOutcomes, family: Sequence[str], inference
         for first in range(len(played))
         for second in range(first)
     }
-    p_values = {key: _p_of(found, inference) for key, found in pairs.items() if len(found.first)}
+    p_values = {key: _p_of(found, inference) for key, found in pairs.items() if found.num_pairs}
     return min(holm(p_values).values()) if p_values else None
 
 
-def _p_of(pairs: Pairs, inference: Inference) -> float:
-    return inference.paired_p(pairs.only_first, pairs.only_second, len(pairs.first))
+def _p_of(pairs: PairCounts, inference: Inference) -> float:
+    return inference.paired_p(pairs.only_first, pairs.only_second, pairs.num_pairs)
 
 
-def _compare(pairs: Pairs, p_value: float, corrected_p: float | None, inference: Inference) -> Comparison:
-    num_pairs = len(pairs.first)
-    control_fails = pairs.only_first + pairs.neither
+def _compare(
+    pairs: PairCounts, p_value: float, corrected_p: float | None, inference: Inference
+) -> Comparison:
     return Comparison(
-        num_pairs=num_pairs,
+        num_pairs=pairs.num_pairs,
         only_normal=pairs.only_first,
         only_control=pairs.only_second,
-        difference=paired_difference(
-            both=pairs.both,
-            only_first=pairs.only_first,
-            only_second=pairs.only_second,
-            neither=pairs.neither,
-            confidence=inference.thresholds.confidence,
-        ),
+        difference=paired_difference(**asdict(pairs), confidence=inference.thresholds.confidence),
         p_value=p_value,
         corrected_p=corrected_p,
-        least_p=inference.paired_p(control_fails, 0, num_pairs),
+        least_p=inference.paired_p(pairs.only_first + pairs.neither, 0, pairs.num_pairs),
     )

@@ -10,9 +10,10 @@ import os
 import reprlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import MISSING, fields
 from pathlib import Path
-from types import NoneType, TracebackType, UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from parley.evaluation.records.record import EpisodeRecord, wrong
@@ -111,7 +112,7 @@ def parse_record(line: bytes) -> EpisodeRecord:
     return EpisodeRecord(**entry)
 
 
-class RecordWriter:
+class RecordWriter(AbstractContextManager["RecordWriter"]):
     """Write records to a JSON-lines file as they are played; every batch is flushed to the file.
 
     Args:
@@ -142,15 +143,7 @@ class RecordWriter:
         """Close the file."""
         self._file.close()
 
-    def __enter__(self) -> RecordWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -3,7 +3,6 @@
 from parley.evaluation.statistics.clusters import ClusteredProportion as ClusteredProportion
 from parley.evaluation.statistics.clusters import clustered as clustered
 from parley.evaluation.statistics.equivalence import Equivalence as Equivalence
-from parley.evaluation.statistics.equivalence import acceptance as acceptance
 from parley.evaluation.statistics.equivalence import equivalence as equivalence
 from parley.evaluation.statistics.information import Information as Information
 from parley.evaluation.statistics.information import confusion_information as confusion_information
@@ -15,7 +14,6 @@ from parley.evaluation.statistics.paired import difference as difference
 from parley.evaluation.statistics.paired import mcnemar_exact as mcnemar_exact
 from parley.evaluation.statistics.paired import paired_difference as paired_difference
 from parley.evaluation.statistics.proportions import Proportion as Proportion
-from parley.evaluation.statistics.proportions import clopper_pearson as clopper_pearson
 from parley.evaluation.statistics.proportions import wilson as wilson
 from parley.evaluation.statistics.sample_size import episodes_needed as episodes_needed
 from parley.evaluation.statistics.sample_size import fewest_episodes as fewest_episodes

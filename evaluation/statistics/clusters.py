@@ -16,26 +16,20 @@ class ClusteredProportion:
 
     Args:
         rate: share of successes over all episodes.
-        n: number of episodes.
         num_clusters: G, at least 2.
         design_effect: the rate's estimated variance over that of as many independent episodes, rate x
             (1 - rate) / n: 1 if clusters do not matter, m if the m episodes of a cluster always agree. It can
             be below 1. NaN if the rate is 0 or 1.
-        effective_n: n / design_effect, the independent episodes that would say as much; NaN as above.
         ci_low: lower end of the interval, 0 to 1. NaN if the rate is 0 or 1, or if all clusters have the same
             rate: then they show no variance to compute with, which does not mean that there is none.
         ci_high: upper end of the interval, 0 to 1; NaN as the lower.
-        confidence: nominal coverage of the interval.
     """
 
     rate: float
-    n: int
     num_clusters: int
     design_effect: float
-    effective_n: float
     ci_low: float
     ci_high: float
-    confidence: float
 
 
 def clustered(
@@ -81,18 +75,14 @@ def clustered(
     variance = num_clusters / (num_clusters - 1) * float((residuals / n**2) @ (residuals / n**2))
     rate = total / n
     design_effect = variance * n / (rate * (1 - rate)) if 0 < total < n else math.nan
-    effective_n = n / design_effect if design_effect != 0 else math.inf
     quantile = float(t.ppf((1 + confidence) / 2, num_clusters - 1))
-    ci_low, ci_high = _wilson(rate, quantile**2 / effective_n)
+    ci_low, ci_high = _wilson(rate, quantile**2 * design_effect / n)
     return ClusteredProportion(
         rate=rate,
-        n=n,
         num_clusters=num_clusters,
         design_effect=design_effect,
-        effective_n=effective_n,
         ci_low=ci_low,
         ci_high=ci_high,
-        confidence=confidence,
     )
 
 

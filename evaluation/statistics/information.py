@@ -24,17 +24,13 @@ class Information:
             with fewer than 2 episodes, or where every episode intends the same: nothing was asked then.
         ci_low: lower end of the interval, at least 0.
         ci_high: upper end of the interval, at most ceiling_bits.
-        n: number of episodes.
         ceiling_bits: what it cannot exceed: log2 of the smaller side of the table, or the capacity if less.
-        confidence: nominal coverage of the interval.
     """
 
     bits: float
     ci_low: float
     ci_high: float
-    n: int
     ceiling_bits: float
-    confidence: float
 
 
 def fano_bound(rate: float, num_candidates: int) -> float:
@@ -136,9 +132,7 @@ def confusion_information(
         low = estimate - math.hypot(z * standard_error, lost)
         high = max(estimate, 0.0) + math.hypot(z * standard_error, gained)
         bits, ci_low, ci_high = (float(np.clip(value, 0.0, ceiling)) for value in (estimate, low, high))
-    return Information(
-        bits=bits, ci_low=ci_low, ci_high=ci_high, n=n, ceiling_bits=ceiling, confidence=confidence
-    )
+    return Information(bits=bits, ci_low=ci_low, ci_high=ci_high, ceiling_bits=ceiling)
 
 
 def _check_table(counts: NDArray[Any]) -> tuple[int, float]:

@@ -6,7 +6,6 @@ for want of an answer.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from scipy.stats import binomtest
 
@@ -34,6 +33,7 @@ class Proportion:
     confidence: float
 
 
+@lru_cache(maxsize=REMEMBERED)
 def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Proportion:
     """Success rate with the Wilson score interval, without continuity correction.
 
@@ -51,28 +51,17 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Proportion:
     Raises:
         ValueError: if an argument is out of its range.
     """
-    return _interval(successes, n, confidence, "wilson")
-
-
-def clopper_pearson(successes: int, n: int, *, confidence: float = 0.95) -> Proportion:
-    """Success rate with the exact interval, which never covers less often than it says.
-
-    Its ends are the rates at which a one-sided binomial test of level (1 - confidence) / 2 just rejects.
-
-    Source: C. J. Clopper and E. S. Pearson, Biometrika 26 (1934) 404-413.
-
-    Args:
-        successes: 0 to n.
-        n: number of episodes, at least 1.
-        confidence: least coverage, between 0 and 1.
-
-    Returns:
-        The rate and its interval.
-
-    Raises:
-        ValueError: if an argument is out of its range.
-    """
-    return _interval(successes, n, confidence, "exact")
+    check_counts(successes, n)
+    check_between_0_and_1("confidence", confidence)
+    interval = binomtest(successes, n).proportion_ci(confidence_level=confidence, method="wilson")
+    return Proportion(
+        successes=successes,
+        n=n,
+        rate=successes / n,
+        ci_low=float(interval.low),
+        ci_high=float(interval.high),
+        confidence=confidence,
+    )
 
 
 def check_counts(successes: int, n: int) -> None:
@@ -101,18 +90,3 @@ def check_between_0_and_1(name: str, value: float) -> None:
 def two_sided_p(successes: int, n: int, rate: float) -> float:
     """Exact two-sided binomial p-value; remembered, since simulations ask for the same counts often."""
     return float(binomtest(successes, n, rate).pvalue)
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _interval(successes: int, n: int, confidence: float, method: Literal["wilson", "exact"]) -> Proportion:
-    check_counts(successes, n)
-    check_between_0_and_1("confidence", confidence)
-    interval = binomtest(successes, n).proportion_ci(confidence_level=confidence, method=method)
-    return Proportion(
-        successes=successes,
-        n=n,
-        rate=successes / n,
-        ci_low=float(interval.low),
-        ci_high=float(interval.high),
-        confidence=confidence,
-    )

@@ -11,7 +11,7 @@ from parley.channels.conditions import condition_names
 from parley.evaluation.gates.criterion import Thresholds
 from parley.evaluation.gates.verdict import EXIT_CODES
 from parley.evaluation.results import build_results
-from parley.evaluation.statistics import acceptance, least_successes
+from parley.evaluation.statistics import equivalence, least_successes
 
 TEXT = (Path(__file__).parents[2] / "evaluation" / "GATE1.md").read_text(encoding="utf-8")
 FLAT = " ".join(TEXT.split())
@@ -59,14 +59,19 @@ def test_exit_codes_are_those_of_the_code():
     assert codes == {**EXIT_CODES, "usage": 2, "could not run": 3}
 
 
+def at_chance(successes, n, floor=0.3):
+    return equivalence(successes, n, reference=0.2, margin=floor - 0.2).equivalent
+
+
 @pytest.mark.parametrize("row", table("n"), ids=lambda row: row[0])
 def test_the_table_of_n_is_true(row):
     n, normal, lowest, highest = map(int, row)
     floor = Thresholds().min_ci_low
     assert least_successes(n, floor) == normal
-    assert acceptance(n, reference=0.2, margin=floor - 0.2) == (lowest, highest)
+    shown = [at_chance(count, n, floor) for count in range(n + 1)]
+    assert [count for count in range(n + 1) if shown[count]] == [*range(lowest, highest + 1)]
 
 
 def test_fifty_episodes_show_no_control_at_chance():
     assert "At n = 50 no control can be shown at chance" in FLAT
-    assert acceptance(50, reference=0.2, margin=0.1) is None
+    assert not any(at_chance(count, 50) for count in range(51))

@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import tyro
 
 from parley.agents.command_line import ExitCode, run_command
 from parley.evaluation import gate1
-from parley.evaluation.playing.until_decided import UntilDecided
 from parley.evaluation.records import EpisodeRecord, RecordWriter
 from parley.evaluation.records.episodes_file import read_records
 
@@ -123,13 +121,12 @@ def judges(monkeypatch):
     asked = []
 
     def install(settled_at):
-        def ask(outcomes, provenance, *, gates, sequential):
-            assert sequential
+        def is_settled(outcomes, provenance, gates):
             assert provenance["sequential"] is True
-            asked.append(outcomes.p0.n)
-            return {"settled": outcomes.p0.n >= settled_at}
+            asked.append(outcomes.close().p0.n)
+            return asked[-1] >= settled_at
 
-        monkeypatch.setattr(gate1, "UntilDecided", partial(UntilDecided, ask=ask))
+        monkeypatch.setattr(gate1, "is_settled", is_settled)
         monkeypatch.setattr(gate1, "LOOK_EVERY", 5)
         return asked
 

@@ -2,23 +2,23 @@
 
 from recorded import perfect
 
+from parley.evaluation import judge
 from parley.evaluation.aggregation.run_data import RunAggregator
-from parley.evaluation.playing.until_decided import LOOK_EVERY, UntilDecided
 
 
-def test_the_judge_is_asked_about_all_records_so_far():
+def test_the_judge_is_asked_about_all_records_so_far(monkeypatch):
     outcomes, asked = RunAggregator(), []
 
     def ask(records, provenance, *, gates, sequential):
         asked.append((records.p0.n, provenance, gates, sequential))
         return {"settled": records.p0.n >= 20}
 
-    settled = UntilDecided(outcomes, {"num_candidates": 5}, (1, 3), ask)
+    monkeypatch.setattr(judge, "build_results", ask)
     answers = []
     for record in perfect(30):
         outcomes.add(record)
         if record.channel == "silence" and (record.episode_id + 1) % 10 == 0:
-            answers.append(settled())
+            answers.append(judge.is_settled(outcomes, {"num_candidates": 5}, (1, 3)))
     assert answers == [False, True, True]
     assert asked == [(n, {"num_candidates": 5}, (1, 3), True) for n in (10, 20, 30)]
 
@@ -30,9 +30,9 @@ def test_by_default_the_gate_s_own_judge_is_asked():
         outcomes = RunAggregator()
         for record in perfect(n):
             outcomes.add(record)
-        answers.append(UntilDecided(outcomes, {"num_candidates": 5}, (1,))())
+        answers.append(judge.is_settled(outcomes, {"num_candidates": 5}, (1,)))
     assert answers == [False, True]
 
 
 def test_it_is_looked_as_often_as_the_rule_s_page_says():
-    assert LOOK_EVERY == 50
+    assert judge.LOOK_EVERY == 50

@@ -129,7 +129,6 @@ def test_permuting_what_is_meant_or_chosen_changes_nothing():
 def test_more_confidence_is_a_wider_interval():
     table = np.array([[30, 10], [14, 50]])
     narrow, wide = confusion_information(table, confidence=0.8), confusion_information(table, confidence=0.99)
-    assert (narrow.confidence, wide.confidence) == (0.8, 0.99)
     assert wide.ci_low < narrow.ci_low < narrow.bits < narrow.ci_high < wide.ci_high
 
 
@@ -144,8 +143,7 @@ def test_nothing_exceeds_the_ceiling(table, capacity):
     found = confusion_information(table, capacity_bits=capacity)
     most = math.log2(min(table.shape))
     assert found.ceiling_bits == (most if capacity is None else min(most, capacity))
-    assert found.n == table.sum()
-    if found.n < 2 or np.count_nonzero(table.sum(axis=1)) < 2:
+    if table.sum() < 2 or np.count_nonzero(table.sum(axis=1)) < 2:
         assert all(math.isnan(value) for value in (found.bits, found.ci_low, found.ci_high))
     else:
         assert 0 <= found.ci_low <= found.bits <= found.ci_high <= found.ceiling_bits
