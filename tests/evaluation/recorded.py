@@ -1,6 +1,8 @@
 """Records made by hand, without any model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 
 from parley.evaluation.records import EpisodeRecord
 
@@ -15,25 +17,33 @@ def outcomes(
     Targets go round the candidates; a receiver that misses picks the next one, which is also the one that a
     swapped message names.
     """
+    plain = _outcomes(channel, condition, successes, n, first_wins)
+    return (replace(record, **extra) for record in plain) if extra else iter(plain)  # type: ignore[arg-type]
+
+
+@cache
+def _outcomes(
+    channel: str, condition: str, successes: int, n: int, first_wins: int
+) -> tuple[EpisodeRecord, ...]:
+    """The same records each time: most tests change one condition of many."""
     winners = {(first_wins + index) % n for index in range(successes)}
-    for episode_id in range(n):
-        target = episode_id % NUM_CANDIDATES
-        other = (target + 1) % NUM_CANDIDATES
-        success = episode_id in winners
-        complete = {
-            "choice": target if success else other,
-            "target": target,
-            "intended": {"normal": target, "swap": other}.get(condition) if channel != "silence" else None,
-            "num_candidates": NUM_CANDIDATES,
-            "role": {"silence": "baseline", "text": "ceiling"}.get(channel, "judged"),
-        }
-        yield EpisodeRecord(
-            channel=channel,
-            condition=condition,
-            episode_id=episode_id,
-            success=success,
-            **(complete | extra),  # type: ignore[arg-type]
-        )
+    return tuple(_record(channel, condition, number, number in winners) for number in range(n))
+
+
+def _record(channel: str, condition: str, episode_id: int, success: bool) -> EpisodeRecord:
+    target = episode_id % NUM_CANDIDATES
+    other = (target + 1) % NUM_CANDIDATES
+    return EpisodeRecord(
+        channel=channel,
+        condition=condition,
+        episode_id=episode_id,
+        success=success,
+        choice=target if success else other,
+        target=target,
+        intended={"normal": target, "swap": other}.get(condition) if channel != "silence" else None,
+        num_candidates=NUM_CANDIDATES,
+        role={"silence": "baseline", "text": "ceiling"}.get(channel, "judged"),  # type: ignore[arg-type]
+    )
 
 
 def run(
