@@ -6,7 +6,7 @@ from matplotlib.collections import LineCollection
 from recorded import outcomes, perfect, run
 
 from parley.evaluation.records import EpisodeRecord
-from parley.evaluation.reporting import cells, figures
+from parley.evaluation.reporting import cells, figures, rows
 from parley.evaluation.results import build_results
 
 
@@ -19,7 +19,7 @@ def drawn(monkeypatch):
         kept.append((figure.axes[0], label))
         return f"<svg id='{prefix}'/>"
 
-    monkeypatch.setattr(figures, "inline_svg", keep)
+    monkeypatch.setattr(rows, "inline_svg", keep)
     return kept
 
 
