@@ -16,7 +16,10 @@ from jaxtyping import install_import_hook
 
 # shapes in signatures are checked wherever tests call them; whole numbers pass for floats
 check_types = beartype(conf=BeartypeConf(is_pep484_tower=True))
-PACKAGES = [f"parley.{room}" for room in ("plugins", "channels", "agents", "training", "evaluation")]
+# where tensors are: a check costs an inspection of the signature at every call, and records are many
+ROOMS = ("channels", "agents", "training")
+PARTS = ("playing", "diagnostics", "statistics")
+PACKAGES = [*(f"parley.{room}" for room in ROOMS), *(f"parley.evaluation.{part}" for part in PARTS)]
 install_import_hook(PACKAGES, f"{__name__}.check_types")
 
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
