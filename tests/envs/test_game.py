@@ -69,6 +69,7 @@ def test_a_swapped_message_of_the_referential_game_is_about_the_other_candidate(
     game = ReferentialGame(objects_world(), EpisodeConfig())
     episode = game.draw(np.random.default_rng(0))
     other = game.retargeted(episode, (episode.target + 1) % 5)
+    assert other.target == (episode.target + 1) % 5
     assert other.receiver_view is episode.receiver_view
     assert np.array_equal(other.sender_view, episode.candidates[other.target])
     order = np.array([4, 3, 2, 1, 0])

@@ -2,8 +2,6 @@
 
 import json
 import shlex
-import subprocess
-import sys
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -214,12 +212,3 @@ def test_errors_become_one_line_without_a_traceback(capsys):
 
     assert run_command(fail) == ExitCode.COULD_NOT_RUN
     assert capsys.readouterr().err.strip() == "could not run: the disk is [full]"
-
-
-def test_help_runs_in_a_process_of_its_own():
-    done = subprocess.run(
-        [sys.executable, "-m", "training.run", "--help"], capture_output=True, text=True, check=True
-    )
-    of_estimates = ("--estimate", "--card", "--peak-tflops", "--bandwidth-gbs", "--utilisation")
-    for flag in ("--codebook-size", *of_estimates):
-        assert flag in done.stdout
