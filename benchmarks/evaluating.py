@@ -48,7 +48,7 @@ PARTS: dict[str, list[Method]] = {
     "environment": [(BatchedEnv, "reset"), (BatchedEnv, "step")],
     "records": [(vars(playing)["_Round"], "_record"), (RecordWriter, "write")],
 }
-Contestants = dict[str, Entry]
+Entries = dict[str, Entry]
 Tell = Callable[[str, float], object] | None
 
 
@@ -107,13 +107,13 @@ class Stage:
     """
 
     def __init__(
-        self, pair: Pair, entries: Contestants, config: PlayConfig, rows: range, folder: Path
+        self, pair: Pair, entries: Entries, config: PlayConfig, rows: range, folder: Path
     ) -> None:
         self.pair, self.entries, self.config, self.rows = pair, entries, config, rows
         self.plan = make_plan(pair.world, config)
         self._file = folder / "episodes.jsonl"
 
-    def play(self, entries: Contestants, cold: bool = False) -> list[EpisodeRecord]:
+    def play(self, entries: Entries, cold: bool = False) -> list[EpisodeRecord]:
         """Play and write the records; a cold sender has said nothing yet."""
         pair = self.pair
         if cold:
@@ -125,7 +125,7 @@ class Stage:
                 records += batch
         return records
 
-    def alone(self, name: str, *, normal: bool = False) -> Contestants:
+    def alone(self, name: str, *, normal: bool = False) -> Entries:
         """One channel, under all conditions or the normal one."""
         entry = self.entries[name]
         return {name: entry._replace(conditions=("normal",)) if normal else entry}

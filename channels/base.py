@@ -103,7 +103,7 @@ class ModelInterface:
         embedding_width: E, width of the receiver's token embeddings.
         embedding_norm: mean L2 norm of the receiver's token embeddings.
         one_vocabulary: whether both models have the same tokens.
-        models: the models themselves, an `parley.agents.pair.Pair`, for the few channels that run them.
+        models: the models themselves, a `parley.agents.pair.Pair`, for the few channels that run them.
     """
 
     state_width: int
@@ -210,7 +210,7 @@ class Channel(nn.Module, ABC):
         return self.interface.state_width
 
     def null_input(self, batch: int) -> ReceiverInput:
-        """K true-zero vectors for each of `batch` receivers: no content, bit for bit."""
+        """Vectors of true zeros, k for each of `batch` receivers: no content, bit for bit."""
         zeros = torch.zeros(batch, self.num_slots, self.interface.embedding_width, device=self.device)
         return SoftPrompt(zeros, self.at_start)
 

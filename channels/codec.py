@@ -82,7 +82,7 @@ class Encoder(nn.Module):
         self.standardize = Standardizer(interface)
 
     def forward(self, states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B k C"]:
-        """K latents an utterance."""
+        """The k latents of each utterance."""
         raise NotImplementedError
 
 
@@ -101,7 +101,7 @@ class PerceiverEncoder(Encoder):
         )
 
     def forward(self, states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B k C"]:
-        """K latents an utterance."""
+        """The k latents of each utterance."""
         tokens = self.project(self.standardize(states))
         keys = tokens + self.positions[: tokens.shape[1]]
         latents: Tensor = self.mix(cross_attend(self.attend, self.queries, keys, tokens, mask) + self.queries)
@@ -146,7 +146,7 @@ class PooledEncoder(Encoder):
         )
 
     def forward(self, states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B k C"]:
-        """K latents an utterance."""
+        """The k latents of each utterance."""
         latents: Tensor = self.mix(self.standardize.last(states, mask))
         return latents.reshape(len(latents), self.num_slots, self.latent_width)
 

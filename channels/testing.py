@@ -194,7 +194,7 @@ def check_gradients(channel: Channel, utterance: Utterance) -> None:
     relay = channel.train().relay(utterance)
     receiver_input, losses = relay.receiver_input, relay.losses
     if isinstance(receiver_input, TextInput):
-        raise ContractError("a trainable channel relays text, which has no gradient; relay a Prefix")
+        raise ContractError("a trainable channel relays text, which has no gradient; relay a SoftPrompt")
     parts = [part for part in tensors_of(receiver_input) if part.is_floating_point()]
     score = torch.stack([*((part * torch.randn_like(part)).sum() for part in parts), *losses.values()])
     _demand(score.requires_grad, "relay has no gradient in training mode; neither detach nor use no_grad")

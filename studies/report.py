@@ -12,7 +12,7 @@ from jinja2 import Environment
 from parley.evaluation.files import atomic_write
 from parley.evaluation.reporting import cells
 from parley.evaluation.reporting.templates import templates_in
-from parley.training.presets import ORIGINAL
+from parley.training.presets import find_preset
 from studies.figures import draw_rate, draw_receiver, draw_repair
 from studies.measure import Outcome
 from studies.rate_limit.points import load_curve
@@ -49,7 +49,7 @@ def write_study(folder: Path) -> None:
             rated=_by_bits(by_variant(outcomes, "rate") | {"VQ 4 x 64 (default)": repaired["default"]}),
             part=partial(by_variant, outcomes),
             limit=curve,
-            differs=ORIGINAL.differs,
+            differs=find_preset("original").differs,
         )
     )
     atomic_write(folder / "repair.md", page.encode())

@@ -167,7 +167,7 @@ class KvChannel(Channel):
         return CacheEntries(keys, values, kept)
 
     def null_input(self, batch: int) -> CacheEntries:
-        """K entries of true zeros in every layer, for each of `batch` receivers."""
+        """Entries of true zeros, k in every layer, for each of `batch` receivers."""
         layers, heads, width = self.got
         zeros = torch.zeros(batch, layers, heads, self.num_slots, width, device=self.device)
         return CacheEntries(zeros, zeros)

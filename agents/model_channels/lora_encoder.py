@@ -71,7 +71,7 @@ class LoraEncoder(Encoder):
         return ((name, weight) for name, weight in model.named_parameters() if "lora_" in name)
 
     def forward(self, states: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B k C"]:
-        """K latents an utterance; the states are the embeddings of its prompt."""
+        """The k latents of each utterance; the states are the embeddings of its prompt."""
         model = self._borrowed.model
         slots = self.slots.expand(len(states), -1, -1)
         whole = torch.cat([mask, torch.ones_like(mask[:, :1]).expand(-1, self.num_slots)], dim=1)

@@ -106,7 +106,7 @@ def validation_once(setting: Setting) -> Work:
 
 
 def validation_each(setting: Setting) -> Work:
-    """What each validation costs: its episodes are played under three messages; two of them are made anew."""
+    """What each validation costs: its episodes are played under three messages, of which two are encoded."""
     sent = 2 * setting.codec.forward(setting.config.validation_episodes)
     return _validated(setting, CONDITIONS) + Work(flops=sent)
 
