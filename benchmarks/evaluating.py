@@ -106,9 +106,7 @@ class Stage:
         folder: where records are written.
     """
 
-    def __init__(
-        self, pair: Pair, entries: Entries, config: PlayConfig, rows: range, folder: Path
-    ) -> None:
+    def __init__(self, pair: Pair, entries: Entries, config: PlayConfig, rows: range, folder: Path) -> None:
         self.pair, self.entries, self.config, self.rows = pair, entries, config, rows
         self.plan = make_plan(pair.world, config)
         self._file = folder / "episodes.jsonl"

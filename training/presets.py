@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
@@ -56,67 +56,78 @@ class Preset:
         return kind.Config(**{name: value for name, value in self.codec.items() if name in known})
 
 
-ORIGINAL = Preset(
-    about="the failed experiment, constant for constant",
-    channel="latent",
-    codec={
-        "k": 4,
-        "latent_width": 0,
-        "encoder": "pooled",
-        "decoder": "identity",
-        "codec_width": 512,
-        "depth": 1.0,
-        "reads": "message",
-        "standardize": False,
-        "at_start": True,
-        "initial_gate": 0.5,
-    },
-    training=TrainConfig(
-        steps=1374,  # 10 epochs of 1,099 samples, 8 at a time
-        alignment_steps=0,
-        fixed_episodes=1099,
-        batch_size=8,
-        messages_per_context=1,
-        learning_rate=1e-3,
-        warmup_steps=0,
-        learning_rate_every=137,  # once an epoch
-        beta2=0.999,
-        validate_every=137,
-        objectives=ObjectiveWeights(
-            weights={
-                "ce": 1.0,
-                "contrast": 0.5,
-                "help": 1.0,
-                "state_reconstruction": 20.0,
-                "info_preserve": 10.0,
-            },
-            among="vocabulary",
+def _original() -> Preset:
+    return Preset(
+        about="the failed experiment, constant for constant",
+        channel="latent",
+        codec={
+            "k": 4,
+            "latent_width": 0,
+            "encoder": "pooled",
+            "decoder": "identity",
+            "codec_width": 512,
+            "depth": 1.0,
+            "reads": "message",
+            "standardize": False,
+            "at_start": True,
+            "initial_gate": 0.5,
+        },
+        training=TrainConfig(
+            steps=1374,  # 10 epochs of 1,099 samples, 8 at a time
+            alignment_steps=0,
+            fixed_episodes=1099,
+            batch_size=8,
+            messages_per_context=1,
+            learning_rate=1e-3,
+            warmup_steps=0,
+            learning_rate_every=137,  # once an epoch
+            beta2=0.999,
+            validate_every=137,
+            objectives=ObjectiveWeights(
+                weights={
+                    "ce": 1.0,
+                    "contrast": 0.5,
+                    "help": 1.0,
+                    "state_reconstruction": 20.0,
+                    "info_preserve": 10.0,
+                },
+                among="vocabulary",
+            ),
         ),
-    ),
-    differs=(
-        "the models: the pocket, or any Qwen that --model names, for Qwen2.5-3B-Instruct",
-        "the task: objects among five candidates, for the experiment's own",
-        "the answer is one letter, so its cross-entropy stands at one position, among all tokens, for a "
-        "weighted sum over the tokens of a JSON string",
-        "tanh bounds the latents before LayerNorm: what crosses is an element of a bounded space",
-        "the checkpoint that does best on validation is kept, for the last one",
-    ),
-)
+        differs=(
+            "the models: the pocket, or any Qwen that --model names, for Qwen2.5-3B-Instruct",
+            "the task: objects among five candidates, for the experiment's own",
+            "the answer is one letter, so its cross-entropy stands at one position, among all tokens, for a "
+            "weighted sum over the tokens of a JSON string",
+            "tanh bounds the latents before LayerNorm: what crosses is an element of a bounded space",
+            "the checkpoint that does best on validation is kept, for the last one",
+        ),
+    )
 
-DEFAULT = Preset(about="the repaired recipe", channel="latent_vq")
 
-REINFORCE = Preset(
-    about="discrete codes from the environment's reward alone, without labels",
-    channel="symbols",
-    codec={"codebook_size": 32},
-    training=TrainConfig(
-        steps=1000,
-        alignment_steps=0,
-        objectives=ObjectiveWeights(weights={"reinforce": 1.0, "entropy": 0.02}),
-    ),
-)
+def _default() -> Preset:
+    return Preset(about="the repaired recipe", channel="latent_vq")
 
-PRESETS: dict[str, Preset] = {"original": ORIGINAL, "default": DEFAULT, "reinforce": REINFORCE}
+
+def _reinforce() -> Preset:
+    return Preset(
+        about="discrete codes from the environment's reward alone, without labels",
+        channel="symbols",
+        codec={"codebook_size": 32},
+        training=TrainConfig(
+            steps=1000,
+            alignment_steps=0,
+            objectives=ObjectiveWeights(weights={"reinforce": 1.0, "entropy": 0.02}),
+        ),
+    )
+
+
+# made when they are asked for: which objectives there are is known once plug-ins are imported
+PRESETS: dict[str, Callable[[], Preset]] = {
+    "original": _original,
+    "default": _default,
+    "reinforce": _reinforce,
+}
 
 
 def find_preset(name: str) -> Preset:
@@ -127,4 +138,4 @@ def find_preset(name: str) -> Preset:
     """
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
-    return PRESETS[name]
+    return PRESETS[name]()

@@ -3,7 +3,7 @@
 import pytest
 
 from parley.channels.registry import channel_class
-from parley.training.presets import PRESETS
+from parley.training.presets import find_preset
 from parley.training.run import parse
 from studies.repair_plan import CHANGES, OMISSIONS, parts
 from studies.tasks import Training
@@ -30,7 +30,7 @@ def test_no_two_tasks_share_a_folder(tmp_path):
 def test_a_variant_changes_what_it_says_and_no_two_are_alike(preset, variants):
     parsed = {name: parse(["--preset", preset, *flags]) for name, flags in variants.items()}
     assert len({str(row) for row in parsed.values()}) == len(variants)
-    train_defaults = PRESETS[preset]
+    train_defaults = find_preset(preset)
     unchanged = [
         name
         for name, (channel, _, config) in parsed.items()

@@ -17,7 +17,7 @@ def codec_of(preset, channel=None):
 def test_there_are_the_failed_the_repaired_and_the_rewarded_recipe():
     assert list(PRESETS) == ["original", "default", "reinforce"]
     assert DEFAULT_PRESET == "default"
-    assert all(preset.about for preset in PRESETS.values())
+    assert all(find_preset(name).about for name in PRESETS)
 
 
 def test_attempt_02_s_codec_is_the_failed_experiment_s():
@@ -114,6 +114,6 @@ def test_an_unknown_preset_lists_the_valid_ones_and_suggests_the_nearest(asked, 
 
 
 def test_a_preset_is_not_changed_by_who_uses_it():
-    for preset in PRESETS.values():
+    for preset in map(find_preset, PRESETS):
         with pytest.raises(AttributeError):
             preset.channel = "text"
