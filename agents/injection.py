@@ -17,12 +17,13 @@ Layer = tuple[Tensor, Tensor]  # keys and values, (B, heads, T, head width)
 
 
 @contextmanager
-def patched(backbone: nn.Module, patch: ActivationPatch) -> Iterator[None]:
-    """While it lasts, the result of one layer is changed at the last position.
+def patched(backbone: nn.Module, patch: ActivationPatch, place: int = -1) -> Iterator[None]:
+    """While it lasts, the result of one layer is changed at one position.
 
     Args:
         backbone: a Qwen model without its output layer.
         patch: what to do; depth d of L layers is the result of layer max(1, floor(d * L)).
+        place: the position, counted from the end: -1 is the last.
 
     Raises:
         ValueError: if the states are not as wide as the model's.
@@ -34,10 +35,11 @@ def patched(backbone: nn.Module, patch: ActivationPatch) -> Iterator[None]:
     number = max(1, int(patch.depth * len(layers)))
 
     def change(module: nn.Module, arguments: object, states: Tensor) -> Tensor:
-        last = states[:, -1]
-        sent = patch.states.to(last)
-        blended = {"replace": sent, "add": last + sent, "mean": (last + sent) / 2}[patch.mode]
-        return torch.cat([states[:, :-1], blended[:, None]], dim=1)
+        own = states[:, place]
+        sent = patch.states.to(own)
+        blended = {"replace": sent, "add": own + sent, "mean": (own + sent) / 2}[patch.mode]
+        after = states[:, states.shape[1] + place + 1 :]
+        return torch.cat([states[:, :place], blended[:, None], after], dim=1)
 
     hook = layers[number - 1].register_forward_hook(change)
     try:

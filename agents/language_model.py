@@ -16,6 +16,7 @@ from jinja2 import TemplateError
 from torch import Tensor, nn
 
 from parley.agents.model_files import POCKET, DeviceMap, ModelError, load_checkpoint
+from parley.agents.prompts import Turn
 
 __all__ = ["POCKET", "FrozenLM", "ModelError"]
 
@@ -138,11 +139,21 @@ class FrozenLM:
         """Mean L2 norm of the token embeddings."""
         return float(self.embedding_table.float().norm(dim=-1).mean())
 
-    def render(self, content: str) -> str:
-        """The chat template around one user turn, up to where the answer begins; no thinking."""
+    def render(self, content: str, turns: Sequence[Turn] = ()) -> str:
+        """The chat template around a user turn, up to where the answer begins; no thinking.
+
+        Args:
+            content: the user's words.
+            turns: earlier ones, each with its answer.
+        """
+        chat = [
+            {"role": role, "content": words}
+            for turn in turns
+            for role, words in zip(("user", "assistant"), turn, strict=True)
+        ]
         return str(
             self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": content}],
+                [*chat, {"role": "user", "content": content}],
                 tokenize=False,
                 add_generation_prompt=True,
                 enable_thinking=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -13,11 +14,14 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
+from parley.agents.examples import MOST_SHOTS, draw_examples
 from parley.agents.language_model import POCKET, FrozenLM, ModelError
-from parley.agents.readout import DEFAULT_READOUT, READOUTS
+from parley.agents.player import Calibration, Profile, find_profile
+from parley.agents.readout import READOUTS
 from parley.agents.receiver import Context, Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import Channel, ModelInterface, Scene, Utterance, check_range
+from parley.envs.game import DEFAULT_GAME, EpisodeConfig, Game, find_game
 from parley.envs.world import AnyWorld, Referents
 
 
@@ -30,7 +34,7 @@ class ReceiverView(NamedTuple):
 
 def _readouts(default: str) -> str:
     """What `--help` says after the flag's own words, plug-ins included."""
-    return f"(one of {', '.join(READOUTS.names())}; default: {default})"
+    return f"(one of {', '.join(READOUTS.names())}; default: the profile's)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,13 @@ class ModelConfig:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         device_map: places the layers of a model that is larger than one card over all there are, as
             accelerate understands the word.
+        player: profile that `parley admit` wrote: how the models are asked. By default the one that is built
+            in for them; the four flags that follow change what it says.
         readout: how the receiver's choice is read off its model.
+        wording: how the receiver is asked, by the readout's name for it.
+        calibration: of a readout that scores texts: content_free subtracts a candidate's mean score under
+            messages that say nothing about it.
+        shots: solved examples that both are shown first, 0 to 4.
         threads: CPU threads; 0 leaves the choice to torch. The pocket gains a fifth from a second
             thread, and becomes several times slower where another process keeps that core busy.
     """
@@ -55,11 +65,17 @@ class ModelConfig:
     receiver: str | None = None
     device: str = "auto"
     device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None
-    readout: Annotated[str, tyro.conf.arg(help_behavior_hint=_readouts)] = DEFAULT_READOUT
+    player: Path | None = None
+    readout: Annotated[str | None, tyro.conf.arg(help_behavior_hint=_readouts)] = None
+    wording: str | None = None
+    calibration: Calibration | None = None
+    shots: int | None = None
     threads: int = 1
 
     def __post_init__(self) -> None:
         check_range("threads", self.threads, 0, 1024)
+        if self.shots is not None:
+            check_range("shots", self.shots, 0, MOST_SHOTS)
 
 
 class Pair:
@@ -69,22 +85,34 @@ class Pair:
         sender: who speaks.
         receiver: who listens; may use the same frozen model.
         world: what they speak about.
+        profile: how they are asked, where it comes from, and the trials by which it was chosen.
     """
 
-    def __init__(self, sender: Sender, receiver: Receiver, world: AnyWorld) -> None:
+    def __init__(
+        self, sender: Sender, receiver: Receiver, world: AnyWorld, profile: Profile | None = None
+    ) -> None:
         self.sender, self.receiver, self.world = sender, receiver, world
+        self.profile = profile or Profile(
+            sender=sender.settings, receiver=receiver.settings, source="made in code"
+        )
 
     @classmethod
-    def load(cls, config: ModelConfig, world: AnyWorld) -> Pair:
+    def load(cls, config: ModelConfig, world: AnyWorld, game: Game | None = None) -> Pair:
         """Load the models; one copy serves both roles if they are the same.
 
+        Args:
+            config: which models, and how they are asked.
+            world: what they speak about.
+            game: about the training split, of which examples are drawn; by default the referential one.
+
         Raises:
-            ModelError: if a model cannot be used, or the two begin on different devices.
+            ModelError: if a model cannot be used, the player profile is for others, or the two begin on
+                different devices.
             ValueError: if the device is not there, or is named beside a device map.
         """
         if config.device_map is not None and config.device != "auto":
             raise ValueError(f"device must be auto where device_map places the model, got {config.device!r}")
-        device = find_device(config.device)
+        profile, device = find_profile(config), find_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
         names = (config.sender or config.model, config.receiver or config.model)
@@ -99,7 +127,12 @@ class Pair:
                 f"the sender's embeddings lie on {speaking.device} and the receiver's on {listening.device}, "
                 f"but the channel needs both in one place; try --device-map balanced"
             )
-        return cls(Sender(speaking, world), Receiver(listening, config.readout), world)
+        profile.check_models({"sender": speaking.fingerprint, "receiver": listening.fingerprint})
+        examples = draw_examples(
+            game or find_game(DEFAULT_GAME, world, EpisodeConfig(split="train")), profile.examples_seed
+        )
+        sender = Sender(speaking, world, profile.sender, examples)
+        return cls(sender, Receiver(listening, profile.receiver, examples), world, profile)
 
     @property
     def interface(self) -> ModelInterface:
@@ -124,8 +157,8 @@ class Pair:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """Which weights play, by role."""
-        return {"sender": self.sender.lm.fingerprint, "receiver": self.receiver.lm.fingerprint}
+        """What a codec is trained for, by role: weights, and what the sender is shown before it speaks."""
+        return {"sender": self.sender.fingerprint, "receiver": self.receiver.lm.fingerprint}
 
     @property
     def device(self) -> torch.device:

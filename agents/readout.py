@@ -7,21 +7,23 @@ The file stands in agents/readouts/, or in an installed package with an entry po
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeVar
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from parley.agents.language_model import FrozenLM
+from parley.agents.player import ReceiverSettings
+from parley.agents.prompts import Wording
 from parley.channels.receiver_input import ReceiverInput
+from parley.plugins.names import unknown
 from parley.plugins.registry import Registry
 
 if TYPE_CHECKING:
     from parley.agents.receiver import Context, Receiver
 
 Among = Literal["choices", "vocabulary"]
-DEFAULT_READOUT = "label"
 R = TypeVar("R", bound="type[Readout]")
 
 
@@ -30,11 +32,25 @@ class Answers(NamedTuple):
 
     Attributes:
         logits: log-odds of the N choices, float32.
-        states: the final states of which they were read, where a readout reads one state a message.
+        read: what they were made of, for `Readout.nll`, one row an answer.
     """
 
     logits: Float[Tensor, "B N"]
-    states: Float[Tensor, "B D"] | None = None
+    read: Float[Tensor, "B R"]
+
+
+class Choices(NamedTuple):
+    """The texts of the choices of B receivers, where a readout scores them.
+
+    Attributes:
+        ids: token ids, padded on the right.
+        counted: which of them are no padding.
+        baseline: what is subtracted from each choice's score, in nats.
+    """
+
+    ids: Int[Tensor, "B N L"]
+    counted: Bool[Tensor, "B N L"]
+    baseline: Float[Tensor, "B N"]
 
 
 class Readout(ABC):
@@ -42,24 +58,48 @@ class Readout(ABC):
 
     Args:
         lm: the model.
+        settings: how it is asked.
+        neutral: messages that say nothing about the episodes played, for calibration.
 
     Raises:
-        ValueError: if the model's tokenizer does not allow it.
+        ValueError: if the model's tokenizer does not allow it, or a setting is not one of this readout's.
 
     Attributes:
         name: set by `register_readout`.
         most_choices: N at most; None without a bound.
+        wordings: the ways to ask, by name; the first is the default.
+        calibrates: whether scores can be calibrated.
     """
 
     name: ClassVar[str]
     most_choices: ClassVar[int | None] = None
+    wordings: ClassVar[Mapping[str, Wording]]
+    calibrates: ClassVar[bool] = False
 
-    def __init__(self, lm: FrozenLM) -> None:
-        self.lm = lm
+    def __init__(self, lm: FrozenLM, settings: ReceiverSettings, neutral: Sequence[str] = ()) -> None:
+        if settings.wording not in self.wordings:
+            raise unknown(f"wording of readout {self.name!r}", settings.wording, self.wordings)
+        if settings.calibration != "none" and not self.calibrates:
+            raise ValueError(
+                f"calibration must be none for readout {self.name!r}, which has none, "
+                f"got {settings.calibration!r}"
+            )
+        self.lm, self.settings, self.neutral = lm, settings, list(neutral)
+        self.wording = self.wordings[settings.wording]
 
     @abstractmethod
     def prompt(self, options: Sequence[str]) -> str:
         """The receiver's turn about N choices, with the slot's mark where the message stands."""
+
+    @abstractmethod
+    def reply(self, options: Sequence[str], choice: int) -> str:
+        """The words in which a solved example answers."""
+
+    def choices(
+        self, receiver: Receiver, context: Context, options: Sequence[Sequence[str]]
+    ) -> Choices | None:
+        """What is kept of the choices' texts beside the context that was read; None if they are not scored."""
+        return None
 
     @abstractmethod
     def answer(self, receiver: Receiver, context: Context, receiver_input: ReceiverInput) -> Answers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
@@ -11,9 +13,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from parley.agents.examples import NO_EXAMPLES, Examples
 from parley.agents.features import MAX_DESCRIPTION_TOKENS, cache_rows, expectation, layer_states
 from parley.agents.language_model import FrozenLM
-from parley.agents.prompts import sender_prompt
+from parley.agents.player import SenderSettings
+from parley.agents.prompts import Turn, sender_prompt
 from parley.channels.base import SenderFeatures, Utterance
 from parley.envs.world import AnyWorld, Referents
 
@@ -27,14 +31,34 @@ class Sender:
     Args:
         lm: the frozen model.
         world: what it speaks about.
+        settings: how it is asked.
+        examples: solved ones to be shown first.
     """
 
-    def __init__(self, lm: FrozenLM, world: AnyWorld) -> None:
-        self.lm, self.world = lm, world
+    def __init__(
+        self,
+        lm: FrozenLM,
+        world: AnyWorld,
+        settings: SenderSettings = SenderSettings(),  # noqa: B008 - immutable
+        examples: Examples = NO_EXAMPLES,
+    ) -> None:
+        self.lm, self.world, self.settings = lm, world, settings
+        self.turns = [
+            Turn(sender_prompt(example.facts), example.message)
+            for example in examples.spoken[: settings.shots]
+        ]
         self._texts: dict[int, str] = {}
         self._states: dict[tuple[int | str, str], dict[int, Tensor]] = {}
         prompts = self._prompts(self._widest_referents())
         self.num_positions = max(MAX_DESCRIPTION_TOKENS, *(len(row) for row in prompts))
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells it from other senders: its weights, and the examples that it is shown."""
+        if not self.turns:
+            return self.lm.fingerprint
+        shown = json.dumps([self.lm.fingerprint, *self.turns])
+        return hashlib.sha256(shown.encode()).hexdigest()
 
     def speak(self, referents: Referents, features: SenderFeatures = SenderFeatures()) -> Utterance:  # noqa: B008 - immutable
         """What the sender says of B referents (B, A): greedy words, and the states that are wanted."""
@@ -112,7 +136,7 @@ class Sender:
 
     def _prompts(self, referents: list[Referents]) -> list[list[int]]:
         return [
-            self.lm.encode(self.lm.render(sender_prompt(self.world.facts(referent))))
+            self.lm.encode(self.lm.render(sender_prompt(self.world.facts(referent)), self.turns))
             for referent in referents
         ]
 

@@ -187,7 +187,11 @@ def bare_step(trainer: Trainer, contexts: ContextBatch) -> Tensor:
     vectors = output.receiver_input.vectors
     tail = receiver.embed_ids(torch.tensor(receiver.tail, device=pair.device).expand(len(vectors), -1))
     inputs = torch.cat([vectors.to(tail), tail], dim=1)
-    row = lay_out(context.mask, inputs, torch.ones_like(inputs[..., 0], dtype=torch.bool))
+    row = lay_out(
+        context.mask[:, None].expand(-1, len(inputs) // len(context.mask), -1),
+        inputs,
+        torch.ones_like(inputs[..., 0], dtype=torch.bool),
+    )
     hidden = bare_receiver.answer_states(receiver.lm.model, context.layers, *row)
     last = hidden.reshape(len(inputs), inputs.shape[1], -1)[:, -1]
     labels = receiver.lm.output_rows(label_ids(receiver, context.num_candidates))

@@ -135,7 +135,8 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
     check_folder(folder, config.resume)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded, and the sender reads"):
-        pair = Pair.load(config.models, config.play.make_game(find_world(config.play.world)).world)
+        game = config.play.make_game(find_world(config.play.world), "train")
+        pair = Pair.load(config.models, game.world, game)
         files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
         named = asked_by_name(config.channels)
         names = [name for name in names if can_play(name, pair.interface, name in named, console)]

@@ -84,7 +84,8 @@ def run(config: GateSweepConfig, arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded"):
-        pair = Pair.load(config.models, config.play.make_game(find_world(config.play.world)).world)
+        game = config.play.make_game(find_world(config.play.world), "train")
+        pair = Pair.load(config.models, game.world, game)
         channel = enter(name, pair, config.file).channel
     assert isinstance(channel, LatentChannel), "checked by its class"
     results = sweep(pair, channel, config.gates, config.play, console)

@@ -10,6 +10,7 @@ from typing import Any
 
 from parley.agents.command_line import GameName, WorldName, check_same_settings
 from parley.agents.pair import ModelConfig
+from parley.agents.player import find_profile
 from parley.channels.base import Channel, ChannelConfig, check_range
 from parley.envs.game import DEFAULT_GAME, EpisodeConfig, Game, find_game
 from parley.envs.world import AnyWorld, Split
@@ -143,12 +144,23 @@ class TrainConfig:
 
         Raises:
             ValueError: if there is no such world or game.
+            ModelError: if the player profile cannot be read.
         """
         own = asdict(self)
         for name in ("folder", "resume"):
             own.pop(name)
-        for name in ("device", "device_map", "threads"):
+        for name in (
+            "device",
+            "device_map",
+            "threads",
+            "player",
+            "readout",
+            "wording",
+            "calibration",
+            "shots",
+        ):
             own["models"].pop(name)
+        own["players"] = find_profile(self.models).settings  # what all of these come to
         # its name tells a file's content, unlike its path, and a game may bring a world of its own
         own["world"] = self.find_game(find_world(self.world), "train").world.name
         record = {"channel": channel, "codec": asdict(channel_config), "training": own}

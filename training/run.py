@@ -142,12 +142,13 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
     """
     assert config.folder is not None, "a run needs a folder"
     console, folder = Console(), config.folder
-    world = config.find_game(find_world(config.world), "train").world
+    game = config.find_game(find_world(config.world), "train")
+    world = game.world
     if pair is not None and pair.world.name != world.name:
         raise ValueError(f"the pair must play about world {world.name!r}, got one about {pair.world.name!r}")
     resuming = prepare_folder(folder, config.record(name, codec), config.resume)
     with console.status("the sender describes and reads every training referent"):
-        pair = pair or Pair.load(config.models, world)
+        pair = pair or Pair.load(config.models, world, game)
         torch.manual_seed(config.seed)
         if (incompatibility := channel_class(name).incompatibility(pair.interface)) is not None:
             raise ValueError(f"channel {name!r} cannot stand between these models: {incompatibility}")

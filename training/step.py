@@ -189,9 +189,7 @@ class ReceiverPasses:
         answers = self.receiver.answer(context, given)
         each = len(targets) // len(answers.logits)
         if each > 1:  # null: its messages are all alike, so each context is answered once
-            logits, states = (None if a is None else a.repeat_interleave(each, dim=0) for a in answers)
-            assert logits is not None, "there are always log-odds"
-            answers = Answers(logits, states)
+            answers = Answers(*(rows.repeat_interleave(each, dim=0) for rows in answers))
         return Answered(answers.logits, self.receiver.nll(answers, targets, among))
 
 

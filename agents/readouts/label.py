@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -10,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from parley.agents.language_model import FrozenLM
-from parley.agents.prompts import LABELS, receiver_prompt
+from parley.agents.player import ReceiverSettings
+from parley.agents.prompts import LABELS, RECEIVER_INSTRUCTION, Wording, receiver_prompt
 from parley.agents.readout import Among, Answers, Readout, register_readout
 from parley.agents.receiver import Context, Receiver
 from parley.channels.receiver_input import ReceiverInput
@@ -25,9 +27,13 @@ class LabelReadout(Readout):
     """
 
     most_choices = len(LABELS)
+    wordings: ClassVar[Mapping[str, Wording]] = {
+        "plain": Wording(RECEIVER_INSTRUCTION),
+        "again": Wording(RECEIVER_INSTRUCTION, "Which candidate is it? Answer with its letter only."),
+    }
 
-    def __init__(self, lm: FrozenLM) -> None:
-        super().__init__(lm)
+    def __init__(self, lm: FrozenLM, settings: ReceiverSettings, neutral: Sequence[str] = ()) -> None:
+        super().__init__(lm, settings, neutral)
         ids = [lm.encode(label) for label in LABELS]
         if any(len(row) != 1 for row in ids) or len({row[0] for row in ids}) != len(LABELS):
             raise ValueError(f"model {lm.name!r} does not have one distinct token for each label A to Z")
@@ -35,7 +41,11 @@ class LabelReadout(Readout):
 
     def prompt(self, options: Sequence[str]) -> str:
         """The lettered candidates, then the message's place."""
-        return receiver_prompt(options)
+        return receiver_prompt(options, wording=self.wording)
+
+    def reply(self, options: Sequence[str], choice: int) -> str:
+        """The letter."""
+        return LABELS[choice]
 
     def answer(self, receiver: Receiver, context: Context, receiver_input: ReceiverInput) -> Answers:
         """The letters' log-odds where the answer begins."""
@@ -45,14 +55,14 @@ class LabelReadout(Readout):
         self, receiver: Receiver, options: Sequence[Sequence[str]], receiver_input: ReceiverInput
     ) -> Answers:
         """The same in one full pass."""
-        return self._read(receiver.answer_states_uncached(options, receiver_input), len(options[0]))
+        states = receiver.hear_uncached(options, receiver_input)[:, -1]
+        return self._read(states, len(options[0]))
 
     def nll(self, answers: Answers, choices: Int[Tensor, " B"], among: Among) -> Float[Tensor, " B"]:
         """-log p(the choice's label), in nats, among the N labels or among all tokens."""
         if among == "choices":
             return functional.cross_entropy(answers.logits, choices, reduction="none")
-        assert answers.states is not None, "labels are read off states"
-        logits = self.vocabulary_logits(answers.states)
+        logits = self.vocabulary_logits(answers.read)
         return functional.cross_entropy(logits, self.label_ids[choices], reduction="none")
 
     def vocabulary_logits(self, states: Float[Tensor, "B D"]) -> Float[Tensor, "B W"]:

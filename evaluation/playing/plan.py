@@ -12,7 +12,7 @@ from parley.channels.base import check_range
 from parley.channels.conditions import Condition, Told
 from parley.channels.conditions.shuffle import derangement
 from parley.envs.game import DEFAULT_GAME, EpisodeConfig, Game, find_game
-from parley.envs.world import AnyWorld
+from parley.envs.world import AnyWorld, Split
 from parley.envs.worlds import DEFAULT_WORLD
 
 # what is drawn from the evaluation's seed; the episodes themselves from the seed alone
@@ -50,22 +50,18 @@ class PlayConfig:
         check_range("resample_probability", self.resample_probability, 1e-3, 1)
         check_range("episodes_at_once", self.episodes_at_once, 1)
 
-    @property
-    def candidates(self) -> EpisodeConfig:
-        """How the candidates are drawn: from the test split."""
-        return EpisodeConfig(
-            split="test",
-            num_candidates=self.num_candidates,
-            resample_probability=self.resample_probability,
-        )
-
-    def make_game(self, world: AnyWorld) -> Game:
-        """The game that is named, about the test split of a world.
+    def make_game(self, world: AnyWorld, split: Split = "test") -> Game:
+        """The game that is named, about a split of a world: of another than `test`, for solved examples.
 
         Raises:
             ValueError: if there is no such game, or the split is too small.
         """
-        return find_game(self.game, world, self.candidates)
+        candidates = EpisodeConfig(
+            split=split,
+            num_candidates=self.num_candidates,
+            resample_probability=self.resample_probability,
+        )
+        return find_game(self.game, world, candidates)
 
 
 class EpisodePlan(NamedTuple):

@@ -35,8 +35,13 @@ def describe(
         "resample_probability": config.resample_probability,
         "seeds": {"evaluation": config.seed},
         "models": {
-            "sender": {"name": pair.sender.lm.name, "sha256": pair.fingerprints["sender"]},
-            "receiver": {"name": pair.receiver.lm.name, "sha256": pair.fingerprints["receiver"]},
+            "sender": {"name": pair.sender.lm.name, "sha256": pair.sender.lm.fingerprint},
+            "receiver": {"name": pair.receiver.lm.name, "sha256": pair.receiver.lm.fingerprint},
+        },
+        "players": {
+            **pair.profile.settings,
+            "source": pair.profile.source,
+            "admission": pair.profile.admission,
         },
         "checkpoints": {
             name: {

@@ -57,7 +57,7 @@ def test_no_gradient_crosses_from_one_to_another(receiver: Receiver) -> None:
 
 def test_the_layout_by_hand() -> None:
     """Two messages of two positions, the second shorter by one, behind three tokens of which two count."""
-    read = torch.tensor([[False, True, True]])
+    read = torch.tensor([[[False, True, True]] * 2])
     counted = torch.tensor([[True, True], [False, True]])
     row = lay_out(read, torch.arange(8.0).reshape(2, 2, 2), counted)
     assert row.vectors.tolist() == [[[0, 1], [2, 3], [4, 5], [6, 7]]]

@@ -22,7 +22,7 @@ from parley.agents.readouts.label import LabelReadout
 class Contrary(LabelReadout):
     def answer(self, receiver, context, receiver_input):
         answers = super().answer(receiver, context, receiver_input)
-        return Answers(-answers.logits, answers.states)
+        return Answers(-answers.logits, answers.read)
 """
 ROWS = [["tiny red cube", "tiny blue ball"], ["very large white star", "tiny red disc"]]
 

@@ -58,7 +58,9 @@ def test_candidates_are_the_more_alike_the_less_is_drawn_anew():
         candidates = np.stack([episode.candidates for episode in plan.episodes])
         differing.append((candidates[:, 1:] != candidates[:, :1]).mean())
     assert differing[0] + 0.1 < differing[1] < differing[2] - 0.1
-    assert PlayConfig().candidates == EpisodeConfig(split="test", num_candidates=5, resample_probability=0.5)
+    assert PlayConfig().make_game(objects_world()).config == EpisodeConfig(
+        split="test", num_candidates=5, resample_probability=0.5
+    )
 
 
 def test_another_seed_is_another_script_and_the_same_seed_the_same():

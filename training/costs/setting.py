@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from parley.agents.language_model import FrozenLM
+from parley.agents.player import ReceiverSettings
 from parley.agents.prompts import sender_prompt
 from parley.agents.readout import READOUTS
 from parley.agents.receiver import Receiver
@@ -86,7 +87,7 @@ class Setting:
     @property
     def nll_rows(self) -> int:
         """Rows of the output layer that an answer's nll multiplies, beside those of the choices."""
-        readout = READOUTS.find(self.config.models.readout)
+        readout = READOUTS.find(self.config.models.readout or ReceiverSettings().readout)
         return readout.nll_rows(self.config.objectives.among, self.receiver.vocab_size)
 
     def answer_pass(self, contexts: int, messages: int, slot: int, gradient: bool) -> Pass:
@@ -123,7 +124,8 @@ def read_setting(
         embedding_norm=1.0,
         one_vocabulary=len(models) == 1,
     )
-    lengths = count_lengths(sender.lm, Receiver(receiver.lm, config.models.readout), game, config)
+    asked = ReceiverSettings(readout=config.models.readout or ReceiverSettings().readout)
+    lengths = count_lengths(sender.lm, Receiver(receiver.lm, asked), game, config)
     features = getattr(codec, "features", channel_class(channel).features)
     rereads = features.of == "message"
     cost = codec_cost(
