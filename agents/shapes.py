@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, Qwen2Config, Qwen3Config
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    PreTrainedConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
 from transformers.utils import cached_file
 
+from parley.agents.gguf_files import opened
 from parley.agents.language_model import FrozenLM
-from parley.agents.model_files import (
-    EMBEDDED,
-    POCKET_FOLDER,
-    ModelError,
-    find_source,
-    read_config,
-)
+from parley.agents.model_files import load_tokenizer, read_config
+from parley.agents.model_sources import EMBEDDED, PACKAGED, POCKET_FOLDER, ModelError, find_source
 from parley.plugins.names import unknown
 
 _IF_ANY = dict.fromkeys(
@@ -40,7 +43,7 @@ class Shape:
         vocab_size: rows of the embedding table.
         max_length: longest context in tokens.
         tied: whether the output layer is the embedding table.
-        family: `qwen2` or `qwen3`.
+        family: `qwen2`, `qwen3` or `llama`.
     """
 
     repository: str
@@ -60,7 +63,7 @@ class Shape:
         """The shape that a model's configuration describes.
 
         Args:
-            config: of a dense Qwen.
+            config: of a model of one of the families.
             repository: where it is from.
         """
         return cls(
@@ -120,9 +123,9 @@ class Shape:
             "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
         }
-        if self.family == "qwen3":
-            return Qwen3Config(**settings, head_dim=self.head_width)
-        return Qwen2Config(**settings)
+        if self.family == "qwen2":
+            return Qwen2Config(**settings)
+        return {"qwen3": Qwen3Config, "llama": LlamaConfig}[self.family](**settings, head_dim=self.head_width)
 
 
 SHAPES = {
@@ -158,19 +161,20 @@ SHAPES = {
 
 
 def shape_of(name: str) -> Shape:
-    """The shape of a name, or of a model, of which nothing but its config.json is read.
+    """The shape of a name, or of a model, of which no weights are read.
 
     Args:
-        name: of a shape, an embedded model, a folder, or a hub name.
+        name: of a shape, an embedded or packaged model, a GGUF file, a folder, or a hub name.
 
     Raises:
         ValueError: if it is none of these; lists the names there are and suggests the nearest.
-        ModelError: if the model cannot be found, or is no dense Qwen.
+        ModelError: if the model cannot be found, or is of a family that cannot play.
     """
     if name in SHAPES:
         return SHAPES[name]
-    if name not in EMBEDDED and "/" not in name and not Path(name).is_dir():  # every Qwen has an owner there
-        raise unknown("model", name, [*EMBEDDED, *SHAPES], ", a folder, or a hub name OWNER/NAME")
+    named = [*EMBEDDED, *PACKAGED]
+    if name not in named and "/" not in name and not Path(name).exists():  # a name of the hub has an owner
+        raise unknown("model", name, [*named, *SHAPES], ", a GGUF file, a folder, or a hub name OWNER/NAME")
     return Shape.of(read_config(name), name)
 
 
@@ -204,14 +208,14 @@ def paper_model(name: str) -> PaperModel:
 
 def _own_tokenizer(name: str) -> Any | None:
     """The tokenizer of a model whose vocabulary is here; None where it would have to be fetched."""
-    place, revision = find_source(name)
-    looked_for = {"revision": revision, "local_files_only": True, **_IF_ANY}
-    # without either file, transformers would make up an empty tokenizer
-    if not any(cached_file(place, file, **looked_for) for file in ("tokenizer.json", "vocab.json")):
-        return None
-    try:
-        return AutoTokenizer.from_pretrained(
-            place, revision=revision, local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # tokenizers raises nothing more exact
-        raise ModelError(f"model {name!r} has a tokenizer that cannot be used: {error}") from error
+    with opened(name, find_source(name)) as source:
+        looked_for = {"revision": source.revision, "local_files_only": True, **_IF_ANY}
+        # without either file, transformers would make up an empty tokenizer
+        if source.gguf_file is None and not any(
+            cached_file(source.place, file, **looked_for) for file in ("tokenizer.json", "vocab.json")
+        ):
+            return None
+        try:
+            return load_tokenizer(source, local_files_only=True)
+        except Exception as error:  # tokenizers raises nothing more exact
+            raise ModelError(f"model {name!r} has a tokenizer that cannot be used: {error}") from error

@@ -109,7 +109,7 @@ def test_the_arithmetic_of_the_gate_is_right() -> None:
         "was not found as a folder, nor on the hub (is there a connection?)",
         "which mixes in linear attention",
         "a mixture of experts",
-        "which is no Qwen",
+        "which was never tried",
         "has layers with sliding-window attention",
         "scales its positions by",
         "is quantised",
@@ -122,7 +122,7 @@ def test_the_arithmetic_of_the_gate_is_right() -> None:
 def test_the_messages_are_those_that_are_said(words: str) -> None:
     said = "".join(
         (ROOT / f"agents/{name}.py").read_text()
-        for name in ("model_files", "language_model", "readouts/label")
+        for name in ("model_files", "model_checks", "language_model", "readouts/label")
     )
     assert words in PAGE
     assert words in said

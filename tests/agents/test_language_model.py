@@ -225,12 +225,12 @@ def test_a_missing_shard_is_refused(qwen2_sharded_folder: Path, tmp_path: Path) 
         FrozenLM(str(folder))
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen2_moe", "qwen3_next", "qwen3_5"])
+@pytest.mark.parametrize("family", ["mistral", "qwen2_moe", "qwen3_next", "qwen3_5"])
 def test_other_families_are_refused(folder: Path, family: str) -> None:
     """Qwen3-Next and Qwen3.5 mix in linear attention, which has no keys and values to keep."""
     change_json(folder / "config.json", model_type=family, layer_types=None)
     with pytest.raises(
-        ModelError, match=f"is of family '{family}'.*dense models of the families qwen2, qwen3"
+        ModelError, match=f"is of family '{family}'.*dense models of the families qwen2, qwen3, llama"
     ):
         FrozenLM(str(folder))
 

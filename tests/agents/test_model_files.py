@@ -119,9 +119,10 @@ def test_a_revision_on_the_hub_is_that_branch_tag_or_commit(
         ("qwen3_omni_moe", "a mixture of experts"),
         ("qwen2_audio", "which is made for more than text"),
         ("qwen", "the first Qwen, which brings code of its own that is never run"),
-        ("llama", "which is no Qwen"),
+        ("mistral", "which was never tried"),
+        ("llama4", "which is made for more than text"),
         ("qwen9000", "which is made for more than text"),
-        ("nobody_knows", "which is no Qwen"),
+        ("nobody_knows", "which was never tried"),
     ],
 )
 def test_a_family_that_cannot_play_is_told_why(folder: Path, family: str, reason: str) -> None:
@@ -130,7 +131,7 @@ def test_a_family_that_cannot_play_is_told_why(folder: Path, family: str, reason
         FrozenLM(str(folder))
     assert f"is of family {family!r}, {reason}" in str(caught.value)
     assert str(caught.value).endswith(
-        "; Parley plays dense models of the families qwen2, qwen3 (Qwen2.5 counts as qwen2)"
+        "; Parley plays dense models of the families qwen2, qwen3, llama (Qwen2.5 counts as qwen2)"
     )
 
 
@@ -152,7 +153,7 @@ def test_sliding_windows_are_refused_because_the_cache_forgets(
     )
     with pytest.raises(ModelError, match="has layers with sliding-window attention, whose cache forgets"):
         FrozenLM(str(sliding))
-    monkeypatch.setattr("parley.agents.model_files._check_layers", lambda *_: None)
+    monkeypatch.setattr("parley.agents.model_files.check_layers", lambda *_: None)
     with pytest.raises(RuntimeError, match="must match the size"):  # otherwise it need not be refused
         cached_less_full(FrozenLM(str(sliding)))
 
@@ -193,7 +194,7 @@ def test_positions_that_turn_as_the_prompt_grows_are_refused(
     )
     with pytest.raises(ModelError, match="scales its positions by 'longrope', which turns keys otherwise"):
         FrozenLM(str(growing))
-    monkeypatch.setattr("parley.agents.model_files._check_layers", lambda *_: None)
+    monkeypatch.setattr("parley.agents.model_files.check_layers", lambda *_: None)
     assert cached_less_full(FrozenLM(str(growing))) > 1e-3, "otherwise it need not be refused"
 
 
