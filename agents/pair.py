@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -47,6 +48,8 @@ class ModelConfig:
         sender: another model for the sender.
         receiver: another model for the receiver.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        dtype: precision of the weights in memory; auto is bfloat16 on CUDA and float32 elsewhere. A CPU with
+            AMX is about three times faster in bfloat16, others are slower.
         device_map: places the layers of a model that is larger than one card over all there are, as
             accelerate understands the word.
         player: profile that `parley admit` wrote: how the models are asked. By default the one that is built
@@ -64,6 +67,7 @@ class ModelConfig:
     sender: str | None = None
     receiver: str | None = None
     device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None
     player: Path | None = None
     readout: Annotated[str | None, tyro.conf.arg(help_behavior_hint=_readouts)] = None
@@ -116,12 +120,10 @@ class Pair:
         if config.threads:
             torch.set_num_threads(config.threads)
         names = (config.sender or config.model, config.receiver or config.model)
-        speaking = FrozenLM(names[0], device=device, device_map=config.device_map)
-        listening = (
-            speaking
-            if names[0] == names[1]
-            else FrozenLM(names[1], device=device, device_map=config.device_map)
-        )
+        dtype = None if config.dtype == "auto" else getattr(torch, config.dtype)
+        load = partial(FrozenLM, device=device, dtype=dtype, device_map=config.device_map)
+        speaking = load(names[0])
+        listening = speaking if names[0] == names[1] else load(names[1])
         if speaking.device != listening.device:
             raise ModelError(
                 f"the sender's embeddings lie on {speaking.device} and the receiver's on {listening.device}, "
