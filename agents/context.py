@@ -46,7 +46,7 @@ class Context(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What receivers hold where their answers begin: B = R * M messages, M side by side behind each of R rows.
+    """What receivers hold where answers begin: B = R * M messages, M side by side behind each of R rows.
 
     Attributes:
         states: the final states of which the answers' first tokens are read.

@@ -1,4 +1,4 @@
-"""Solved examples: training episodes that a player is shown, or that say nothing about the episode at hand."""
+"""Solved examples that a player is shown, and messages that say nothing about the episode at hand."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def draw_examples(game: Game, seed: int) -> Examples:
 
     What the sender is shown does not depend on the game's number of candidates, so that a codec that was
     trained among some reads the same states among others. The right candidates stand in different places.
+    Where the split has fewer referents than are drawn, some come twice.
 
     Args:
         game: about the training split.
@@ -58,7 +59,8 @@ def draw_examples(game: Game, seed: int) -> Examples:
     """
     world, rng = game.world, np.random.default_rng([seed, _EXAMPLES])
     everyone = world.referents("train")
-    drawn = everyone[rng.choice(len(everyone), MOST_SHOTS + NUM_NEUTRAL, replace=False)]
+    num = MOST_SHOTS + NUM_NEUTRAL
+    drawn = everyone[rng.choice(len(everyone), num, replace=len(everyone) < num)]
     words = [Spoken(world.facts(referent), world.describe(referent)) for referent in drawn]
     places = rng.permutation(game.num_choices)
     solved = [_solve(game, rng, int(places[i % len(places)])) for i in range(MOST_SHOTS)]

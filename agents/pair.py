@@ -15,11 +15,12 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
+from parley.agents.context import Context
 from parley.agents.examples import MOST_SHOTS, draw_examples
 from parley.agents.language_model import POCKET, FrozenLM, ModelError
 from parley.agents.player import Calibration, Profile, find_profile
 from parley.agents.readout import READOUTS
-from parley.agents.receiver import Context, Receiver
+from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import Channel, ModelInterface, Scene, Utterance, check_range
 from parley.envs.game import DEFAULT_GAME, EpisodeConfig, Game, find_game

@@ -21,7 +21,8 @@ from parley.plugins.names import unknown
 from parley.plugins.registry import Registry
 
 if TYPE_CHECKING:
-    from parley.agents.receiver import Context, Receiver
+    from parley.agents.context import Context
+    from parley.agents.receiver import Receiver
 
 Among = Literal["choices", "vocabulary"]
 R = TypeVar("R", bound="type[Readout]")
@@ -98,7 +99,7 @@ class Readout(ABC):
     def choices(
         self, receiver: Receiver, context: Context, options: Sequence[Sequence[str]]
     ) -> Choices | None:
-        """What is kept of the choices' texts beside the context that was read; None if they are not scored."""
+        """What is kept of the choices' texts beside the context; None if they are not scored."""
         return None
 
     @abstractmethod

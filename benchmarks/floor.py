@@ -192,7 +192,7 @@ def bare_step(trainer: Trainer, contexts: ContextBatch) -> Tensor:
         inputs,
         torch.ones_like(inputs[..., 0], dtype=torch.bool),
     )
-    hidden = bare_receiver.answer_states(receiver.lm.model, context.layers, *row)
+    hidden = bare_receiver.answer_states(receiver.lm.model, context.layers, *row[:3])
     last = hidden.reshape(len(inputs), inputs.shape[1], -1)[:, -1]
     labels = receiver.lm.output_rows(label_ids(receiver, context.num_candidates))
     answer = functional.cross_entropy(functional.linear(last, labels).float(), contexts.targets)

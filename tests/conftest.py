@@ -30,6 +30,7 @@ from parley.agents.prompts import LABELS, receiver_prompt, sender_prompt
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import ModelInterface
+from parley.envs.game import Game
 from parley.envs.world import Attribute, World, objects_world
 from studies.pocket_model import PocketConfig, build_model, train_tokenizer
 
@@ -40,6 +41,8 @@ torch.set_num_threads(1)  # a second thread beside another busy process costs te
 TINY = PocketConfig(vocab_size=400, width=32, mlp_width=48, num_layers=3, num_heads=4, max_length=256)
 OTHER = PocketConfig(vocab_size=330, width=48, mlp_width=64, num_layers=2, num_heads=4, max_length=256)
 SaveModel = Callable[..., Path]
+AS_LETTERS: dict[str, Any] = {"readout": "label", "calibration": "none", "shots": 0}
+"""Flags by which a model that has no profile of its own is asked as the pocket is."""
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +63,8 @@ def pocket_loaded_once(pocket_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> No
     """Commands that load the pocket get `pocket_pair`; any other model is looked for as ever."""
     load = Pair.load
 
-    def loaded(config: ModelConfig, world: World) -> Pair:
-        return pocket_pair if config.model == POCKET else load(config, world)
+    def loaded(config: ModelConfig, world: World, game: Game | None = None) -> Pair:
+        return pocket_pair if config.model == POCKET else load(config, world, game)
 
     monkeypatch.setattr(Pair, "load", loaded)
 

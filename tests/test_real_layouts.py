@@ -43,7 +43,7 @@ PLAY = ["--channels", "latent_vq,text", "--episodes", "10", "--num-candidates", 
 def in_the_small_world(monkeypatch: pytest.MonkeyPatch, small_world: World) -> None:
     """The commands load their models for the small world, and count flops on one episode."""
     load = Pair.load
-    monkeypatch.setattr(Pair, "load", lambda config, world: load(config, small_world))
+    monkeypatch.setattr(Pair, "load", lambda config, *_: load(config, small_world))
     monkeypatch.setattr("parley.evaluation.diagnostics.flops.COUNTED_EPISODES", 1)
     monkeypatch.setattr("parley.agents.sender.MAX_DESCRIPTION_TOKENS", 6)
 

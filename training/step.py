@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from parley.agents.context import Context
 from parley.agents.pair import ReceiverView
 from parley.agents.readout import Among, Answers
-from parley.agents.receiver import Context, Receiver
+from parley.agents.receiver import Receiver
 from parley.channels.base import ChannelOutput, Policy, ReceiverInput, SoftPrompt, TextInput, Utterance
 from parley.envs.world import Referents
 

@@ -10,11 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from parley.agents.context import Context
+from parley.agents.full_pass import hear_uncached
 from parley.agents.language_model import FrozenLM
 from parley.agents.player import ReceiverSettings
 from parley.agents.prompts import LABELS, RECEIVER_INSTRUCTION, Wording, receiver_prompt
 from parley.agents.readout import Among, Answers, Readout, register_readout
-from parley.agents.receiver import Context, Receiver
+from parley.agents.receiver import Receiver
 from parley.channels.receiver_input import ReceiverInput
 
 
@@ -55,7 +57,7 @@ class LabelReadout(Readout):
         self, receiver: Receiver, options: Sequence[Sequence[str]], receiver_input: ReceiverInput
     ) -> Answers:
         """The same in one full pass."""
-        states = receiver.hear_uncached(options, receiver_input)[:, -1]
+        states = hear_uncached(receiver, options, receiver_input)[:, -1]
         return self._read(states, len(options[0]))
 
     def nll(self, answers: Answers, choices: Int[Tensor, " B"], among: Among) -> Float[Tensor, " B"]:

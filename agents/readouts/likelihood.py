@@ -1,4 +1,4 @@
-"""`likelihood`: the choices are listed without letters, and the log-probability of each one's text is its score.
+"""`likelihood`: choices are listed without letters, and the log-probability of each one's text is its score.
 
 Small models that cannot bind letters to choices can still say which text is likelier (Robinson et al., 2023,
 and OLMES, Gu et al., 2024, have the figures). The choices branch as a tree behind each message.
@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from parley.agents.context import Context
+from parley.agents.full_pass import hear_uncached
 from parley.agents.language_model import FrozenLM, ModelError
 from parley.agents.prompts import Wording, listing_prompt
 from parley.agents.readout import Among, Answers, Choices, Readout, register_readout
@@ -124,7 +125,7 @@ class LikelihoodReadout(Readout):
         scores = []
         for texts in zip(*options, strict=True):  # the n-th candidate of every receiver
             ids = pad([self._tokens(texts)])[0].to(self.lm.device)
-            states = receiver.hear_uncached(options, receiver_input, ids[:, :-1].clamp(min=0))
+            states = hear_uncached(receiver, options, receiver_input, ids[:, :-1].clamp(min=0))
             log_p = token_log_probs(self.lm, states.flatten(0, 1), ids.clamp(min=0).reshape(-1, 1))
             scores.append((log_p.reshape(ids.shape) * (ids >= 0)).sum(-1))
         return finite(torch.stack(scores, dim=1), self.lm)
@@ -142,10 +143,10 @@ def token_log_probs(
     """
 
     def some(part: Tensor, wanted: Tensor) -> Tensor:
-        logits = lm.model.lm_head(part).float().to(lm.device)
+        logits: Tensor = lm.model.lm_head(part).float().to(lm.device)
         return logits.gather(1, wanted) - logits.logsumexp(-1, keepdim=True)
 
-    parts = zip(states.split(ROWS_AT_ONCE), ids.split(ROWS_AT_ONCE), strict=True)
+    parts = zip(*(torch.split(each, ROWS_AT_ONCE) for each in (states, ids)), strict=True)
     if torch.is_grad_enabled() and states.requires_grad:
         return torch.cat([checkpoint(some, *part, use_reentrant=False) for part in parts])
     return torch.cat([some(*part) for part in parts])

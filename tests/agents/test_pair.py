@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import AS_LETTERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +46,7 @@ def snapshot(pair: Pair) -> dict[str, torch.Tensor]:
 
 
 def test_one_name_is_one_model(qwen2_folder: Path, small_world: World) -> None:
-    pair = Pair.load(ModelConfig(model=str(qwen2_folder), device="cpu"), small_world)
+    pair = Pair.load(ModelConfig(model=str(qwen2_folder), device="cpu", shots=0), small_world)
     assert pair.sender.lm is pair.receiver.lm
     assert pair.device == torch.device("cpu")
     assert pair.fingerprints["sender"] == pair.fingerprints["receiver"]
@@ -57,7 +58,9 @@ def test_two_different_models_play(qwen2_folder: Path, other_folder: Path, small
         (qwen2_folder, other_folder, (32, 48)),
         (other_folder, qwen2_folder, (48, 32)),
     ):
-        config = ModelConfig(model="pocket", sender=str(ours), receiver=str(theirs), device="cpu")
+        config = ModelConfig(
+            model="pocket", sender=str(ours), receiver=str(theirs), device="cpu", **AS_LETTERS
+        )
         pair = Pair.load(config, small_world)
         assert (pair.interface.state_width, pair.interface.embedding_width) == widths
         assert pair.interface.embedding_norm == pytest.approx(pair.receiver.lm.embedding_norm(), abs=1e-6)
@@ -159,9 +162,9 @@ def test_the_words_never_reach_the_receiver_through_a_latent_channel(
     for method in ("encode", "encode_plain", "render"):
         original = getattr(lm, method)
 
-        def noted(self, text: str, original=original):  # type: ignore[no-untyped-def]
+        def noted(self, text: str, *turns, original=original):  # type: ignore[no-untyped-def]
             seen.append(text)
-            return original(self, text)
+            return original(self, text, *turns)
 
         monkeypatch.setattr(lm, method, noted)
     channel = channel_for(pair, name)

@@ -46,7 +46,7 @@ TINY = [
 def no_model_is_loaded_again(pocket_pair, monkeypatch):
     """The world is the command's own; the pocket is there already, and no report is drawn."""
     lm, receiver = pocket_pair.sender.lm, pocket_pair.receiver
-    monkeypatch.setattr(Pair, "load", lambda _, world: Pair(Sender(lm, world), receiver, world))
+    monkeypatch.setattr(Pair, "load", lambda _, world, game=None: Pair(Sender(lm, world), receiver, world))
     monkeypatch.setattr(gate1, "examine", lambda *_: ({}, {}))
     monkeypatch.setattr(gate1, "count_flops", lambda *_: {})
     monkeypatch.setattr(gate1, "write_run", lambda results, folder, *_: write_results(results, folder))

@@ -47,7 +47,7 @@ class Telephone(Receiver):
     def nll(self, answers, choices, among):
         if among == "choices":
             return functional.cross_entropy(answers.logits, choices, reduction="none")
-        return functional.cross_entropy(answers.states, self.label_ids[choices], reduction="none")
+        return functional.cross_entropy(answers.read, self.label_ids[choices], reduction="none")
 
 
 def contexts(num, num_candidates):

@@ -20,13 +20,13 @@ def pair(pocket_pair):
 def passes(monkeypatch):
     """Counts every pass of the receiver's model."""
     counted = []
-    original = Receiver._backbone
+    original = Receiver.run
 
     def noted(self, *arguments, **settings):
         counted.append(1)
         return original(self, *arguments, **settings)
 
-    monkeypatch.setattr(Receiver, "_backbone", noted)
+    monkeypatch.setattr(Receiver, "run", noted)
     return counted
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 
 import pytest
 from objective_cases import NAMES
@@ -45,7 +46,8 @@ SETTINGS = {
 }  # fmt: skip
 MODELS = {
     "model": "m", "sender": "s", "receiver": "r", "device": "cpu", "device_map": "balanced", "threads": 2,
-    "readout": "some_readout",
+    "player": Path("some.json"), "readout": "some_readout", "wording": "some", "calibration": "content_free",
+    "shots": 3,
 }  # fmt: skip
 SWITCHES = {"standardize", "at_start", "shared_codebook", "resume", "first_tokens_only"}
 

@@ -9,6 +9,7 @@ import pytest
 
 from parley.agents.command_line import ExitCode, RunError, run_command
 from parley.agents.pair import ModelConfig, Pair
+from parley.agents.player import find_profile
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
 from parley.training.config import TrainConfig, check_same_run
@@ -197,7 +198,8 @@ def test_all_that_defines_a_run_is_recorded():
     assert set(own["objectives"]) == {field.name for field in fields(ObjectiveWeights)}
     assert own["objectives"]["weights"] == {"ce": 1.0, "quantizer": 1.0, "reconstruction": 1.0}
     assert own["objectives"]["settings"] == {"reconstruction": {"temperature": 0.1}}
-    assert set(own["models"]) == {"model", "sender", "receiver", "readout"}
+    assert set(own["models"]) == {"model", "sender", "receiver"}
+    assert own["players"] == find_profile(ModelConfig()).settings
 
 
 def test_where_and_how_fast_a_run_goes_does_not_define_it():
