@@ -42,6 +42,12 @@ OTHER = PocketConfig(vocab_size=330, width=48, mlp_width=64, num_layers=2, num_h
 SaveModel = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True)
+def no_sender_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What senders read is kept nowhere: it would outlive the code that read it."""
+    monkeypatch.setattr(ModelConfig, "sender_cache_folder", None)
+
+
 @pytest.fixture(scope="session")
 def few_objects() -> World:
     """The default world with fewer values: the pocket knows their words, and its sender is soon done."""
