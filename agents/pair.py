@@ -18,6 +18,7 @@ from torch import Tensor
 from parley.agents.context import Context
 from parley.agents.examples import MOST_SHOTS, draw_examples
 from parley.agents.language_model import POCKET, FrozenLM, ModelError
+from parley.agents.model_files import EMBEDDED
 from parley.agents.player import Calibration, Profile, find_profile
 from parley.agents.readout import READOUTS
 from parley.agents.receiver import Receiver
@@ -60,6 +61,8 @@ class ModelConfig:
         calibration: of a readout that scores texts: content_free subtracts a candidate's mean score under
             messages that say nothing about it.
         shots: solved examples that both are shown first, 0 to 4.
+        sender_cache: folder in which what a sender says and reads is kept, so that it does so once; None
+            keeps nothing. Of an embedded model, which reads faster than a file, nothing is kept.
         threads: CPU threads; 0 leaves the choice to torch. The pocket gains a fifth from a second
             thread, and becomes several times slower where another process keeps that core busy.
     """
@@ -75,12 +78,18 @@ class ModelConfig:
     wording: str | None = None
     calibration: Calibration | None = None
     shots: int | None = None
+    sender_cache: Path | None = Path("runs/sender")
     threads: int = 1
 
     def __post_init__(self) -> None:
         check_range("threads", self.threads, 0, 1024)
         if self.shots is not None:
             check_range("shots", self.shots, 0, MOST_SHOTS)
+
+    @property
+    def sender_cache_folder(self) -> Path | None:
+        """Where what the sender says and reads is kept; None if it is not."""
+        return None if (self.sender or self.model) in EMBEDDED else self.sender_cache
 
 
 class Pair:
@@ -134,7 +143,7 @@ class Pair:
         examples = draw_examples(
             game or find_game(DEFAULT_GAME, world, EpisodeConfig(split="train")), profile.examples_seed
         )
-        sender = Sender(speaking, world, profile.sender, examples)
+        sender = Sender(speaking, world, profile.sender, examples, config.sender_cache_folder)
         return cls(sender, Receiver(listening, profile.receiver, examples), world, profile)
 
     @property

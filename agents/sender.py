@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -14,25 +15,42 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from parley.agents.examples import NO_EXAMPLES, Examples
-from parley.agents.features import MAX_DESCRIPTION_TOKENS, cache_rows, expectation, layer_states
+from parley.agents.features import (
+    MAX_DESCRIPTION_TOKENS,
+    Preamble,
+    cache_rows,
+    expectation,
+    greedy_tokens,
+    layer_states,
+    read_preamble,
+)
 from parley.agents.language_model import FrozenLM
 from parley.agents.player import SenderSettings
-from parley.agents.prompts import Turn, sender_prompt
+from parley.agents.prompts import SLOT, Turn, cut_at_slot, sender_prompt
+from parley.agents.sender_cache import Kept, KeptStates, KeptWords, digest_of, in_batches, rows_at_once
 from parley.channels.base import SenderFeatures, Utterance
 from parley.envs.world import AnyWorld, Referents
 
-ROWS_AT_ONCE = 256
 T = TypeVar("T")
 
 
 class Sender:
     """Speaks about referents; each is described and read once and then kept.
 
+    What it is shown first is the same for all referents, so it is read once, into a KV cache.
+
     Args:
         lm: the frozen model.
         world: what it speaks about.
         settings: how it is asked.
         examples: solved ones to be shown first.
+        cache: folder in which what it says and reads is kept; None keeps it in memory alone.
+
+    Raises:
+        ValueError: if its examples leave no room in the model's context.
+
+    Attributes:
+        num_positions: most states that are read of a referent; those of the examples are not among them.
     """
 
     def __init__(
@@ -41,16 +59,40 @@ class Sender:
         world: AnyWorld,
         settings: SenderSettings = SenderSettings(),  # noqa: B008 - immutable
         examples: Examples = NO_EXAMPLES,
+        cache: Path | None = None,
     ) -> None:
-        self.lm, self.world, self.settings = lm, world, settings
+        self.lm, self.world, self.settings, self.cache = lm, world, settings, cache
         self.turns = [
             Turn(sender_prompt(example.facts), example.message)
             for example in examples.spoken[: settings.shots]
         ]
-        self._texts: dict[int, str] = {}
-        self._states: dict[tuple[int | str, str], dict[int, Tensor]] = {}
+        self._shown = cut_at_slot(lm.render(SLOT, self.turns)).before if self.turns else ""
         prompts = self._prompts(self._widest_referents())
         self.num_positions = max(MAX_DESCRIPTION_TOKENS, *(len(row) for row in prompts))
+        self._check_length(max(map(len, prompts)))
+        self._key = {
+            "sender": self.fingerprint,
+            "dtype": str(lm.dtype),
+            "world": world.name,
+            # every value of the world, as it is asked about
+            "prompts": hashlib.sha256(json.dumps(prompts).encode()).hexdigest(),
+            "longest": MAX_DESCRIPTION_TOKENS,
+        }
+        self._texts: Kept[str] = KeptWords(cache, "words", self._key)
+        self._states: dict[str, Kept[Tensor]] = {}
+
+    def _check_length(self, prompt: int) -> None:
+        taken = len(self.lm.encode(self._shown)) + prompt + MAX_DESCRIPTION_TOKENS
+        if self.turns and taken > self.lm.max_length:
+            raise ValueError(
+                f"shots must be fewer than {len(self.turns)}: with them the sender's prompt and its answer "
+                f"take {taken} tokens, more than the {self.lm.max_length} of model {self.lm.name!r}"
+            )
+
+    @cached_property
+    def preamble(self) -> Preamble:
+        """The solved examples, read once for all referents; of no tokens where there are none."""
+        return read_preamble(self.lm, self.lm.encode(self._shown))
 
     @property
     def fingerprint(self) -> str:
@@ -77,6 +119,8 @@ class Sender:
     ) -> tuple[Float[Tensor, "B T D"], Bool[Tensor, "B T"]]:
         """States over the prompt's or the message's tokens, aligned at the first of them, and their mask.
 
+        The prompt's are those of the last turn: what is shown before says nothing about the referent.
+
         Raises:
             ValueError: if the depth is not from 0 to 1.
         """
@@ -85,7 +129,7 @@ class Sender:
         layer = self.layer(features.depth) if features.what == "states" else features.what
         if features.of == "message":
             self._remember(self._texts, referents, self._describe)
-        known = self._states.setdefault((layer, features.of), {})
+        known = self._known(layer if isinstance(layer, str) else f"layer-{layer}", features.of)
         self._remember(known, referents, partial(self._read, layer=layer, of=features.of))
         return self._padded(known, referents)
 
@@ -98,9 +142,33 @@ class Sender:
             referents: value indices (B, A).
             embeddings: the table in which is expected; always the same one.
         """
-        known = self._states.setdefault(("expected", "message"), {})
-        self._remember(known, referents, lambda rows: expectation(self.lm, self._prompts(rows), embeddings))
+        table = digest_of(embeddings) if self.cache else ""
+        known = self._known("expected", "message", table=table)
+        self._remember(
+            known,
+            referents,
+            lambda rows: expectation(self.lm, self._prompts(rows), embeddings, self.preamble),
+        )
         return self._padded(known, referents)
+
+    def exactness(self, referents: Referents) -> float:
+        """Share, 0 to 1, of n referents (n, A) that it describes exactly, but for blanks around.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        if not len(referents):
+            raise ValueError("exactness needs at least one referent, got none")
+        wanted = [self.world.describe(referent).strip() for referent in referents]
+        said = [text.strip() for text in self.describe(referents)]
+        return float(np.mean([ours == theirs for ours, theirs in zip(said, wanted, strict=True)]))
+
+    def _known(self, what: str, of: str, **more: str) -> Kept[Tensor]:
+        """What is known of one reading; what was kept of it on disk is read when it is first asked for."""
+        reading = f"{what}-of-{of}"
+        if reading not in self._states:
+            self._states[reading] = KeptStates(self.lm.device, self.cache, reading, self._key | more)
+        return self._states[reading]
 
     def _padded(
         self, known: dict[int, Tensor], referents: Referents
@@ -112,14 +180,13 @@ class Sender:
         return states, torch.arange(states.shape[1], device=states.device) < lengths[:, None]
 
     def _remember(
-        self, known: dict[int, T], referents: Referents, compute: Callable[[list[Referents]], list[T]]
+        self, known: Kept[T], referents: Referents, compute: Callable[[list[Referents]], list[T]]
     ) -> None:
         """Compute what is not yet known, each referent once."""
         new: dict[int, Referents] = dict(zip(self.world.index(referents).tolist(), referents, strict=True))
         missing = [index for index in new if index not in known]
-        for start in range(0, len(missing), ROWS_AT_ONCE):
-            part = missing[start : start + ROWS_AT_ONCE]
-            known.update(zip(part, compute([new[index] for index in part]), strict=True))
+        for part in in_batches(missing, rows_at_once(known.folder is not None), known.reading):
+            known.add(dict(zip(part, compute([new[index] for index in part]), strict=True)))
 
     def layer(self, depth: float) -> int:
         """The layer at a depth from 0 (embeddings) to 1 (last).
@@ -135,23 +202,17 @@ class Sender:
         return [self._texts[int(self.world.index(referent))] for referent in referents]
 
     def _prompts(self, referents: list[Referents]) -> list[list[int]]:
-        return [
-            self.lm.encode(self.lm.render(sender_prompt(self.world.facts(referent)), self.turns))
-            for referent in referents
-        ]
+        """What stands behind the preamble."""
+        rendered = (
+            self.lm.render(sender_prompt(self.world.facts(referent)), self.turns) for referent in referents
+        )
+        return [self.lm.encode(text.removeprefix(self._shown)) for text in rendered]
 
     @torch.no_grad()
     def _describe(self, referents: list[Referents]) -> list[str]:
         """Greedy words, to the end of the turn or of the line."""
-        ids, mask = self.lm.left_pad(self._prompts(referents))
-        said = self.lm.model.generate(
-            input_ids=ids,
-            attention_mask=mask.long(),
-            max_new_tokens=MAX_DESCRIPTION_TOKENS,
-            do_sample=False,
-            pad_token_id=self.lm.tokenizer.pad_token_id,
-        )
-        texts = self.lm.tokenizer.batch_decode(said[:, ids.shape[1] :], skip_special_tokens=True)
+        said = greedy_tokens(self.lm, self._prompts(referents), self.preamble)
+        texts = self.lm.tokenizer.batch_decode(said, skip_special_tokens=True)
         return [text.strip().split("\n")[0] for text in texts]
 
     @torch.no_grad()
@@ -162,9 +223,9 @@ class Sender:
             rows = [prompt + words for prompt, words in zip(rows, said, strict=True)]
         ids, mask = self.lm.left_pad(rows)
         if isinstance(layer, str):
-            states = cache_rows(self.lm, ids, mask)
+            states = cache_rows(self.lm, ids, mask, self.preamble)
         else:
-            states = layer_states(self.lm, ids, mask, layer)
+            states = layer_states(self.lm, ids, mask, layer, self.preamble)
         whole = [row[kept].float() for row, kept in zip(states, mask, strict=True)]
         if of == "prompt":
             return whole

@@ -13,6 +13,7 @@ import torch
 
 from parley.agents.pair import Pair, ReceiverView
 from parley.agents.sender import Sender
+from parley.agents.sender_cache import Kept
 from parley.channels.base import Channel, Message, Utterance
 from parley.channels.conditions import Condition, conditions
 from parley.envs.referential import ReferentialEpisode
@@ -34,7 +35,7 @@ class ForgetfulSender(Sender):
     """A sender that reads anew whenever it speaks."""
 
     def _remember(
-        self, known: dict[int, T], referents: Referents, compute: Callable[[list[Referents]], list[T]]
+        self, known: Kept[T], referents: Referents, compute: Callable[[list[Referents]], list[T]]
     ) -> None:
         known.clear()
         super()._remember(known, referents, compute)

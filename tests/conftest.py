@@ -45,6 +45,12 @@ AS_LETTERS: dict[str, Any] = {"readout": "label", "calibration": "none", "shots"
 """Flags by which a model that has no profile of its own is asked as the pocket is."""
 
 
+@pytest.fixture(autouse=True)
+def no_sender_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What senders read is kept nowhere: it would outlive the code that read it."""
+    monkeypatch.setattr(ModelConfig, "sender_cache_folder", None)
+
+
 @pytest.fixture(scope="session")
 def few_objects() -> World:
     """The default world with fewer values: the pocket knows their words, and its sender is soon done."""

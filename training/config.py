@@ -158,6 +158,7 @@ class TrainConfig:
             "wording",
             "calibration",
             "shots",
+            "sender_cache",
         ):
             own["models"].pop(name)
         own["players"] = find_profile(self.models).settings  # what all of these come to

@@ -164,7 +164,7 @@ def test_a_sender_remembers_what_it_expects(
 ) -> None:
     asked = []
 
-    def noted(lm: FrozenLM, prompts: Sequence[list[int]], embeddings: Tensor) -> list[Tensor]:
+    def noted(lm: FrozenLM, prompts: Sequence[list[int]], *how: Any) -> list[Tensor]:
         asked.append(len(prompts))
         return [torch.full((number + 1, 32), float(number)) for number in range(len(prompts))]
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from parley.agents import sender as sender_module
+from parley.agents import sender_cache
 from parley.agents.language_model import FrozenLM
 from parley.agents.prompts import sender_prompt
 from parley.agents.sender import Sender
@@ -93,11 +94,11 @@ def test_each_referent_is_described_and_read_once(
 def test_many_referents_are_read_in_parts(
     lm: FrozenLM, small_world: World, counted: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender_module, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(sender_cache, "ROWS_AT_ONCE", 4)
     referents = small_world.referents("train")[:10]
     states, _ = Sender(lm, small_world).read(referents)
     assert counted == [("_read", 4), ("_read", 4), ("_read", 2)]
-    monkeypatch.setattr(sender_module, "ROWS_AT_ONCE", 256)
+    monkeypatch.setattr(sender_cache, "ROWS_AT_ONCE", 256)
     whole, _ = Sender(lm, small_world).read(referents)
     torch.testing.assert_close(states, whole, rtol=1e-4, atol=1e-5)
 

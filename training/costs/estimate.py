@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from parley.agents.features import MAX_DESCRIPTION_TOKENS
-from parley.agents.sender import ROWS_AT_ONCE
+from parley.agents.sender_cache import rows_at_once
 from parley.training.costs.cards import Card
 from parley.training.costs.passes import FP32, Pass, Work
 from parley.training.costs.setting import Setting
@@ -86,8 +86,9 @@ def sender_once(setting: Setting) -> Work:
     work, shape = Work(), setting.sender
     read = replace(shape, num_layers=setting.layers_read)  # no layer above is run
     reread = setting.lengths.prompt + setting.lengths.description * setting.rereads
-    for start in range(0, setting.referents, ROWS_AT_ONCE):
-        rows = min(ROWS_AT_ONCE, setting.referents - start)
+    at_once = _rows_at_once(setting)
+    for start in range(0, setting.referents, at_once):
+        rows = min(at_once, setting.referents - start)
         runs = [Pass(rows=rows, new=setting.lengths.prompt)]
         tokens = min(setting.lengths.description + 1, MAX_DESCRIPTION_TOKENS)  # and the end of the turn
         runs += [Pass(rows=rows, new=1, past=setting.lengths.prompt + done) for done in range(tokens - 1)]
@@ -97,6 +98,11 @@ def sender_once(setting: Setting) -> Work:
             work += run.work(shape, setting.number_bytes) + each
         work += Pass(rows=rows, new=reread).work(read, setting.number_bytes)
     return work
+
+
+def _rows_at_once(setting: Setting) -> int:
+    on_disk = setting.config.models.sender_cache_folder is not None
+    return min(rows_at_once(on_disk), setting.referents)
 
 
 def validation_once(setting: Setting) -> Work:
@@ -129,7 +135,7 @@ def memory(setting: Setting) -> dict[str, float]:
     tokens = setting.lengths.before * number * setting.receiver.cache_numbers_per_token
     held = setting.lengths.states(setting.rereads)
     states = setting.referents * held * setting.sender.width * FP32
-    at_once = min(ROWS_AT_ONCE, setting.referents) * setting.lengths.prompt
+    at_once = _rows_at_once(setting) * setting.lengths.prompt
     features = 2 * at_once * setting.sender.width * number
     saved = [answers.run.saved(setting.receiver, number) for answers in receiver_passes(setting)]
     return {
