@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from parley.agents.choosing import pick
 from parley.agents.command_line import RunError
 from parley.agents.pair import Pair, ReceiverView
 from parley.channels.base import Channel, TextInput
@@ -160,8 +161,8 @@ class Trainer:
         self.env.step({SENDER: messages})
         null = self.channel.null_input(len(contexts.context.mask))
         answers = self.ask_receiver(contexts.context, batch, null, contexts.targets)
-        choices = answers["normal"].logits.detach().argmax(-1)
-        rewards = self.env.step({RECEIVER: choices.cpu().numpy()}).rewards[RECEIVER]
+        choices = pick(answers["normal"].logits, self._tie_rng)
+        rewards = self.env.step({RECEIVER: choices}).rewards[RECEIVER]
         return PlayedBatch(
             **vars(batch),
             targets=contexts.targets,
@@ -169,6 +170,10 @@ class Trainer:
             answers=answers,
             rewards=torch.from_numpy(rewards).float().to(self.pair.device),
         )
+
+    def _tie_rng(self, row: int) -> np.random.Generator:
+        """What breaks a tie in one row of the next step; `self.rng` draws the episodes alone."""
+        return np.random.default_rng([self.config.seed, self.step_number, row])
 
     def learn(self, terms: Mapping[str, Tensor]) -> dict[str, Any]:
         """Weighted sum, gradient, optimiser; returns what is logged.

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from parley.agents.choosing import pick
 from parley.agents.pair import Pair, ReceiverView
 from parley.channels.base import Channel, Message, SoftPrompt
 from parley.channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
@@ -68,7 +69,7 @@ class Validation:
         self.env.reset(options={"episodes": self.episodes})
         delivered = self.env.step({SENDER: sent}).observations[RECEIVER]["message"]
         logits = self.pair.receiver.choose(self.context, channel.receive(delivered))
-        choices = logits.argmax(-1).cpu().numpy()
+        choices = pick(logits, lambda row: np.random.default_rng([VALIDATION_SEED, row]))
         rewards = self.env.step({RECEIVER: choices}).rewards[RECEIVER]
         normal, shuffle, swap = logits.reshape(len(own), CONDITIONS, -1).unbind(1)
         return {

@@ -114,10 +114,10 @@ def _orders(config: PlayConfig, num_choices: int) -> np.ndarray:
 
 
 def message_rng(config: PlayConfig, row: int, channel: str, condition: str) -> np.random.Generator:
-    """What draws the message of one episode where a condition leaves it to chance.
+    """What draws the message of one episode where a condition leaves it to chance, and then breaks a tie.
 
-    It depends on nothing that was played before: a run that resumes draws the messages that it would
-    have drawn before, and they are the same however many episodes are played at once.
+    It depends on nothing that was played before: a run that resumes draws what it would have drawn
+    before, and that is the same however many episodes are played at once.
 
     Args:
         config: whose seed it is.

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from parley.agents.choosing import pick
 from parley.agents.context import Context
 from parley.agents.pair import Pair, ReceiverView
 from parley.agents.receiver import Receiver
@@ -154,7 +155,7 @@ class _Round:
             condition.deliver(message, channel.message_space, rng)
             for message, rng in zip(sent[condition.name], rngs, strict=True)
         ]
-        outcomes, choosing = _choose(self._pair, context, env, channel, condition, messages)
+        outcomes, choosing = _choose(self._pair, context, env, channel, condition, messages, rngs)
         seconds = (reading + sending / len(sent) + choosing) / len(self._rows)
         return [
             self._record(name, entry, condition, row, outcome, seconds)
@@ -244,6 +245,7 @@ def _choose(
     channel: Channel,
     condition: Condition,
     messages: list[Message],
+    rngs: Sequence[np.random.Generator],
 ) -> tuple[list[_Outcome], float]:
     """One batch of episodes under one condition, from the messages to the rewards, and the seconds."""
     observed = env.step({SENDER: messages}).observations[RECEIVER]["message"]
@@ -253,7 +255,7 @@ def _choose(
         return receiver_input, pair.receiver.choose(context, receiver_input)
 
     (receiver_input, logits), seconds = timed(choose, pair.device)
-    choices = logits.argmax(-1).tolist()
+    choices = pick(logits, rngs.__getitem__).tolist()
     rewards = env.step({RECEIVER: choices}).rewards[RECEIVER].tolist()
     bits = [channel.message_bits(message) for message in messages]
     tokens = _num_positions(pair.receiver, receiver_input)

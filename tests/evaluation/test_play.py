@@ -259,6 +259,25 @@ def test_null_is_content_free_whatever_is_said(pair):
     assert torch.equal(receiver_input.vectors, torch.zeros(3, 4, 128))
 
 
+def test_ties_are_broken_by_lot_and_alike_when_a_run_resumes(pair, monkeypatch):
+    """A receiver to whom all candidates are equal picks every place, however many play at once."""
+    monkeypatch.setattr(pair.receiver, "choose", lambda context, _: torch.zeros(len(context.mask), 5))
+    entries = {"silence": enter("silence", pair, None)}
+    config = PlayConfig(episodes=30, episodes_at_once=30)
+    whole = [record.choice for batch in play(pair, entries, config) for record in batch]
+    assert set(whole[:30]) == set(whole[30:]) == set(range(5))
+    assert whole[:30] != whole[30:]
+    assert max(Counter(whole).values()) < 25  # of 60
+    cut = play(pair, entries, replace(config, episodes_at_once=10), done=35)
+    rest = {(r.condition, r.episode_id): r.choice for batch in cut for r in batch}
+    batches = play(pair, entries, replace(config, episodes_at_once=10))
+    every = {(r.condition, r.episode_id): r.choice for batch in batches for r in batch}
+    names = ("normal", "reordered")
+    assert every == dict(zip(((name, row) for name in names for row in range(30)), whole, strict=True))
+    assert len(rest) == 25
+    assert rest.items() <= every.items()
+
+
 def test_a_contestant_that_raises_ends_the_run_and_is_not_skipped(pair):
     entry = enter("text", pair, None)
 

@@ -2,7 +2,10 @@
 
 import pytest
 import torch
-from trainer_cases import make_trainer, only, same, snapshot
+from trainer_cases import make_trainer, only, played, same, snapshot
+
+from parley.agents.choosing import pick
+from parley.envs.rules import RECEIVER
 
 WITH_HEADS = only(ce=1.0, reconstruction=1.0, attributes=1.0, state_reconstruction=1.0, quantizer=1.0)
 REWARD = only(reinforce=1.0, entropy=0.1)
@@ -56,3 +59,41 @@ def test_heads_are_part_of_what_is_resumed(pocket_pair, tmp_path):
     assert len(list(second.loss.parameters())) == 4
     moments = second.optimizer.state_dict()["state"]
     assert len(moments) == len(list(second.trainable.parameters()))
+
+
+def test_ties_are_broken_anew_in_every_step_and_alike_when_resumed(pocket_pair, tmp_path):
+    trainer, again = (make_trainer(pocket_pair, tmp_path, "latent") for _ in range(2))
+    state = trainer.rng.bit_generator.state
+    first = pick(torch.zeros(40, 5), trainer._tie_rng)
+    assert trainer.rng.bit_generator.state == state  # the episodes stay what they are
+    trainer.step_number = again.step_number = 3
+    later = pick(torch.zeros(40, 5), trainer._tie_rng)
+    assert set(first.tolist()) == set(later.tolist()) == set(range(5))
+    assert first.tolist() != later.tolist()
+    assert later.tolist() == pick(torch.zeros(40, 5), again._tie_rng).tolist()
+
+
+def test_a_receiver_to_whom_all_is_equal_is_paid_by_lot(pocket_pair, tmp_path, monkeypatch):
+    trainer = make_trainer(pocket_pair, tmp_path, "latent", batch_size=64, messages_per_context=1)
+    ask = trainer.ask_receiver
+
+    def equal(*arguments):
+        answers = ask(*arguments)
+        normal = answers["normal"]
+        return {**answers, "normal": normal._replace(logits=torch.zeros_like(normal.logits))}
+
+    monkeypatch.setattr(trainer, "ask_receiver", equal)
+    monkeypatch.setattr(trainer.env, "step", watched := Watched(trainer.env.step))
+    played(trainer)
+    assert set(watched.actions[RECEIVER].tolist()) == set(range(5))
+
+
+class Watched:
+    """A step of the environment whose last actions are kept."""
+
+    def __init__(self, step):
+        self.step, self.actions = step, {}
+
+    def __call__(self, actions):
+        self.actions |= actions
+        return self.step(actions)

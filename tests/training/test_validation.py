@@ -10,6 +10,7 @@ from parley.channels.codec import CodecConfig
 from parley.channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
 from parley.channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
 from parley.channels.text import CHARSET
+from parley.envs.rules import RECEIVER
 from parley.training.config import TrainConfig
 from parley.training.validation import Validation, observe
 
@@ -161,3 +162,21 @@ def test_the_content_free_prefix_is_played_once(pocket_pair, validation_of, monk
     monkeypatch.setattr(channel, "null_input", lambda batch: asked.append(batch))
     assert validation.play() == first
     assert not asked
+
+
+def test_ties_are_broken_by_lot_and_alike_each_time(pocket_pair, validation_of, monkeypatch):
+    validation = validation_of(Telepath(pocket_pair))
+    receiver, taken = pocket_pair.receiver, []
+    monkeypatch.setattr(receiver, "choose", lambda context, messages: torch.zeros(len(messages.vectors), 5))
+    step = validation.env.step
+
+    def watched(actions):
+        taken.extend(actions.get(RECEIVER, ()))
+        return step(actions)
+
+    monkeypatch.setattr(validation.env, "step", watched)
+    monkeypatch.setattr(validation, "_nll_null", 0.0)
+    first, again = validation.play(), validation.play()
+    assert set(taken[:72]) == set(range(5))
+    assert taken[:72] == taken[72:]
+    assert first["validation_success"] == again["validation_success"]
