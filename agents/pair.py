@@ -124,21 +124,8 @@ class Pair:
                 different devices.
             ValueError: if the device is not there, or is named beside a device map.
         """
-        if config.device_map is not None and config.device != "auto":
-            raise ValueError(f"device must be auto where device_map places the model, got {config.device!r}")
-        profile, device = find_profile(config), find_device(config.device)
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        names = (config.sender or config.model, config.receiver or config.model)
-        dtype = None if config.dtype == "auto" else getattr(torch, config.dtype)
-        load = partial(FrozenLM, device=device, dtype=dtype, device_map=config.device_map)
-        speaking = load(names[0])
-        listening = speaking if names[0] == names[1] else load(names[1])
-        if speaking.device != listening.device:
-            raise ModelError(
-                f"the sender's embeddings lie on {speaking.device} and the receiver's on {listening.device}, "
-                f"but the channel needs both in one place; try --device-map balanced"
-            )
+        profile = find_profile(config)
+        speaking, listening = load_models(config)
         profile.check_models({"sender": speaking.fingerprint, "receiver": listening.fingerprint})
         examples = draw_examples(
             game or find_game(DEFAULT_GAME, world, EpisodeConfig(split="train")), profile.examples_seed
@@ -244,6 +231,31 @@ class Pair:
     def read(self, candidates: Sequence[Referents], cached: bool = True) -> Context:
         """The receiver reads B sets of candidates (N, A); `cached` is as in `Receiver.read`."""
         return self.receiver.read([self.world.options(view) for view in candidates], cached)
+
+
+def load_models(config: ModelConfig) -> tuple[FrozenLM, FrozenLM]:
+    """Load the sender's model and the receiver's: one copy if they are the same.
+
+    Raises:
+        ModelError: if a model cannot be used, or the two begin on different devices.
+        ValueError: if the device is not there, or is named beside a device map.
+    """
+    if config.device_map is not None and config.device != "auto":
+        raise ValueError(f"device must be auto where device_map places the model, got {config.device!r}")
+    device = find_device(config.device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    names = (config.sender or config.model, config.receiver or config.model)
+    dtype = None if config.dtype == "auto" else getattr(torch, config.dtype)
+    load = partial(FrozenLM, device=device, dtype=dtype, device_map=config.device_map)
+    speaking = load(names[0])
+    listening = speaking if names[0] == names[1] else load(names[1])
+    if speaking.device != listening.device:
+        raise ModelError(
+            f"the sender's embeddings lie on {speaking.device} and the receiver's on {listening.device}, "
+            f"but the channel needs both in one place; try --device-map balanced"
+        )
+    return speaking, listening
 
 
 def find_device(name: str) -> torch.device:

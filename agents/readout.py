@@ -69,7 +69,7 @@ class Readout(ABC):
         name: set by `register_readout`.
         most_choices: N at most; None without a bound.
         wordings: the ways to ask, by name; the first is the default.
-        calibrates: whether scores can be calibrated.
+        calibrates: whether scores can be calibrated; then `Answers.read` holds them as they were before.
     """
 
     name: ClassVar[str]

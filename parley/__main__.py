@@ -29,6 +29,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "train": Command("parley.training.run", "train a channel's codec between two frozen models"),
     "gate1": Command("parley.evaluation.gate1", "play channels under every condition and judge them"),
+    "admit": Command("parley.evaluation.admit", "find out how two models play best, and whether they can"),
     "compare": Command("parley.evaluation.compare", "put runs side by side, paired where they can be"),
     "power": Command("parley.evaluation.power", "how many episodes it takes, or what chance they give"),
     "channels": Command("parley.channels", "list the channels, or check one against the contract"),

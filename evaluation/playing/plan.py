@@ -24,7 +24,7 @@ class PlayConfig:
     """Which episodes are played.
 
     Args:
-        episodes: how many, from the test split, at least 2; with --until-decided the most that are played.
+        episodes: how many, at least 2; with --until-decided the most that are played.
         seed: of the episodes, the derangement, the swapped candidates, the random messages and the other
             orders.
         num_candidates: N.
@@ -86,13 +86,13 @@ class EpisodePlan(NamedTuple):
         return self.game.retargeted(self.episodes[told.episode], told.candidate)
 
 
-def make_plan(world: AnyWorld, config: PlayConfig) -> EpisodePlan:
-    """Draw the test episodes, a derangement over them, and another candidate and another order in each.
+def make_plan(world: AnyWorld, config: PlayConfig, split: Split = "test") -> EpisodePlan:
+    """Draw the episodes, a derangement over them, and another candidate and another order in each.
 
     Raises:
-        ValueError: if the game is unknown or cannot be played about the world's test split.
+        ValueError: if the game is unknown or cannot be played about that split of the world.
     """
-    game = config.make_game(world)
+    game = config.make_game(world, split)
     rng = np.random.default_rng(config.seed)
     episodes = [game.draw(rng) for _ in range(config.episodes)]
     steps = rng.integers(1, game.num_choices, size=config.episodes)
