@@ -13,6 +13,7 @@ import torch
 from beartype import BeartypeConf, beartype
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from qwen_vocabulary import build_tokenizer
 
 # shapes in signatures are checked wherever tests call them; whole numbers pass for floats
 check_types = beartype(conf=BeartypeConf(is_pep484_tower=True))
@@ -26,6 +27,8 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
@@ -197,6 +200,19 @@ def llama_folder(save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast)
         if name.endswith(".bias"):
             torch.nn.init.normal_(weight, std=0.1)
     return save_model(model)
+
+
+@pytest.fixture(scope="session")
+def qwen_lm() -> FrozenLM:
+    """Qwen2.5's true tokenizer and number of embeddings, with two layers of random weights; takes seconds."""
+    tokenizer = build_tokenizer()
+    config = Qwen2Config(
+        vocab_size=151_936, hidden_size=16, intermediate_size=16, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=2048, initializer_range=0.1,
+        tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return FrozenLM.of(Qwen2ForCausalLM(config), tokenizer, name="qwen2.5 (random)", fingerprint="0")
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,7 @@ def _add_tokenizer(writer: Any, tokenizer: Any, config: Any, template: bool) -> 
     writer.add_token_list(tokens)
     writer.add_token_types([CONTROL if token in added else NORMAL for token in tokens])
     writer.add_token_merges([" ".join(pair) for pair in vocabulary["merges"]])
+    writer.add_bos_token_id(0)  # which older transformers asks for
     writer.add_eos_token_id(config.eos_token_id)
     if config.pad_token_id is not None:
         writer.add_pad_token_id(config.pad_token_id)
