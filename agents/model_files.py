@@ -123,6 +123,8 @@ def _load_model(
     if lacking := sorted(report["missing_keys"]):
         # transformers would start them from chance, with no more than a warning
         raise OSError(f"its files lack {len(lacking)} weights, such as {lacking[0]}")
+    if unused := sorted(report["unexpected_keys"]):  # without them it is another model
+        raise OSError(f"its files hold {len(unused)} weights that it has no place for, such as {unused[0]}")
     if source.gguf_file is not None:
         taken, held = sum(weight.numel() for weight in model.parameters()), num_weights(name, source)
         if taken != held:  # such as biases, or factors of the rotary positions

@@ -1,4 +1,4 @@
-"""What a model's name stands for: an embedded or packaged model, a GGUF file, a folder, or a name on the hub."""
+"""What a model's name stands for: an embedded or packaged model, a GGUF file, a folder, or one on the hub."""
 
 from __future__ import annotations
 

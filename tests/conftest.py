@@ -13,6 +13,7 @@ import torch
 from beartype import BeartypeConf, beartype
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from qwen_vocabulary import build_tokenizer
 
 # shapes in signatures are checked wherever tests call them; whole numbers pass for floats
 check_types = beartype(conf=BeartypeConf(is_pep484_tower=True))
@@ -22,7 +23,15 @@ PARTS = ("playing", "diagnostics", "statistics")
 PACKAGES = [*(f"parley.{room}" for room in ROOMS), *(f"parley.evaluation.{part}" for part in PARTS)]
 install_import_hook(PACKAGES, f"{__name__}.check_types")
 
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from parley.agents.language_model import POCKET, FrozenLM
 from parley.agents.pair import ModelConfig, Pair
@@ -169,6 +178,53 @@ def qwen3_folder(save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast)
 
 
 @pytest.fixture(scope="session")
+def llama_folder(save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast) -> Path:
+    """Llama with biases everywhere and positions scaled as in Llama 3; its random biases are not zero."""
+    torch.manual_seed(5)
+    config = LlamaConfig(
+        vocab_size=len(tiny_tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        initializer_range=0.1,
+        attention_bias=True,
+        mlp_bias=True,
+        rope_parameters={
+            "rope_type": "llama3",
+            "rope_theta": 1000.0,
+            "factor": 4.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 32,
+        },
+        eos_token_id=tiny_tokenizer.eos_token_id,
+        pad_token_id=None,
+        bos_token_id=None,
+    )
+    model = LlamaForCausalLM(config)
+    for name, weight in model.named_parameters():
+        if name.endswith(".bias"):
+            torch.nn.init.normal_(weight, std=0.1)
+    return save_model(model)
+
+
+@pytest.fixture(scope="session")
+def qwen_lm() -> FrozenLM:
+    """Qwen2.5's true tokenizer and number of embeddings, with two layers of random weights; takes seconds."""
+    tokenizer = build_tokenizer()
+    config = Qwen2Config(
+        vocab_size=151_936, hidden_size=16, intermediate_size=16, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=2048, initializer_range=0.1,
+        tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return FrozenLM.of(Qwen2ForCausalLM(config), tokenizer, name="qwen2.5 (random)", fingerprint="0")
+
+
+@pytest.fixture(scope="session")
 def other_folder(save_model: SaveModel, small_world: World) -> Path:
     """A model of another width, depth and tokenizer."""
     tokenizer = train_tokenizer(_corpus(small_world), OTHER)
@@ -188,6 +244,7 @@ def lm(qwen2_folder: Path) -> FrozenLM:
         "qwen2_gqa_folder",
         "qwen2_sharded_folder",
         "qwen3_folder",
+        "llama_folder",
     ],
 )
 def any_lm(request: pytest.FixtureRequest) -> FrozenLM:

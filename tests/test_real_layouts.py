@@ -1,4 +1,4 @@
-"""Training and Gate 1, by the commands' own functions, on checkpoints with the layouts that real Qwens have.
+"""Training and Gate 1, by the commands' own functions, on checkpoints with the layouts that real models have.
 
 The models are small and random, so nothing is understood: what is tried is the machinery.
 """
@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 import torch
 import tyro
-from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from parley.agents.command_line import ExitCode, run_command
 from parley.agents.pair import ModelConfig, Pair
@@ -30,6 +38,7 @@ LAYOUTS: dict[str, tuple[type, type, dict[str, Any], dict[str, Any]]] = {
         Qwen2Config, Qwen2ForCausalLM, {"tie_word_embeddings": False}, {"max_shard_size": "40KB"}
     ),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 16}, {}),
+    "llama": (LlamaConfig, LlamaForCausalLM, {"num_key_value_heads": 2, "attention_bias": True}, {}),
 }  # fmt: skip
 STEPS = [
     "--steps", "3", "--alignment-steps", "1", "--batch-size", "2", "--messages-per-context", "2",

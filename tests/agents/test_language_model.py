@@ -187,6 +187,12 @@ def reshape_a_weight(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def add_a_weight(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.1.mlp.up_proj.bias"] = torch.ones(48)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def spoil_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{}")
 
@@ -199,6 +205,10 @@ def spoil_tokenizer(folder: Path) -> None:
         (truncate_weights, "could not be loaded: "),
         (random_weights, "could not be loaded: "),
         (lose_a_weight, "could not be loaded: its files lack 1 weights, such as model.layers.1.mlp.up_proj"),
+        (
+            add_a_weight,
+            "its files hold 1 weights that it has no place for, such as model.layers.1.mlp.up_proj",
+        ),
         (reshape_a_weight, "could not be loaded: "),
         (spoil_tokenizer, "could not be loaded: "),
     ],
