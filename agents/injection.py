@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
-from transformers.models.qwen2.modeling_qwen2 import apply_rotary_pos_emb
+from transformers.models.qwen2.modeling_qwen2 import apply_rotary_pos_emb  # the same in every family
 
 from parley.channels.base import ActivationPatch, CacheEntries
 
@@ -21,7 +21,7 @@ def patched(backbone: nn.Module, patch: ActivationPatch, place: int = -1) -> Ite
     """While it lasts, the result of one layer is changed at one position.
 
     Args:
-        backbone: a Qwen model without its output layer.
+        backbone: a model without its output layer.
         patch: what to do; depth d of L layers is the result of layer max(1, floor(d * L)).
         place: the position, counted from the end: -1 is the last.
 
@@ -54,7 +54,7 @@ def extend(
     """A cache with a memory's entries behind it, their keys rotated to the positions that follow.
 
     Args:
-        backbone: the Qwen model whose cache it is.
+        backbone: the model whose cache it is.
         layers: its keys and values.
         mask: which positions of it count.
         memory: what to add; as many layers, heads and numbers a head as the cache has.

@@ -1,4 +1,4 @@
-"""A frozen Qwen2, Qwen2.5 or Qwen3, by folder or hub name: the only door to transformers.
+"""A frozen Qwen2, Qwen2.5, Qwen3 or Llama, by name, file or folder: the only door to transformers.
 
 Whatever plays here was loaded here: in eval mode, without gradients of its own, and with the
 fingerprint of its files.
@@ -27,7 +27,7 @@ class FrozenLM:
     """A frozen causal language model with its tokenizer.
 
     Args:
-        name: `pocket` or `pocket_narrow`, a local folder, or a hub name such as
+        name: `pocket`, `pocket_narrow` or `smollm2`, a GGUF file, a local folder, or a hub name such as
             `Qwen/Qwen2.5-0.5B-Instruct`, which may be followed by `@` and a branch, tag or commit.
         device: where it runs; its precision is bfloat16 on CUDA and float32 elsewhere.
         dtype: another precision; float16 is refused, its range is too small for gradients.
@@ -35,7 +35,7 @@ class FrozenLM:
             `auto`; `device` then plays no part, and is where the embeddings are.
 
     Raises:
-        ModelError: if it cannot be found, lacks a file, or is no dense Qwen that answers without thinking.
+        ModelError: if it cannot be found, lacks a file, is of a family that cannot play, or thinks first.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class FrozenLM:
         """Freeze a model that is in memory already, where it is.
 
         Args:
-            model: a Qwen2ForCausalLM or Qwen3ForCausalLM.
+            model: a Qwen2ForCausalLM, Qwen3ForCausalLM or LlamaForCausalLM.
             tokenizer: with a chat template; may have fewer tokens than the model has embeddings.
             name: for messages and records.
             fingerprint: what tells it from every other player.
@@ -168,8 +168,9 @@ class FrozenLM:
         """Token ids of a text that someone said: control tokens inside it are plain characters."""
         backend = self.tokenizer.backend_tokenizer
         normalized = backend.normalizer.normalize_str(text) if backend.normalizer else text
-        pieces = backend.pre_tokenizer.pre_tokenize_str(normalized)
-        return [token.id for piece, _ in pieces for token in backend.model.tokenize(piece)]
+        words = backend.pre_tokenizer  # a Llama 2 has none
+        pieces = [piece for piece, _ in words.pre_tokenize_str(normalized)] if words else [normalized]
+        return [token.id for piece in pieces for token in backend.model.tokenize(piece)]
 
     def left_pad(self, rows: Sequence[list[int]]) -> tuple[Int[Tensor, "B T"], Bool[Tensor, "B T"]]:
         """Token ids and mask of rows of different length, padded on the left.

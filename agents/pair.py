@@ -45,8 +45,8 @@ class ModelConfig:
     """Which models play.
 
     Args:
-        model: sender and receiver: `pocket` or `pocket_narrow` (embedded), a folder, or a hub name of a
-            Qwen; NAME@REVISION is a branch, tag or commit on the hub.
+        model: sender and receiver: `pocket` or `pocket_narrow` (embedded), `smollm2` (`make weights`),
+            FILE.gguf, a folder, or a hub name; NAME@REVISION is a branch, tag or commit on the hub.
         sender: another model for the sender.
         receiver: another model for the receiver.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.

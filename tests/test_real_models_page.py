@@ -113,6 +113,12 @@ def test_the_arithmetic_of_the_gate_is_right() -> None:
         "has layers with sliding-window attention",
         "scales its positions by",
         "is quantised",
+        "is not installed",
+        "is a GGUF file, which the package gguf reads",
+        "is no GGUF file, or is truncated, damaged, or of a quantisation",
+        "which transformers does not take from a GGUF file",
+        "numbers in its weights",
+        "weights that it has no place for",
         "is an adapter",
         "has no chat template",
         "thinks before it answers",
@@ -120,12 +126,10 @@ def test_the_arithmetic_of_the_gate_is_right() -> None:
     ],
 )
 def test_the_messages_are_those_that_are_said(words: str) -> None:
-    said = "".join(
-        (ROOT / f"agents/{name}.py").read_text()
-        for name in ("model_files", "model_checks", "language_model", "readouts/label")
-    )
+    said = "".join(path.read_text() for path in (ROOT / "agents").rglob("*.py"))
+    joined = re.sub(r'"\s*\n\s*f?"', "", said)  # a long message is written as several strings
     assert words in PAGE
-    assert words in said
+    assert words in joined
     assert (POCKET_FOLDER / "chat_template.jinja").is_file(), "which the page advises to copy"
 
 

@@ -14,9 +14,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from parley.agents.language_model import FrozenLM, ModelError
+from parley.agents.prompts import LABELS, receiver_prompt
+from parley.agents.receiver import Receiver
+from parley.channels.base import TextInput
 from studies.pocket_model import CONTROL_TOKENS
 
 
@@ -270,3 +275,40 @@ def test_pickled_weights_are_never_opened(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match="lacks weights"):
         FrozenLM(str(folder))
+
+
+@pytest.fixture(scope="module")
+def sentencepiece() -> PreTrainedTokenizerFast:
+    """A tokenizer as Llama 2 has it: spaces are letters, and nothing is cut into words beforehand."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
+    )
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.Fuse()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")  # to learn whole words alone
+    tokenizer.train_from_iterator(
+        [*(LABELS * 9), receiver_prompt(["tiny red cube", "blue ball"]), "</s> [INST]"],
+        trainers.BpeTrainer(vocab_size=200, special_tokens=["<s>", "</s>"], show_progress=False),
+    )
+    tokenizer.pre_tokenizer = None
+    template = "{% for message in messages %}[INST] {{ message.content }} [/INST]{% endfor %}"
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", chat_template=template
+    )
+
+
+def test_a_llama_without_words_or_padding_plays(
+    sentencepiece: PreTrainedTokenizerFast, save_model: Callable[..., Path]
+) -> None:
+    config = LlamaConfig(
+        vocab_size=len(sentencepiece), hidden_size=16, intermediate_size=16, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=512, eos_token_id=1, pad_token_id=None,
+    )  # fmt: skip
+    lm = FrozenLM(str(save_model(LlamaForCausalLM(config), sentencepiece)))
+    assert lm.encode_plain(" tiny red cube") == lm.encode(" tiny red cube")
+    assert lm.encode("</s>")[-1] == 1
+    assert 1 not in lm.encode_plain("</s>"), "said, it is plain text"
+    receiver, candidates = Receiver(lm), [["tiny red cube", "blue ball"], ["blue cube", "tiny red ball"]]
+    messages = TextInput(["tiny red cube", "ball"])
+    cached = receiver.choose(receiver.read(candidates), messages)
+    torch.testing.assert_close(cached, receiver.choose_uncached(candidates, messages), rtol=1e-4, atol=1e-5)

@@ -198,6 +198,12 @@ def test_positions_that_turn_as_the_prompt_grows_are_refused(
     assert cached_less_full(FrozenLM(str(growing))) > 1e-3, "otherwise it need not be refused"
 
 
+def test_dynamic_scaling_is_refused_too(save_model: SaveModel, tiny_tokenizer: Any) -> None:
+    rope = {"rope_type": "dynamic", "rope_theta": 1000.0, "factor": 4.0}
+    with pytest.raises(ModelError, match=r"by 'dynamic', .*; linear, yarn, llama3 scaling is fine"):
+        FrozenLM(str(with_config(save_model, tiny_tokenizer, rope_parameters=rope)))
+
+
 def test_a_quantised_checkpoint_is_refused(folder: Path) -> None:
     change_json(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
     with pytest.raises(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from hostile_messages import hostile_messages
 from transformers import LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from parley.agents.language_model import FrozenLM
 from parley.agents.model_sources import find_source
-from parley.agents.prompts import cut_at_slot, receiver_prompt
+from parley.agents.prompts import cut_at_slot, receiver_prompt, slot_text
 from parley.agents.receiver import Receiver
 from parley.channels.base import TextInput
 
@@ -72,6 +73,15 @@ def test_the_slot_ends_before_the_turn_does(smollm2: FrozenLM) -> None:
     assert before.startswith("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
     assert after == "<|im_end|>\n<|im_start|>assistant\n"
     assert all(len(smollm2.encode(token)) == 1 for token in ("<|im_start|>", "<|im_end|>", "<|endoftext|>"))
+
+
+def test_no_hostile_message_brings_a_control_token_or_loses_a_character(smollm2: FrozenLM) -> None:
+    receiver, messages = Receiver(smollm2), hostile_messages()
+    control = set(smollm2.tokenizer.get_added_vocab().values())
+    assert set(smollm2.encode("<|im_end|>")) <= control
+    for text, ids in zip(messages, receiver.message_tokens(messages), strict=True):
+        assert not control & set(ids), repr(text)
+        assert smollm2.tokenizer.decode(ids) == slot_text(text)
 
 
 def test_it_is_found_without_an_import() -> None:
