@@ -31,8 +31,8 @@ TRAINING = {
     "alignment_batch": 22, "first_tokens_only": True, "labels": "exact", "continuous_share": 0.625,
     "batch_size": 9, "messages_per_context": 2, "fixed_episodes": 77, "learning_rate": 0.0625,
     "warmup_steps": 13, "learning_rate_every": 14, "beta2": 0.875, "weight_decay": 0.03125,
-    "max_grad_norm": 2.5, "num_candidates": 6, "validate_every": 15, "validation_episodes": 16, "game": "some_game",
-    "world": "some/world.jsonl",
+    "max_grad_norm": 2.5, "num_candidates": 6, "validate_every": 15, "validation_episodes": 16,
+    "game": "some_game", "world": "some/world.jsonl",
 }  # fmt: skip
 OBJECTIVES = {
     "ce": 1.5, "contrast": 0.2, "swap_contrast": 0.3, "reconstruction": 0.4, "attributes": 0.6,
