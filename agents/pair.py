@@ -18,6 +18,7 @@ from torch import Tensor
 from parley.agents.context import Context
 from parley.agents.examples import MOST_SHOTS, draw_examples
 from parley.agents.language_model import POCKET, FrozenLM, ModelError
+from parley.agents.lazy_words import LazyWords
 from parley.agents.model_files import EMBEDDED
 from parley.agents.player import Calibration, Profile, find_profile
 from parley.agents.readout import READOUTS
@@ -209,7 +210,8 @@ class Pair:
                 f"{self.receiver.lm.name!r} differ"
             )
         states, mask = self.sender.expect(referents, self.receiver.lm.embedding_table)
-        return Utterance(self.sender.describe(referents), states, mask)
+        words = LazyWords(len(referents), partial(self.sender.describe, referents))
+        return Utterance(words, states, mask)
 
     def calibrate(self, channel: Channel) -> Utterance | None:
         """Let a channel learn what it must know before training; returns all that the sender says in it.

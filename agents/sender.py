@@ -25,9 +25,10 @@ from parley.agents.features import (
     read_preamble,
 )
 from parley.agents.language_model import FrozenLM
+from parley.agents.lazy_words import LazyWords
 from parley.agents.player import SenderSettings
 from parley.agents.prompts import SLOT, Turn, cut_at_slot, sender_prompt
-from parley.agents.sender_cache import Kept, KeptStates, KeptWords, digest_of, in_batches, rows_at_once
+from parley.agents.sender_cache import Kept, KeptStates, KeptWords, digest_of, in_batches
 from parley.channels.base import SenderFeatures, Utterance
 from parley.envs.world import AnyWorld, Referents
 
@@ -104,8 +105,8 @@ class Sender:
 
     def speak(self, referents: Referents, features: SenderFeatures = SenderFeatures()) -> Utterance:  # noqa: B008 - immutable
         """What the sender says of B referents (B, A): greedy words, and the states that are wanted."""
-        texts = self.describe(referents)
-        return Utterance(texts, *self.read(referents, features))
+        words = LazyWords(len(referents), partial(self.describe, referents))
+        return Utterance(words, *self.read(referents, features))
 
     def describe(self, referents: Referents) -> list[str]:
         """Its greedy words about B referents (B, A)."""
@@ -185,7 +186,7 @@ class Sender:
         """Compute what is not yet known, each referent once."""
         new: dict[int, Referents] = dict(zip(self.world.index(referents).tolist(), referents, strict=True))
         missing = [index for index in new if index not in known]
-        for part in in_batches(missing, rows_at_once(known.folder is not None), known.reading):
+        for part in in_batches(missing, known.rows_at_once, known.reading):
             known.add(dict(zip(part, compute([new[index] for index in part]), strict=True)))
 
     def layer(self, depth: float) -> int:

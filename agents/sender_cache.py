@@ -26,11 +26,6 @@ ROWS_A_FILE = 64  # so that less is lost when a long reading is cut
 T = TypeVar("T")
 
 
-def rows_at_once(on_disk: bool) -> int:
-    """How many referents a sender describes or reads together."""
-    return ROWS_A_FILE if on_disk else ROWS_AT_ONCE
-
-
 class Kept(dict[int, T], ABC, Generic[T]):
     """What is known of referents, by the world's index.
 
@@ -50,6 +45,11 @@ class Kept(dict[int, T], ABC, Generic[T]):
         if self.folder is not None:
             for path in sorted(self.folder.glob(f"*{self.suffix}")):
                 self._read(path)
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many referents are described or read together."""
+        return ROWS_AT_ONCE if self.folder is None else ROWS_A_FILE
 
     def add(self, batch: Mapping[int, T]) -> None:
         """Know a batch, and write its file.

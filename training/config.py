@@ -16,6 +16,7 @@ from parley.envs.game import DEFAULT_GAME, EpisodeConfig, Game, find_game
 from parley.envs.world import AnyWorld, Split
 from parley.envs.worlds import DEFAULT_WORLD, find_world
 from parley.training.loss import ObjectiveWeights
+from parley.training.token_targets import Labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class TrainConfig:
         alignment_batch: messages of such a step.
         first_tokens_only: reconstruction asks slot j for the message's token j alone, and for nothing after
             the k-th; for fewer slots than tokens, and for few bits.
+        labels: the messages whose tokens reconstruction asks for: what the sender says, or the exact
+            description of what it sees, for which nothing need be decoded.
         continuous_share: share of the steps before a discrete channel is quantised.
         batch_size: contexts a step, from the training split.
         messages_per_context: how many of a context's candidates take their turn as the target.
@@ -58,6 +61,7 @@ class TrainConfig:
     alignment_steps: int = 100
     alignment_batch: int = 256
     first_tokens_only: bool = False
+    labels: Labels = "said"
     continuous_share: float = 0.5
     batch_size: int = 32
     messages_per_context: int = 5

@@ -147,15 +147,15 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
     if pair is not None and pair.world.name != world.name:
         raise ValueError(f"the pair must play about world {world.name!r}, got one about {pair.world.name!r}")
     resuming = prepare_folder(folder, config.record(name, codec), config.resume)
-    with console.status("the sender describes and reads every training referent"):
+    with console.status("the models are loaded"):
         pair = pair or Pair.load(config.models, world, game)
-        torch.manual_seed(config.seed)
-        if (incompatibility := channel_class(name).incompatibility(pair.interface)) is not None:
-            raise ValueError(f"channel {name!r} cannot stand between these models: {incompatibility}")
-        channel = channel_class(name)(codec, pair.interface)
-        trainer = Trainer(channel, pair, config, folder)
-        if resuming:
-            trainer.resume()
+    torch.manual_seed(config.seed)
+    if (incompatibility := channel_class(name).incompatibility(pair.interface)) is not None:
+        raise ValueError(f"channel {name!r} cannot stand between these models: {incompatibility}")
+    channel = channel_class(name)(codec, pair.interface)
+    trainer = Trainer(channel, pair, config, folder)  # the sender reads, and shows how far it is
+    if resuming:
+        trainer.resume()
     try:
         trainer.run()
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from parley.agents.pair import Pair
 from parley.training.step import MessageTokens
+
+Labels = Literal["said", "exact"]
 
 
 class TokenTargets:
@@ -51,12 +54,23 @@ class TokenTargets:
         self._table = embeddings[torch.tensor(vocabulary, dtype=torch.long, device=embeddings.device)]
 
     @classmethod
-    def of_training(cls, pair: Pair, num_slots: int, first_only: bool) -> TokenTargets:
-        """Those of all that the sender says of training referents, by the world's index of what it sees."""
-        referents = pair.world.referents("train")
-        rows = pair.receiver.message_tokens(pair.sender.describe(referents))
-        embeddings, indices = pair.receiver.lm.embedding_table, pair.world.index(referents)
-        return cls(rows, embeddings, num_slots, first_only, indices)
+    def of_training(
+        cls, pair: Pair, num_slots: int, first_only: bool, labels: Labels = "said"
+    ) -> TokenTargets:
+        """Those of all training referents, by the world's index of what the sender sees.
+
+        Args:
+            pair: who plays.
+            num_slots: k.
+            first_only: one token a slot.
+            labels: the messages: what the sender says, or the world's descriptions, for which it need not
+                speak.
+        """
+        referents, world = pair.world.referents("train"), pair.world
+        said = labels == "said"
+        texts = pair.sender.describe(referents) if said else [world.describe(row) for row in referents]
+        rows = pair.receiver.message_tokens(texts)
+        return cls(rows, pair.receiver.lm.embedding_table, num_slots, first_only, world.index(referents))
 
     def of(self, indices: NDArray[np.int64]) -> MessageTokens:
         """The targets of the messages with these indices (B,)."""

@@ -73,7 +73,9 @@ class Trainer:
         validated = config.find_game(pair.world, "validation")
         self.validation = Validation(pair, channel, validated, config.validation_episodes)
         self.train_utterances = pair.calibrate(channel)
-        self.targets = TokenTargets.of_training(pair, channel.num_slots, config.first_tokens_only)
+        self.targets = TokenTargets.of_training(
+            pair, channel.num_slots, config.first_tokens_only, config.labels
+        )
         self.step_number, self.best, self.seconds = 0, -1.0, 0.0
 
     def run(self) -> None:

@@ -1,12 +1,16 @@
 """The first steps, which ask no receiver."""
 
+import numpy as np
 import pytest
 import torch
 from trainer_cases import make_trainer, messages_of, moved, only, snapshot
 
+from parley.agents.pair import Pair
 from parley.agents.receiver import Receiver
+from parley.agents.sender import Sender
 from parley.training.config import TrainConfig
 from parley.training.step import MessageBatch, PlayedBatch
+from parley.training.token_targets import TokenTargets
 
 ALL = {"ce": 1.0, "reconstruction": 1.0, "attributes": 0.5, "contrast": 0.5, "help": 1.0}
 
@@ -71,6 +75,34 @@ def test_messages_are_of_different_training_referents_as_many_as_there_are(pair,
     assert pair.world.in_split(referents, "train").all()
     assert len({tuple(row) for row in referents.tolist()}) == len(referents)
     assert list(said.utterance.texts) == list(pair.sender.speak(referents).texts)
+
+
+@pytest.mark.parametrize("labels", ["said", "exact"])
+def test_slots_answer_for_what_is_said_or_for_the_exact_description(lm, small_world, tmp_path, labels):
+    """With exact labels nothing is decoded, neither to align nor to play nor to validate."""
+    sender = Sender(lm, small_world)
+    said = small_world.describe(small_world.at(np.array([5]))[0])
+    decoded = []
+    sender._describe = lambda rows: decoded.append(len(rows)) or [said] * len(rows)
+    pair = Pair(sender, Receiver(lm), small_world)
+    trainer = make_trainer(pair, tmp_path, alignment_steps=1, steps=2, labels=labels)
+    batch = messages_of(trainer)
+    trainer.run()
+    assert decoded == ([len(small_world.referents("train"))] if labels == "said" else [])
+    for row, referent in enumerate(batch.sender_views.numpy()):
+        text = said if labels == "said" else small_world.describe(referent)
+        [tokens] = pair.receiver.message_tokens([text])
+        wanted = TokenTargets([tokens], lm.embedding_table, 4).of(np.array([0]))
+        own = batch.tokens.shares[row] @ batch.tokens.table
+        torch.testing.assert_close(own, wanted.shares[0] @ wanted.table)
+
+
+def test_with_exact_labels_words_are_still_what_is_said(lm, small_world, tmp_path):
+    sender = Sender(lm, small_world)
+    sender._describe = lambda rows: ["tiny red cube"] * len(rows)
+    pair = Pair(sender, Receiver(lm), small_world)
+    trainer = make_trainer(pair, tmp_path, labels="exact")
+    assert set(messages_of(trainer).utterance.texts) == {"tiny red cube"}
 
 
 def test_messages_differ_from_step_to_step(pair, tmp_path):

@@ -84,7 +84,7 @@ def test_contexts_are_what_the_environment_shows(pocket_pair, tmp_path, monkeypa
     read = pocket_pair.read(list(shown[::2]))
     assert torch.equal(contexts.context.ids, read.ids)
     described = pocket_pair.sender.describe(contexts.sender_views)
-    assert played(trainer, contexts).utterance.texts == described
+    assert list(played(trainer, contexts).utterance.texts) == described
 
 
 def test_what_it_pays_is_what_is_learned_from_logged_and_validated(pocket_pair, tmp_path, monkeypatch):

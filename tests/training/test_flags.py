@@ -29,11 +29,11 @@ OF_CHANNEL = {
 }
 TRAINING = {
     "folder": "some/folder", "resume": True, "seed": 7, "steps": 345, "alignment_steps": 11,
-    "alignment_batch": 22, "first_tokens_only": True, "continuous_share": 0.625, "batch_size": 9,
-    "messages_per_context": 2, "fixed_episodes": 77, "learning_rate": 0.0625, "warmup_steps": 13,
-    "learning_rate_every": 14, "beta2": 0.875, "weight_decay": 0.03125, "max_grad_norm": 2.5,
-    "num_candidates": 6, "validate_every": 15, "validation_episodes": 16, "game": "some_game",
-    "world": "some/world.jsonl",
+    "alignment_batch": 22, "first_tokens_only": True, "labels": "exact", "continuous_share": 0.625,
+    "batch_size": 9, "messages_per_context": 2, "fixed_episodes": 77, "learning_rate": 0.0625,
+    "warmup_steps": 13, "learning_rate_every": 14, "beta2": 0.875, "weight_decay": 0.03125,
+    "max_grad_norm": 2.5, "num_candidates": 6, "validate_every": 15, "validation_episodes": 16,
+    "game": "some_game", "world": "some/world.jsonl",
 }  # fmt: skip
 OBJECTIVES = {
     "ce": 1.5, "contrast": 0.2, "swap_contrast": 0.3, "reconstruction": 0.4, "attributes": 0.6,
@@ -132,12 +132,17 @@ def test_every_switch_can_be_thrown_both_ways_whatever_the_preset_says(preset, v
         ("--decoder", ["mlp", "identity"]),
         ("--reads", ["prompt", "message"]),
         ("--among", ["choices", "vocabulary"]),
+        ("--labels", ["said", "exact"]),
     ],
 )
 def test_every_choice_takes_its_names_and_no_other(flag, values, capsys):
     for value in values:
         _, codec, training = parse(["--channel", "latent", flag, value])
-        settings = {**plain_settings(codec), **plain_settings(training.objectives)}
+        settings = {
+            **plain_settings(codec),
+            **plain_settings(training),
+            **plain_settings(training.objectives),
+        }
         assert settings[flag.removeprefix("--")] == value
     with pytest.raises(SystemExit) as stop:
         parse(["--channel", "latent", flag, "nonsense"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from parley.agents.features import MAX_DESCRIPTION_TOKENS
-from parley.agents.sender_cache import rows_at_once
+from parley.agents.sender_cache import ROWS_AT_ONCE  # where nothing is kept on disk: the fewest passes
 from parley.training.costs.cards import Card
 from parley.training.costs.passes import FP32, Pass, Work
 from parley.training.costs.setting import Setting
@@ -86,9 +86,8 @@ def sender_once(setting: Setting) -> Work:
     work, shape = Work(), setting.sender
     read = replace(shape, num_layers=setting.layers_read)  # no layer above is run
     reread = setting.lengths.prompt + setting.lengths.description * setting.rereads
-    at_once = _rows_at_once(setting)
-    for start in range(0, setting.referents, at_once):
-        rows = min(at_once, setting.referents - start)
+    for start in range(0, setting.referents, ROWS_AT_ONCE):
+        rows = min(ROWS_AT_ONCE, setting.referents - start)
         runs = [Pass(rows=rows, new=setting.lengths.prompt)]
         tokens = min(setting.lengths.description + 1, MAX_DESCRIPTION_TOKENS)  # and the end of the turn
         runs += [Pass(rows=rows, new=1, past=setting.lengths.prompt + done) for done in range(tokens - 1)]
@@ -98,11 +97,6 @@ def sender_once(setting: Setting) -> Work:
             work += run.work(shape, setting.number_bytes) + each
         work += Pass(rows=rows, new=reread).work(read, setting.number_bytes)
     return work
-
-
-def _rows_at_once(setting: Setting) -> int:
-    on_disk = setting.config.models.sender_cache_folder is not None
-    return min(rows_at_once(on_disk), setting.referents)
 
 
 def validation_once(setting: Setting) -> Work:
@@ -135,7 +129,7 @@ def memory(setting: Setting) -> dict[str, float]:
     tokens = setting.lengths.before * number * setting.receiver.cache_numbers_per_token
     held = setting.lengths.states(setting.rereads)
     states = setting.referents * held * setting.sender.width * FP32
-    at_once = _rows_at_once(setting) * setting.lengths.prompt
+    at_once = min(ROWS_AT_ONCE, setting.referents) * setting.lengths.prompt
     features = 2 * at_once * setting.sender.width * number
     saved = [answers.run.saved(setting.receiver, number) for answers in receiver_passes(setting)]
     return {
