@@ -16,7 +16,7 @@ from parley.evaluation.reporting import cells, titles
 from parley.evaluation.reporting.spelling import visible
 from parley.evaluation.results import Results
 
-SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "!"}
+SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "!", "unfit": "∅"}
 
 
 def templates_in(folder: Path, *, html: bool = False) -> Environment:
