@@ -79,9 +79,9 @@ def unfit_sentence(fitness: Fitness, channels: str) -> str:
         channels: of which nothing can be said, as words.
     """
     return (
-        f"Receiver unfit: {_figures(fitness)}, where the lower end of each interval must reach "
-        f"{fitness.floor:.1%}, so nothing can be said of {channels}. Run parley admit to look for a way of "
-        f"asking under which this pair can play, or take other models."
+        f"Receiver unfit: {_figures(fitness)}, where each interval must begin at {fitness.floor:.1%} or "
+        f"above, so nothing can be said of {channels}. Run parley admit to find prompts under which this "
+        f"pair can play, or take other models."
     )
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parley.evaluation.reporting import cells
+from parley.evaluation.reporting.players import brief, players_of
 from parley.evaluation.results import Results
 
 LONGEST_NAME = 11
@@ -45,6 +46,8 @@ def print_table(results: Results, console: Console) -> None:
     for name, channel in results["channels"].items():
         if channel["role"] == "judged":
             console.print(Text(f"{name}: {_further(channel, results['gates'], fit)}.", style="dim"))
+    if (players := players_of(results)) is not None:
+        console.print(Text(brief(players), style="dim"))
     for note in results["notes"]:
         console.print(Text(note, style="dim"))
     console.print()

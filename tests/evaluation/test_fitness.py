@@ -54,9 +54,9 @@ def test_the_sentence_says_with_figures_what_text_did_and_what_to_do():
     results = judged([*FAILING, *text(88, 80)])
     assert results["sentence"] == (
         "Receiver unfit: text succeeded in 22.0% of 400 episodes [18.2, 26.3] and followed the swap in 20.0% "
-        "of 400 episodes [16.4, 24.2], where the lower end of each interval must reach 30.0%, so nothing can "
-        "be said of latent_vq. Run parley admit to look for a way of asking under which this pair can play, "
-        "or take other models."
+        "of 400 episodes [16.4, 24.2], where each interval must begin at 30.0% or above, so nothing can be "
+        "said of latent_vq. Run parley admit to find prompts under which this pair can play, or take other "
+        "models."
     )
     assert results["fitness"]["success"] == results["ceiling"]
     assert results["fitness"]["swap_consistency"] == results["channels"]["text"]["swap_consistency"]
