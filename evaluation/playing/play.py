@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from parley.agents.choosing import pick
+from parley.agents.context import Context
 from parley.agents.pair import Pair, ReceiverView
-from parley.agents.receiver import Context, Receiver
+from parley.agents.receiver import Receiver
 from parley.channels.base import Channel, Message, ReceiverInput, Role, TextInput
 from parley.channels.conditions import Condition, Told, conditions, find_condition
 from parley.channels.receiver_input import num_positions
