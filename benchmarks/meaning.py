@@ -163,7 +163,7 @@ def gate1(seed: int) -> Gate:
             Path(folder),
             allowed=tuple(EXIT_CODES.values()),
         )
-    [verdict] = [name for name, code in EXIT_CODES.items() if code == evaluation.code]
+    verdict = next(name for name, code in EXIT_CODES.items() if code == evaluation.code)
     return Gate(seed, training.seconds, evaluation.seconds, verdict)
 
 

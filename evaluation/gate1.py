@@ -7,7 +7,8 @@
 Plays every channel under every condition on the same test episodes, judges the records by the
 rule in evaluation/GATE1.md, and writes run.json (what is played), episodes.jsonl, results.json, the
 reports and their pictures. What is in the folder of an earlier, finished run is replaced.
-Exit codes: 0 pass, 1 fail, 2 usage, 3 could not run, 4 inconclusive, 5 invalid.
+Exit codes: 0 pass, 1 fail, 2 usage, 3 could not run, 4 inconclusive or unfit,
+5 invalid.
 """
 
 from __future__ import annotations

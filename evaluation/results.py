@@ -17,6 +17,7 @@ from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes,
 from parley.evaluation.aggregation.transmitted_bits import transmitted_bits
 from parley.evaluation.gates.comparisons import Comparison, compare_conditions, indistinguishable
 from parley.evaluation.gates.criterion import Rule, Thresholds
+from parley.evaluation.gates.fitness import fitness_notes, is_settled, pair_fitness
 from parley.evaluation.gates.further import gate2, gate3
 from parley.evaluation.gates.gate1 import ASKED, controls, gate1
 from parley.evaluation.gates.inference import Inference
@@ -24,9 +25,10 @@ from parley.evaluation.gates.original_rule import original_rule
 from parley.evaluation.gates.validity import channel_checks, run_checks
 from parley.evaluation.gates.verdict import GATES, Judged, notes, overall_verdict, plain_sentence
 from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.stated import asked_episodes, find_num_candidates
 from parley.evaluation.statistics import Proportion
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 NOT_SMALL = 0.05
 Results = dict[str, Any]
 
@@ -65,24 +67,35 @@ def build_results(
     inference = Inference(thresholds=thresholds or Thresholds(), sequential=sequential)
     outcomes = records if isinstance(records, RunOutcomes) else gather(records)
     measured = _measured(diagnostics or {}, outcomes)
-    num_candidates = _num_candidates(outcomes, provenance)
-    checks = run_checks(outcomes, num_candidates, _asked(provenance, sequential), inference)
+    num_candidates = find_num_candidates(outcomes, provenance)
+    checks = run_checks(outcomes, num_candidates, asked_episodes(provenance, sequential), inference)
     everyone = judge_channels(outcomes, num_candidates, inference)
     judged = {name: everyone[name] for name in outcomes.judged}
     same = {name: p for name in judged if (p := _alike(outcomes.channels[name], inference)) is not None}
+    fitness = pair_fitness(outcomes, provenance, inference)
+    verdict = overall_verdict(judged, checks, gates, fitness.fit)
+    passed = {name: entry.passed(gates) for name, entry in judged.items()}
     return {
         "schema_version": SCHEMA_VERSION,
-        "verdict": overall_verdict(judged, checks, gates),
+        "verdict": verdict,
         "gates": sorted(set(gates)),
         "sequential": sequential,
-        "settled": bool(judged)
-        and all(Rule(criteria=entry.said(gates)).passed is not None for entry in judged.values()),
-        "sentence": plain_sentence(judged, checks, gates, outcomes.p0, same),
-        "notes": notes(outcomes),
+        "settled": is_settled(passed.values(), fitness),
+        "sentence": plain_sentence(judged, checks, gates, outcomes.p0, same, fitness),
+        "notes": [
+            *notes(outcomes),
+            *fitness_notes(fitness, verdict, [name for name in judged if passed[name]]),
+        ],
         "num_candidates": num_candidates,
         "chance": None if num_candidates is None else 1 / num_candidates,
         "p0": _rate(outcomes.p0, inference),
         "ceiling": _rate(outcomes.ceiling, inference),
+        "fitness": {
+            "fit": fitness.fit,
+            "shown_by": fitness.shown_by,
+            "success": _proportion(fitness.success),
+            "swap_consistency": _proportion(fitness.swap_consistency),
+        },
         "conditions": _shown(outcomes),
         "validity": _rule(checks),
         "channels": {name: _channel(entry, num_candidates, inference) for name, entry in everyone.items()},
@@ -225,27 +238,6 @@ def _measured(diagnostics: Mapping[str, Mapping[str, Any]], outcomes: RunOutcome
             f"got {', '.join(sorted(unknown))}"
         )
     return {name: _strict(found) for name, found in diagnostics.items()}
-
-
-def _asked(provenance: Mapping[str, Any], sequential: bool) -> int | None:
-    """How many episodes each condition was to play: None where it is not known, or was left open."""
-    episodes = provenance.get("episodes")
-    known = isinstance(episodes, int) and not isinstance(episodes, bool)
-    return episodes if known and not sequential else None
-
-
-def _num_candidates(outcomes: RunOutcomes, provenance: Mapping[str, Any]) -> int | None:
-    stated = provenance.get("num_candidates")
-    if stated is None:
-        return outcomes.num_candidates
-    if not isinstance(stated, int) or isinstance(stated, bool) or stated < 2:
-        raise ValueError(f"num_candidates must be an integer of at least 2, got {stated!r}")
-    if outcomes.num_candidates not in (None, stated):
-        raise ValueError(
-            f"num_candidates must be {outcomes.num_candidates}, the number of the records' probabilities, "
-            f"got {stated}"
-        )
-    return stated
 
 
 def _strict(value: Any) -> Any:

@@ -17,7 +17,7 @@ LEAST_PROBABILITY = 5e-7
 
 
 def target_nll(record: EpisodeRecord) -> float | None:
-    """-ln p(target's label) of one episode: 0 if the receiver is sure, ln N if it has no idea.
+    """-ln p(target) of one episode: 0 if the receiver is sure, ln N if it has no idea.
 
     Args:
         record: one episode.
@@ -32,7 +32,7 @@ def target_nll(record: EpisodeRecord) -> float | None:
 
 
 def nll_by_condition(records: Iterable[EpisodeRecord]) -> dict[str, float]:
-    """Mean -ln p(target's label) over the episodes of each condition.
+    """Mean -ln p(target) over the episodes of each condition.
 
     Args:
         records: of one channel, in any order.

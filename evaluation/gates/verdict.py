@@ -11,10 +11,11 @@ from parley.evaluation.aggregation.condition_data import ConditionOutcomes
 from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes
 from parley.evaluation.gates.comparisons import Comparison
 from parley.evaluation.gates.criterion import Criterion, Rule
+from parley.evaluation.gates.fitness import Fitness, unfit_sentence
 from parley.evaluation.gates.gate1 import controls
 
-Verdict = Literal["pass", "fail", "inconclusive", "invalid"]
-EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "inconclusive": 4, "invalid": 5}
+Verdict = Literal["pass", "fail", "inconclusive", "invalid", "unfit"]
+EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "inconclusive": 4, "invalid": 5, "unfit": 4}
 GATES = (1, 2, 3)
 
 
@@ -34,30 +35,40 @@ class Judged(NamedTuple):
         asked = [rule for gate, rule in ((1, self.gate1), (2, self.gate2)) if gate in gates]
         return tuple(criterion for rule in asked for criterion in rule.criteria)
 
+    def passed(self, gates: Sequence[int]) -> bool | None:
+        """What those criteria say together."""
+        return Rule(criteria=self.said(gates)).passed
+
     def faults(self, gates: Sequence[int]) -> tuple[Criterion, ...]:
         """Checks that failed, and costs that are not reported if Gate 3 is asked."""
         rules = [self.checks, *([self.gate3] if 3 in gates else [])]
         return tuple(item for rule in rules for item in rule.criteria if item.passed is False)
 
 
-def overall_verdict(judged: Mapping[str, Judged], checks: Rule, gates: Sequence[int]) -> Verdict:
+def overall_verdict(
+    judged: Mapping[str, Judged], checks: Rule, gates: Sequence[int], fit: bool | None = None
+) -> Verdict:
     """The verdict on a run; only judged channels decide.
 
     Args:
         judged: the judged channels by name.
         checks: of the whole run.
         gates: those that decide, of 1, 2 and 3.
+        fit: whether the pair can play at all, None if that is not known.
 
     Returns:
         "invalid" if a check fails, else "fail" if a judged channel fails, else "inconclusive" if one is
-        undetermined or there is none, else "pass".
+        undetermined or there is none, else "pass"; "unfit" in the place of "fail" and "inconclusive" where
+        the pair cannot play.
     """
     if judged and (checks.passed is False or any(entry.faults(gates) for entry in judged.values())):
         return "invalid"
-    said = {Rule(criteria=entry.said(gates)).passed for entry in judged.values()}
-    if False in said:
-        return "fail"
-    return "inconclusive" if None in said or not said else "pass"
+    said = {entry.passed(gates) for entry in judged.values()}
+    if said == {True}:
+        return "pass"
+    if fit is False:
+        return "unfit"
+    return "fail" if False in said else "inconclusive"
 
 
 def plain_sentence(
@@ -66,6 +77,7 @@ def plain_sentence(
     gates: Sequence[int],
     p0: ConditionOutcomes | None,
     same: Mapping[str, float],
+    fitness: Fitness,
 ) -> str:
     """The verdict in one or two sentences for a reader who knows no statistics.
 
@@ -75,13 +87,17 @@ def plain_sentence(
         gates: those that decide.
         p0: silence, None if it was not played.
         same: channels whose conditions are indistinguishable, with the smallest p.
+        fitness: of the pair.
 
     Returns:
-        Sentences of which the first starts with the verdict.
+        Sentences of which the first starts with the verdict and a colon.
     """
+    verdict = overall_verdict(judged, checks, gates, fitness.fit)
+    if verdict == "unfit":
+        open_ = [name for name, entry in judged.items() if not entry.passed(gates)]
+        return unfit_sentence(fitness, _list(open_) if open_ else "any channel")
     if not judged:
         return "Inconclusive: no channel that is judged was played."
-    verdict = overall_verdict(judged, checks, gates)
     if verdict == "invalid":
         return (
             f"Invalid: the figures do not show what they were meant to show: {_fault(judged, checks, gates)}."
@@ -174,7 +190,7 @@ def _reasons(judged: Mapping[str, Judged], gates: Sequence[int], *, passed: bool
     return {
         name: next(_clause(item.reason) for item in entry.said(gates) if item.passed is passed)
         for name, entry in judged.items()
-        if Rule(criteria=entry.said(gates)).passed is passed
+        if entry.passed(gates) is passed
     }
 
 

@@ -108,19 +108,19 @@ def answer(passed: bool | None) -> str:
     return _ANSWERS[passed]
 
 
-def verdict(passed: bool | None) -> str:
-    """What a rule says: pass, fail, inconclusive."""
-    return _GATES[passed]
+def verdict(passed: bool | None, fit: bool | None) -> str:
+    """What a rule says: pass, fail, inconclusive; and unfit if it does not pass and the pair cannot play."""
+    return "unfit" if fit is False and not passed else _GATES[passed]
 
 
-def gate(channel: Mapping[str, Any]) -> str:
+def gate(channel: Mapping[str, Any], fit: bool | None) -> str:
     """What Gate 1 says of a channel in one word: its role where it is not judged.
 
     A judged channel with a failed check of validity is invalid, whatever its figures say.
     """
     if channel["role"] != "judged":
         return str(channel["role"])
-    return "invalid" if channel["validity"]["passed"] is False else verdict(channel["gate1"]["passed"])
+    return "invalid" if channel["validity"]["passed"] is False else verdict(channel["gate1"]["passed"], fit)
 
 
 def gates(numbers: list[int]) -> str:

@@ -73,7 +73,7 @@ def differences_plot(results: Results) -> InPage | None:
         None if nothing can be compared.
     """
     groups = [
-        Group(name, cells.gate(channel), list(_difference_rows(channel)))
+        Group(name, cells.gate(channel, results["fitness"]["fit"]), list(_difference_rows(channel)))
         for name, channel in results["channels"].items()
         if channel["differences"]
     ]
@@ -104,7 +104,11 @@ def _success(results: Results) -> RowPlot:
     } or results["channels"]
     return RowPlot(
         groups=[
-            Group(name, cells.gate(channel), list(_success_rows(results["conditions"], channel)))
+            Group(
+                name,
+                cells.gate(channel, results["fitness"]["fit"]),
+                list(_success_rows(results["conditions"], channel)),
+            )
             for name, channel in channels.items()
         ],
         start=0,

@@ -25,8 +25,8 @@ def render_junit(results: Results) -> bytes:
 
     A suite a channel (the baseline has nothing to judge) and one for the whole run; a case a criterion of the
     gates that decide and of the checks of validity. A case is a failure if it makes the verdict fail or
-    invalid, and skipped if it is undetermined, or says no of a channel that is not judged: so a
-    file holds a failure exactly if the verdict is fail or invalid.
+    invalid, and skipped if it is undetermined, or says no of a channel that is not judged or of which the
+    pair lets nothing be said: so a file holds a failure exactly if the verdict is fail or invalid.
 
     Args:
         results: as from build_results.
@@ -38,6 +38,7 @@ def render_junit(results: Results) -> bytes:
         name: channel for name, channel in results["channels"].items() if channel["role"] != "baseline"
     }
     judged = any(channel["role"] == "judged" for channel in channels.values())
+    unfit = results["verdict"] == "unfit"
     root = Element("testsuites", {"name": "parley"})
     run = [_Case("validity", criterion, judged) for criterion in results["validity"]["criteria"]]
     suite = _add_suite(root, "run", run, "no channel of the run is judged")
@@ -46,8 +47,10 @@ def render_junit(results: Results) -> bytes:
     for name, value in _said(results).items():
         SubElement(properties, "property", {"name": name, "value": _allowed(value)})
     for name, channel in channels.items():
-        cases = list(_cases(channel, results["gates"]))
-        _add_suite(root, f"channel {name}", cases, f"its role is {channel['role']}")
+        decides = channel["role"] == "judged" and not unfit
+        cases = list(_cases(channel, results["gates"], decides))
+        why = "the receiver is unfit" if channel["role"] == "judged" else f"its role is {channel['role']}"
+        _add_suite(root, f"channel {name}", cases, why)
     for key in ("tests", "failures", "errors", "skipped"):
         root.set(key, str(sum(int(suite.get(key, "0")) for suite in root)))
     indent(root)
@@ -62,8 +65,7 @@ def _said(results: Results) -> dict[str, str]:
     }
 
 
-def _cases(channel: Mapping[str, Any], gates: Sequence[int]) -> Iterator[_Case]:
-    decides = channel["role"] == "judged"
+def _cases(channel: Mapping[str, Any], gates: Sequence[int], decides: bool) -> Iterator[_Case]:
     for rule in (*(f"gate{number}" for number in gates), "validity"):
         for criterion in channel[rule]["criteria"]:
             yield _Case(rule, criterion, decides)
@@ -84,7 +86,7 @@ def _add_suite(root: Element, name: str, cases: Sequence[_Case], why: str) -> El
         if passed is False and case.decides:
             SubElement(element, "failure", {"type": case.rule, "message": _allowed(reason)})
         elif passed is not True:
-            said = "Undetermined" if passed is None else f"No, but {why} and does not decide"
+            said = "Undetermined" if passed is None else f"No, but {why} and this does not decide"
             SubElement(element, "skipped", {"message": _allowed(f"{said}: {reason}")})
     return suite
 

@@ -41,8 +41,9 @@ def render_html(
         ValueError: if a picture that is shown is no PNG.
     """
     script = (_HERE / "page.js").read_text(encoding="utf-8")
+    content = content_of(results)
     return _environment().get_template("page.html.jinja").render(
-        content_of(results),
+        content,
         gallery=gallery,
         pictures=_embedded(results["diagnostics"], pictures or {}),
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - ships with the package
@@ -50,7 +51,7 @@ def render_html(
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         success=success_plot(results),
         differences=differences_plot(results),
-        provenance=list(flatten({k: v for k, v in results["provenance"].items() if k != "command"})),
+        facts=list(flatten({k: v for k, v in content["provenance"].items() if k != "command"})),
     )  # fmt: skip
 
 

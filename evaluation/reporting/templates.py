@@ -13,10 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from parley.evaluation.aggregation.communication_matters import CONDITIONED, CROSS_FITTED
 from parley.evaluation.reporting import cells, titles
+from parley.evaluation.reporting.players import players_of, without_players
 from parley.evaluation.reporting.spelling import visible
 from parley.evaluation.results import Results
 
-SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "!"}
+SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "invalid": "!", "unfit": "∅"}
 
 
 def templates_in(folder: Path, *, html: bool = False) -> Environment:
@@ -57,6 +58,8 @@ def content_of(results: Results) -> dict[str, Any]:
         "others": channels_of(results, "untrained", "ceiling", "reference"),
         "measured": {name: found for name, found in diagnostics.items() if "num_referents" in found},
         "flops": {name: found.get("receiver_flops") for name, found in diagnostics.items()},
+        "players": players_of(results),
+        "provenance": without_players(results["provenance"]),
         "conditioned": CONDITIONED,
         "cross_fitted": CROSS_FITTED,
     }

@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from parley.evaluation.reporting import cells
+from parley.evaluation.reporting.players import brief, players_of
 from parley.evaluation.results import Results
 
 LONGEST_NAME = 11
 _STYLES = {
-    "pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow", "invalid": "bold magenta"
+    "pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow", "invalid": "bold magenta",
+    "unfit": "bold yellow",
 }  # fmt: skip
 
 
@@ -30,8 +32,9 @@ def print_table(results: Results, console: Console) -> None:
     table.add_column("channel", overflow="fold", min_width=9)
     for condition in results["conditions"]:
         table.add_column(condition, justify="center", overflow="fold")
+    fit = results["fitness"]["fit"]
     for name, channel in results["channels"].items():
-        word = cells.gate(channel)
+        word = cells.gate(channel, fit)
         about = (
             (_broken(name), "bold"), "\n", (f"{cells.bits(channel['bits'])} bits", "dim"), "\n",
             (word, _STYLES.get(word, "dim")),
@@ -42,7 +45,9 @@ def print_table(results: Results, console: Console) -> None:
     console.print(Text(_legend(results), style="dim"))
     for name, channel in results["channels"].items():
         if channel["role"] == "judged":
-            console.print(Text(f"{name}: {_further(channel, results['gates'])}.", style="dim"))
+            console.print(Text(f"{name}: {_further(channel, results['gates'], fit)}.", style="dim"))
+    if (players := players_of(results)) is not None:
+        console.print(Text(brief(players), style="dim"))
     for note in results["notes"]:
         console.print(Text(note, style="dim"))
     console.print()
@@ -74,9 +79,9 @@ def _legend(results: Results) -> str:
     )
 
 
-def _further(channel: Mapping[str, Any], gates: Sequence[int]) -> str:
+def _further(channel: Mapping[str, Any], gates: Sequence[int], fit: bool | None) -> str:
     """What the table has no room for: swap consistency, bits, and what the gates say that decide."""
-    said = [f"Gate {gate} {cells.verdict(channel[f'gate{gate}']['passed'])}" for gate in gates]
+    said = [f"Gate {gate} {cells.verdict(channel[f'gate{gate}']['passed'], fit)}" for gate in gates]
     if (found := channel["information"]) is not None:
         ceiling = cells.digits(found["ceiling_bits"], 2)
         said.insert(0, f"at least {cells.digits(found['at_least_bits'], 2)} of {ceiling} bits transmitted")

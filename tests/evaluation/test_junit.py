@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from recorded import attempt_02, outcomes, perfect, run
 
 from parley.evaluation.aggregation.run_data import gather
+from parley.evaluation.gates.verdict import EXIT_CODES
 from parley.evaluation.reporting.junit import _allowed, render_junit
 from parley.evaluation.results import build_results
 
@@ -23,6 +24,7 @@ RUNS = {
     "perfect": perfect(50),
     "normal alone": run(40, normal=30),
     "references": [*outcomes("text", "normal", 1, 40), *outcomes("silence", "normal", 39, 40)],
+    "unfit": [*run(60, normal=12), *outcomes("text", "normal", 13, 60)],
     "untrained": [replace(r, role="untrained") for r in outcomes("latent", "normal", 5, 40)],
     "leak": [*complete(UNDERSTOOD), *outcomes("text", "normal", 0, 60)],
 }
@@ -43,7 +45,7 @@ def test_a_failure_stands_there_exactly_if_the_verdict_is_fail_or_invalid(name, 
 
 def test_the_runs_above_have_every_verdict():
     verdicts = {build_results(tallied, {"num_candidates": 5})["verdict"] for tallied in TALLIES.values()}
-    assert verdicts == {"pass", "fail", "inconclusive", "invalid"}
+    assert verdicts == set(EXIT_CODES)
 
 
 def test_a_suite_a_channel_and_a_case_a_criterion_that_decides():
@@ -90,12 +92,21 @@ def test_what_is_not_judged_never_fails():
     results = build_results(RUNS["untrained"], {"num_candidates": 5})
     skipped = [s.get("message") for s in parsed(results).iter("skipped")]
     assert any(
-        message.startswith("No, but its role is untrained and does not decide: ") for message in skipped
+        message.startswith("No, but its role is untrained and this does not decide: ") for message in skipped
     )
     references = parsed(build_results(RUNS["references"], {"num_candidates": 5}))
     messages = " ".join(s.get("message") for s in references.iter("skipped"))
-    assert "No, but its role is ceiling and does not decide: " in messages
-    assert "No, but no channel of the run is judged and does not decide: " in messages
+    assert "No, but its role is ceiling and this does not decide: " in messages
+    assert "No, but no channel of the run is judged and this does not decide: " in messages
+
+
+def test_between_an_unfit_pair_no_channel_fails():
+    root = parsed(build_results(RUNS["unfit"], {"num_candidates": 5}))
+    suite = next(suite for suite in root if suite.get("name") == "channel latent_vq")
+    skipped = [item.get("message") for item in suite.iter("skipped")]
+    assert any(
+        message.startswith("No, but the receiver is unfit and this does not decide: ") for message in skipped
+    )
 
 
 @pytest.mark.parametrize("name", ["<script>\"'&", "a]]>b", "\U0001f600 name"])

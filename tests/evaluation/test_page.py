@@ -181,10 +181,20 @@ def test_a_failed_check_makes_a_channel_invalid_and_nothing_else():
     def channel(role, gate1, validity):
         return {"role": role, "gate1": {"passed": gate1}, "validity": {"passed": validity}}
 
-    assert cells.gate(channel("judged", True, False)) == "invalid"
-    assert cells.gate(channel("judged", True, None)) == "pass"
-    assert cells.gate(channel("judged", None, True)) == "inconclusive"
-    assert cells.gate(channel("untrained", False, False)) == "untrained"
+    assert cells.gate(channel("judged", True, False), None) == "invalid"
+    assert cells.gate(channel("judged", True, None), None) == "pass"
+    assert cells.gate(channel("judged", None, True), None) == "inconclusive"
+    assert cells.gate(channel("untrained", False, False), None) == "untrained"
+
+
+def test_between_an_unfit_pair_no_channel_fails():
+    def said(role, gate1, validity=True):
+        channel = {"role": role, "gate1": {"passed": gate1}, "validity": {"passed": validity}}
+        return cells.gate(channel, False)
+
+    assert [said("judged", passed) for passed in (True, False, None)] == ["pass", "unfit", "unfit"]
+    assert said("judged", False, False) == "invalid"
+    assert said("reference", False) == "reference"
 
 
 def test_plots_take_the_colours_of_the_page(whole):

@@ -143,7 +143,7 @@ def test_the_terminal_shows_the_same_table_within_80_columns():
         for row in channel["conditions"].values():
             assert f"{100 * row['rate']:.1f}%" in text
             assert f"{100 * row['ci_low']:.1f}–{100 * row['ci_high']:.1f}" in text
-        assert cells.gate(channel) in text
+        assert cells.gate(channel, None) in text
     assert "…" not in text
     assert results["sentence"] in " ".join(text.split())
     assert "chance 20.0%" in " ".join(text.split())
@@ -222,11 +222,16 @@ def test_what_is_handed_in_goes_into_the_page(tmp_path):
         (cells.gates, [1], "Gate 1"),
         (cells.gates, [1, 3], "Gates 1 and 3"),
         (cells.gates, [1, 2, 3], "Gates 1, 2 and 3"),
-        (cells.verdict, None, "inconclusive"),
     ],
 )
 def test_numbers_are_spelled_alike_everywhere(spell, value, text):
     assert spell(value) == text
+
+
+@pytest.mark.parametrize("fit", [None, True, False])
+def test_what_a_rule_says_is_laid_at_the_pair_s_door_where_it_is_unfit(fit):
+    said = [cells.verdict(passed, fit) for passed in (True, False, None)]
+    assert said == (["pass", "unfit", "unfit"] if fit is False else ["pass", "fail", "inconclusive"])
 
 
 @pytest.mark.parametrize(

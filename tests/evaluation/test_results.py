@@ -151,7 +151,8 @@ def test_an_untrained_channel_is_named_and_neither_passes_nor_fails():
 def test_a_judged_channel_alone_decides(channel, role):
     results = build(played_as(run(100, channel=channel, normal=10), role))
     assert results["channels"][channel]["role"] == role
-    assert results["verdict"] == ("fail" if role == "judged" else "inconclusive")
+    others = "unfit" if role == "ceiling" else "inconclusive"
+    assert results["verdict"] == ("fail" if role == "judged" else others)
 
 
 def test_references_are_computed_for_information():
@@ -275,7 +276,7 @@ def test_strict_json_with_every_documented_key():
         assert set(entry) == channel
         assert set(entry["gate1"]) == {"version", "passed", "criteria", "original_rule"}
     assert documented("## `communication_matters.<name>`") == set(results["communication_matters"]["silence"])
-    assert results["schema_version"] == 3
+    assert results["schema_version"] == 4
     latent = results["channels"]["latent_vq"]
     assert list(latent["conditions"]) == ["normal", "null", "random", "shuffle", "swap"]
     assert set(latent["conditions"]["swap"]) == {"n", "successes", "rate", "ci_low", "ci_high"}
