@@ -19,6 +19,7 @@ from parley.evaluation.statistics import wilson
 
 NUM_EPISODES = 3
 COUNTS = ("successes", "swap_consistent", "exact_successes")
+LETTERS = Question(shots=0, readout="label", wording="again")
 PLAIN = Question(shots=1, readout="likelihood", wording="plain")
 
 
@@ -80,7 +81,7 @@ def tried(lm, small_world):
     )
 
 
-@pytest.mark.parametrize("question", [PLAIN, Question(shots=0, readout="label", wording="again")], ids=str)
+@pytest.mark.parametrize("question", [PLAIN, LETTERS], ids=str)
 def test_the_counts_are_those_of_episodes_played_one_by_one(tried, question):
     """In full passes, each calibration by a receiver of its own."""
     sender, plan = tried.sender(0), tried.plan
@@ -95,6 +96,23 @@ def test_the_counts_are_those_of_episodes_played_one_by_one(tried, question):
             picks = receiver.choose_uncached(options, TextInput(texts)).argmax(-1).tolist()
             counts.update(dict(zip(COUNTS, np.equal(picks, right).tolist(), strict=True)))
         assert {name: getattr(found, name) for name in ("n", *COUNTS)} == counts
+
+
+def test_exact_descriptions_are_told_beside_what_the_sender_says(tried, monkeypatch):
+    def understood(pair, episodes, heard):
+        """A receiver that picks the candidate of that description, behind three messages each."""
+        options = [pair.world.options(episode.candidates) for episode in episodes for _ in range(3)]
+        picks = [[text == option for option in row] for text, row in zip(heard.texts, options, strict=True)]
+        return {"none": torch.tensor(picks, dtype=torch.float32)}
+
+    def next_one(trials, pair, channel, episodes):
+        """A sender that speaks of the candidate after the target."""
+        return [tried.world.options(e.candidates)[(e.target + 1) % 3] for e in episodes]
+
+    monkeypatch.setattr(trials_module, "_score", understood)
+    monkeypatch.setattr(Trials, "_said", next_one)
+    (found,) = tried.try_receiver(LETTERS, tried.sender(0), lambda episodes: None)
+    assert (found.successes, found.swap_consistent, found.exact_successes) == (0, 0, NUM_EPISODES)
 
 
 def test_trials_are_of_the_validation_split(tried):
