@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
@@ -41,28 +41,35 @@ def admit(trials: Trials, kept: TrialsFile, bar: Bar) -> dict[str, Any]:
         What a profile keeps of its admission.
 
     Raises:
-        ValueError: if the receiver can be asked in no way of the grid.
+        ValueError: if one of the two can be asked in no way of the grid.
     """
+    left_out: dict[str, str] = {}
 
-    def outcome(name: str, compute: Callable[[], Any]) -> Any:
+    def attempt(name: str, compute: Callable[[], Any]) -> list[Any]:
+        """Its outcome alone, or nothing, and why."""
         bar.begin(name)
-        return kept.outcome(name, compute)
+        outcome = kept.outcome(name, partial(_attempt, compute))
+        if "left_out" in outcome:
+            left_out[name] = outcome["left_out"]
+        return [outcome["found"]] if "found" in outcome else []
 
     senders = [
-        SenderTrial(**outcome(f"sender with {shots} shots", partial(_speak, trials, shots)))
+        SenderTrial(**row)
         for shots in SHOTS
+        for row in attempt(f"sender with {shots} shots", partial(_speak, trials, shots))
     ]
+    _check_some("sender", senders, left_out)
     sender = trials.sender(best_sender(senders).shots)
-    asked = {
-        str(question): outcome(str(question), partial(_ask, trials, question, sender, bar.advance))
+    cells = [
+        read_cell(row)
         for question in questions()
-    }
-    cells = [read_cell(row) for found in asked.values() for row in found.get("cells", ())]
-    left_out = {trial: found["left_out"] for trial, found in asked.items() if "left_out" in found}
-    if not cells:
-        raise ValueError(f"the receiver can be asked in no way of the grid: {next(iter(left_out.values()))}")
+        for rows in attempt(str(question), partial(_ask, trials, question, sender, bar.advance))
+        for row in rows
+    ]
+    _check_some("receiver", cells, left_out)
     chosen = best_cell(cells)
-    closer = outcome(
+    bar.begin("cyclic orders")
+    closer = kept.outcome(
         "cyclic orders",
         partial(trials.examine, chosen.question, chosen.calibration, sender, bar.advance),
     )
@@ -92,9 +99,19 @@ def _speak(trials: Trials, shots: int) -> dict[str, Any]:
     return asdict(trials.try_sender(trials.sender(shots)))
 
 
-def _ask(trials: Trials, question: Question, sender: Sender, advance: Advance) -> Mapping[str, Any]:
-    """The cells of a question, or why this model cannot be asked so."""
+def _ask(trials: Trials, question: Question, sender: Sender, advance: Advance) -> list[dict[str, Any]]:
+    return [cell.as_json() for cell in trials.try_receiver(question, sender, advance)]
+
+
+def _attempt(compute: Callable[[], Any]) -> dict[str, Any]:
+    """What was found, or why this model cannot be asked so."""
     try:
-        return {"cells": [cell.as_json() for cell in trials.try_receiver(question, sender, advance)]}
+        return {"found": compute()}
     except ValueError as error:  # such as no token for a letter, or more examples than its context holds
         return {"left_out": str(error)}
+
+
+def _check_some(role: str, found: Sequence[object], left_out: Mapping[str, str]) -> None:
+    if not found:
+        trial, reason = list(left_out.items())[-1]
+        raise ValueError(f"the {role} can be asked in no way of the grid; {trial}: {reason}")
