@@ -85,6 +85,9 @@ class Profile:
     models: Mapping[str, str] = field(default_factory=dict)
     admission: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        check_range("examples_seed", self.examples_seed, 0, 2**31 - 1)
+
     @property
     def settings(self) -> dict[str, Any]:
         """What decides how the pair plays, as JSON: without where it comes from."""
@@ -205,7 +208,7 @@ def _built_in(sender: str, receiver: str) -> Profile:
 
 def _profile_of(model: str) -> Profile:
     path = PLAYERS_FOLDER / f"{model}.json"
-    if path.parent == PLAYERS_FOLDER and path.is_file():
+    if model == Path(model).name != DEFAULT_PLAYER and path.is_file():  # no folder
         return read_profile(path, f"built in for {model}")
     return read_profile(PLAYERS_FOLDER / f"{DEFAULT_PLAYER}.json", "the default, never tried with this model")
 

@@ -34,8 +34,8 @@ class Played:
     among: str
     _odds: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)  # each pair is asked once
 
-    def answer_states(self, row, message):
-        """Log-odds of all tokens when the receiver of a row gets some row's message, or a receiver input."""
+    def answer(self, row, message):
+        """What the receiver of a row answers to some row's message, or to a receiver input."""
         if not isinstance(message, int):
             return self.receiver.answer(self.candidates[row], message)
         if (row, message) not in self._odds:
@@ -43,21 +43,20 @@ class Played:
             self._odds[row, message] = self.receiver.answer(self.candidates[row], receiver_input)
         return self._odds[row, message]
 
-    def label_odds(self, row, message):
-        """The same of the candidates' labels alone."""
-        return self.answer_states(row, message)[self.receiver.labels[: len(self.candidates[row])]]
+    def scores(self, row, message):
+        """The same as one number a candidate."""
+        return self.receiver.scores(self.answer(row, message), len(self.candidates[row]))
 
     def log_p(self, row, message):
         """Log-probability of each candidate among the candidates."""
-        odds = self.label_odds(row, message)
+        odds = self.scores(row, message)
         return odds - odds.exp().sum().log()
 
     def nll(self, row, message):
-        """-log p of the row's target, among the candidates or among all tokens."""
+        """-log p of the row's target, among the candidates or among all that could be said."""
         if self.among == "choices":
             return -self.log_p(row, message)[self.targets[row]]
-        odds = self.answer_states(row, message)
-        return odds.logsumexp(0) - odds[self.receiver.labels[self.targets[row]]]
+        return self.receiver.nll(self.answer(row, message), self.targets[row])
 
     @property
     def rows(self):
@@ -134,7 +133,7 @@ def teacher_kl(played):
 def rewards(played):
     """1 for each row whose receiver picks the target."""
     with torch.no_grad():
-        return [float(played.label_odds(row, row).argmax() == played.targets[row]) for row in played.rows]
+        return [float(played.scores(row, row).argmax() == played.targets[row]) for row in played.rows]
 
 
 def reinforce(played):

@@ -12,18 +12,21 @@ import pytest
 import torch
 from objective_cases import NAMES, evaluate
 from plain_objectives import PLAIN, Played, rewards, terms_of
-from plain_path import PlainReceiver
+from plain_path import PlainLikelihood, PlainReceiver
 from trainer_cases import CODECS, make_trainer, only
 
+from parley.agents.examples import draw_examples
 from parley.agents.language_model import FrozenLM
 from parley.agents.model_channels.kv import KvConfig
 from parley.agents.model_channels.lora_encoder import LoraEncoderConfig
 from parley.agents.pair import Pair, ReceiverView
+from parley.agents.player import ReceiverSettings
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import ActivationPatch, CacheEntries, SoftPrompt
 from parley.channels.codec import CodecConfig
 from parley.channels.registry import channel_class, channel_names
+from parley.envs.game import DEFAULT_GAME, EpisodeConfig, find_game
 
 CHANNELS = [name for name in channel_names() if channel_class(name).trainable]
 SETTINGS = CODECS | {"kv": KvConfig(hidden_width=16), "lora_encoder": LoraEncoderConfig(codec_width=32)}
@@ -45,6 +48,16 @@ def halved(small_world, pocket, qwen3_folder):
     """Both in bfloat16; the receiver is a Qwen3 whose heads share keys and values."""
     sender, receiver = (FrozenLM(name, dtype=torch.bfloat16) for name in ("pocket", str(qwen3_folder)))
     return Pair(Sender(sender, small_world), Receiver(receiver), small_world)
+
+
+@pytest.fixture(scope="module")
+def by_likelihood(small_world, pocket):
+    """The receiver is shown an example, and read by the texts of the candidates."""
+    game = find_game(DEFAULT_GAME, small_world, EpisodeConfig(split="train", num_candidates=3))
+    examples = draw_examples(game, 0)
+    settings = ReceiverSettings(readout="likelihood", calibration="content_free", shots=1)
+    few = examples._replace(neutral=examples.neutral[:2])
+    return Pair(pocket.sender, Receiver(pocket.receiver.lm, settings, few), small_world)
 
 
 def trainer_of(pair, folder, kind, settings=None, **changed):
@@ -76,7 +89,8 @@ def both(trainer, change=lambda receiver_input: receiver_input):
     batch = trainer.receive(replace(messages, output=output), contexts)
     views = np.stack([episode.candidates[episode.target] for episode in episodes])
     assert np.array_equal(batch.sender_views.numpy(), views)
-    receiver = PlainReceiver(pair.receiver.lm)
+    by_letter = pair.receiver.readout.name == "label"
+    receiver = PlainReceiver(pair.receiver.lm) if by_letter else PlainLikelihood(pair.receiver)
     candidates = [[pair.world.describe(c) for c in episode.candidates] for episode in episodes]
     assert len({len(receiver.prompt(row)[0]) for row in candidates}) > 1, "the fast path has to pad"
     said = pair.sender.describe(pair.world.referents("train"))
@@ -156,6 +170,25 @@ def test_every_objective_has_something_to_say(pocket, tmp_path):
     values = compare(trainer_of(pocket, tmp_path, "symbols", objectives=objectives, **MANY))
     assert values.keys() == set(NAMES)
     assert all(value != 0 for name, value in values.items() if name != "quantizer"), values
+
+
+def test_every_objective_under_likelihood(by_likelihood, tmp_path):
+    objectives = weights_of(by_likelihood, "symbols")
+    values = compare(trainer_of(by_likelihood, tmp_path, "symbols", objectives=objectives))
+    assert {*PLAYED, "reinforce"} <= values.keys()
+
+
+def test_texts_among_all_that_could_be_said(by_likelihood, tmp_path):
+    objectives = only(ce=1.0, help=0.5, among="vocabulary")
+    compare(trainer_of(by_likelihood, tmp_path, "latent", objectives=objectives))
+
+
+def test_states_grafted_before_a_tree(by_likelihood, tmp_path):
+    batch, played = both(
+        trainer_of(by_likelihood, tmp_path, "latent", objectives=only(ce=1.0)),
+        lambda given: ActivationPatch(distinct(given.vectors[:, 0]), 0.5, "add"),
+    )
+    check(batch, played, only(ce=1.0), [played.output.receiver_input.states])
 
 
 def test_a_receiver_of_another_width_and_vocabulary(pocket, small_world, tmp_path):
