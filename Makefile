@@ -7,7 +7,7 @@ JOBS ?= 2
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install gate1 weights test test-slow test-gpu test-real check names types results recipes study calibration zoo pairs bench pocket clean
+.PHONY: help install gate1 weights test test-slow test-gpu test-real check names types results recipes study calibration zoo pairs real bench pocket clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -96,6 +96,16 @@ calibration: $(VENV)/installed  ## how often Gate 1 errs: docs/results/calibrati
 
 zoo: $(VENV)/installed  ## every channel through Gate 1: docs/results/zoo.md, 20 minutes; resumes
 	$(BIN)/python -m studies.zoo --seeds 0
+
+REAL := runs/real/seed$(SEED)
+
+real: $(VENV)/weights  ## train between two SmolLM2, and put the channels through Gate 1: 40 minutes; resumes
+	for channel in latent_vq latent; do \
+	  $(BIN)/parley train --model smollm2 --preset aligned --channel $$channel --seed $(SEED) --threads $(JOBS) \
+	    --folder $(REAL)/$$channel --resume || exit $$?; \
+	done
+	$(BIN)/parley gate1 --model smollm2 --channels latent_vq,latent,text,silence --threads $(JOBS) \
+	  --checkpoint $(REAL)/latent_vq $(REAL)/latent --folder $(REAL)/gate1 --resume
 
 PAIRS := pocket_narrow:pocket:4 pocket:pocket_narrow:4 pocket:pocket_narrow:5
 

@@ -1,4 +1,4 @@
-"""Recipes under a name: `original` is the one that failed, `default` the repaired one, the default."""
+"""Recipes by name: `original` failed, `default` is the repaired one, `aligned` is for real models."""
 
 from __future__ import annotations
 
@@ -109,6 +109,21 @@ def _default() -> Preset:
     return Preset(about="the repaired recipe", channel="latent_vq")
 
 
+def _aligned() -> Preset:
+    return Preset(
+        about="alignment with exact descriptions alone: minutes with a real model, whose receiver is not asked",
+        channel="latent_vq",
+        training=TrainConfig(
+            steps=300,
+            alignment_steps=300,
+            labels="exact",
+            batch_size=4,  # contexts of a step through the receiver, if --steps asks for some
+            validate_every=150,
+            validation_episodes=60,
+        ),
+    )
+
+
 def _reinforce() -> Preset:
     return Preset(
         about="discrete codes from the environment's reward alone, without labels",
@@ -126,6 +141,7 @@ def _reinforce() -> Preset:
 PRESETS: dict[str, Callable[[], Preset]] = {
     "original": _original,
     "default": _default,
+    "aligned": _aligned,
     "reinforce": _reinforce,
 }
 

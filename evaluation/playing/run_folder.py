@@ -62,6 +62,7 @@ def define(
             for name, entry in entries.items()
         },
         "models": {role: model["sha256"] for role, model in provenance["models"].items()},
+        "players": {name: provenance["players"][name] for name in ("sender", "receiver", "examples_seed")},
         "precision": provenance["precision"],
     }
     as_read_again: dict[str, Any] = json.loads(json.dumps(definition))  # a tuple becomes a list

@@ -25,6 +25,7 @@ CONFIG = PlayConfig(episodes=4, episodes_at_once=3, num_candidates=3)
 PROVENANCE = {
     "world": "small",
     "models": {role: {"name": "pocket", "sha256": f"hash of {role}"} for role in ("sender", "receiver")},
+    "players": {"sender": {"shots": 0}, "receiver": {"shots": 1}, "examples_seed": 0, "source": "a file"},
     "checkpoints": {"latent_vq": {"file": "somewhere", "sha256": "hash of weights", "training": {}}},
     "precision": "float32",
     "versions": {"torch": "2"},
@@ -146,7 +147,7 @@ def test_what_differs_is_named_with_both_values(tmp_path, entries, definition):
     assert (tmp_path / "episodes.jsonl").exists()
 
 
-@pytest.mark.parametrize("change", ["checkpoint", "model", "settings", "missing"])
+@pytest.mark.parametrize("change", ["checkpoint", "model", "players", "settings", "missing"])
 def test_other_contestants_are_another_run(tmp_path, entries, definition, change):
     begin(tmp_path, definition)
     fill(tmp_path, "episodes.jsonl")
@@ -155,6 +156,8 @@ def test_other_contestants_are_another_run(tmp_path, entries, definition, change
         provenance["checkpoints"]["latent_vq"]["sha256"] = "another"
     elif change == "model":
         provenance["models"]["receiver"]["sha256"] = "another"
+    elif change == "players":
+        provenance["players"]["receiver"]["shots"] = 3
     elif change == "settings":
         playing["text"] = entries["text"]._replace(channel=TextChannel(TextConfig(max_length=9), ENDS))
     else:
@@ -162,6 +165,7 @@ def test_other_contestants_are_another_run(tmp_path, entries, definition, change
     words = {
         "checkpoint": "entries.latent_vq.checkpoint is 'hash of weights' there and 'another' here",
         "model": "models.receiver is 'hash of receiver' there and 'another' here",
+        "players": "players.receiver.shots is 1 there and 3 here",
         "settings": "entries.text.settings.max_length is 256 there and 9 here",
         "missing": "entries.latent_vq.role is 'judged' there and None here",
     }
