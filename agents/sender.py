@@ -143,8 +143,7 @@ class Sender:
             referents: value indices (B, A).
             embeddings: the table in which is expected; always the same one.
         """
-        table = digest_of(embeddings) if self.cache else ""
-        known = self._known("expected", "message", table=table)
+        known = self._known("expected", "message", embeddings)
         self._remember(
             known,
             referents,
@@ -164,10 +163,11 @@ class Sender:
         said = [text.strip() for text in self.describe(referents)]
         return float(np.mean([ours == theirs for ours, theirs in zip(said, wanted, strict=True)]))
 
-    def _known(self, what: str, of: str, **more: str) -> Kept[Tensor]:
+    def _known(self, what: str, of: str, table: Float[Tensor, "V E"] | None = None) -> Kept[Tensor]:
         """What is known of one reading; what was kept of it on disk is read when it is first asked for."""
         reading = f"{what}-of-{of}"
         if reading not in self._states:
+            more = {} if table is None or self.cache is None else {"table": digest_of(table)}
             self._states[reading] = KeptStates(self.lm.device, self.cache, reading, self._key | more)
         return self._states[reading]
 
