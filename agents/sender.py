@@ -49,7 +49,7 @@ class Sender:
         ]
         self._texts: dict[int, str] = {}
         self._states: dict[tuple[int | str, str], dict[int, Tensor]] = {}
-        prompts = self._prompts(self._widest_referents())
+        prompts = self.prompts(self._widest_referents())
         self.num_positions = max(MAX_DESCRIPTION_TOKENS, *(len(row) for row in prompts))
 
     @property
@@ -99,7 +99,7 @@ class Sender:
             embeddings: the table in which is expected; always the same one.
         """
         known = self._states.setdefault(("expected", "message"), {})
-        self._remember(known, referents, lambda rows: expectation(self.lm, self._prompts(rows), embeddings))
+        self._remember(known, referents, lambda rows: expectation(self.lm, self.prompts(rows), embeddings))
         return self._padded(known, referents)
 
     def _padded(
@@ -134,7 +134,8 @@ class Sender:
     def _words(self, referents: Iterable[Referents]) -> list[str]:
         return [self._texts[int(self.world.index(referent))] for referent in referents]
 
-    def _prompts(self, referents: list[Referents]) -> list[list[int]]:
+    def prompts(self, referents: list[Referents]) -> list[list[int]]:
+        """Token ids of what it is told of each referent, solved examples first."""
         return [
             self.lm.encode(self.lm.render(sender_prompt(self.world.facts(referent)), self.turns))
             for referent in referents
@@ -143,7 +144,7 @@ class Sender:
     @torch.no_grad()
     def _describe(self, referents: list[Referents]) -> list[str]:
         """Greedy words, to the end of the turn or of the line."""
-        ids, mask = self.lm.left_pad(self._prompts(referents))
+        ids, mask = self.lm.left_pad(self.prompts(referents))
         said = self.lm.model.generate(
             input_ids=ids,
             attention_mask=mask.long(),
@@ -156,7 +157,7 @@ class Sender:
 
     @torch.no_grad()
     def _read(self, referents: list[Referents], layer: int | str, of: str) -> list[Float[Tensor, "T D"]]:
-        rows = self._prompts(referents)
+        rows = self.prompts(referents)
         if of == "message":
             said = [self.lm.encode_plain(text) for text in self._words(referents)]
             rows = [prompt + words for prompt, words in zip(rows, said, strict=True)]
@@ -179,6 +180,6 @@ class Sender:
             variants = [base.copy() for _ in range(num_values)]
             for value, variant in enumerate(variants):
                 variant[attribute] = value
-            widest[attribute] = int(np.argmax([len(row) for row in self._prompts(variants)]))
+            widest[attribute] = int(np.argmax([len(row) for row in self.prompts(variants)]))
             tried += variants
         return [widest, *tried]
