@@ -54,6 +54,23 @@ class Choices(NamedTuple):
     baseline: Float[Tensor, "B N"]
 
 
+class AnswerCost(NamedTuple):
+    """What it takes to read one answer, beside hearing the message.
+
+    Attributes:
+        branches: tokens of the choices that are run behind the message, padding included.
+        rows: of the output layer, that are multiplied for the log-odds of the choices; of a choice of several
+            tokens, those of each.
+        nll_rows: that are multiplied besides, for the nll among all that could be said.
+        again: whether the products with `rows` are made a second time on the way back.
+    """
+
+    branches: float
+    rows: float
+    nll_rows: int = 0
+    again: bool = False
+
+
 class Readout(ABC):
     """Reads choices off one frozen model.
 
@@ -116,10 +133,15 @@ class Readout(ABC):
     def nll(self, answers: Answers, choices: Int[Tensor, " B"], among: Among) -> Float[Tensor, " B"]:
         """-log p of B choices, in nats: among the N choices alone, or among all that could be said."""
 
-    @classmethod
-    def nll_rows(cls, among: Among, num_tokens: int) -> int:
-        """Rows of the output layer that the nll of one answer multiplies, beside those of the choices."""
-        return 0 if among == "choices" else num_tokens
+    @abstractmethod
+    def answer_cost(self, options: Sequence[Sequence[str]], among: Among, num_tokens: int) -> AnswerCost:
+        """What reading an answer takes; the mean over B receivers that read their choices together.
+
+        Args:
+            options: what they choose among.
+            among: of the nll.
+            num_tokens: rows of the output layer.
+        """
 
 
 READOUTS: Registry[type[Readout]] = Registry("readout", "parley.readouts", folder="parley.agents.readouts")

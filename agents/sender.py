@@ -68,7 +68,7 @@ class Sender:
             for example in examples.spoken[: settings.shots]
         ]
         self._shown = cut_at_slot(lm.render(SLOT, self.turns)).before if self.turns else ""
-        prompts = self._prompts(self._widest_referents())
+        prompts = self.prompts(self._widest_referents())
         self.num_positions = max(MAX_DESCRIPTION_TOKENS, *(len(row) for row in prompts))
         self._check_length(max(map(len, prompts)))
         self._key = {
@@ -147,7 +147,7 @@ class Sender:
         self._remember(
             known,
             referents,
-            lambda rows: expectation(self.lm, self._prompts(rows), embeddings, self.preamble),
+            lambda rows: expectation(self.lm, self.prompts(rows), embeddings, self.preamble),
         )
         return self._padded(known, referents)
 
@@ -202,8 +202,8 @@ class Sender:
     def _words(self, referents: Iterable[Referents]) -> list[str]:
         return [self._texts[int(self.world.index(referent))] for referent in referents]
 
-    def _prompts(self, referents: list[Referents]) -> list[list[int]]:
-        """What stands behind the preamble."""
+    def prompts(self, referents: list[Referents]) -> list[list[int]]:
+        """Token ids of what it is told of each referent, behind the preamble."""
         rendered = (
             self.lm.render(sender_prompt(self.world.facts(referent)), self.turns) for referent in referents
         )
@@ -212,13 +212,13 @@ class Sender:
     @torch.no_grad()
     def _describe(self, referents: list[Referents]) -> list[str]:
         """Greedy words, to the end of the turn or of the line."""
-        said = greedy_tokens(self.lm, self._prompts(referents), self.preamble)
+        said = greedy_tokens(self.lm, self.prompts(referents), self.preamble)
         texts = self.lm.tokenizer.batch_decode(said, skip_special_tokens=True)
         return [text.strip().split("\n")[0] for text in texts]
 
     @torch.no_grad()
     def _read(self, referents: list[Referents], layer: int | str, of: str) -> list[Float[Tensor, "T D"]]:
-        rows = self._prompts(referents)
+        rows = self.prompts(referents)
         if of == "message":
             said = [self.lm.encode_plain(text) for text in self._words(referents)]
             rows = [prompt + words for prompt, words in zip(rows, said, strict=True)]
@@ -241,6 +241,6 @@ class Sender:
             variants = [base.copy() for _ in range(num_values)]
             for value, variant in enumerate(variants):
                 variant[attribute] = value
-            widest[attribute] = int(np.argmax([len(row) for row in self._prompts(variants)]))
+            widest[attribute] = int(np.argmax([len(row) for row in self.prompts(variants)]))
             tried += variants
         return [widest, *tried]

@@ -39,6 +39,7 @@ from parley.training.trainer import Trainer
 TOLERANCE, UTILISATION = 0.2, 0.4
 GIB, MIB = 1 << 30, 1 << 20
 KEPT = "kept for the backward pass"
+BY_LETTERS: dict[str, Any] = {"readout": "label", "calibration": "none", "shots": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,7 @@ def _training(name: str, batch: int, messages: int) -> TrainConfig:
         messages_per_context=messages,
         validation_episodes=2,
     )
-    return replace(config, models=replace(config.models, model=name))
+    return replace(config, models=replace(config.models, model=name, **BY_LETTERS))
 
 
 def _setting(trainer: Trainer, shape: str) -> Setting:

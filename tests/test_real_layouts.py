@@ -45,6 +45,7 @@ STEPS = [
     "--num-candidates", "3", "--codec-width", "16", "--validate-every", "3", "--validation-episodes", "4",
     "--codebook-size", "4",
 ]  # fmt: skip
+BY_LETTERS = ["--readout", "label", "--calibration", "none", "--shots", "0"]  # quick; the rest is by default
 PLAY = ["--channels", "latent_vq,text", "--episodes", "10", "--num-candidates", "3"]
 
 
@@ -119,11 +120,13 @@ def test_every_layout_trains_and_goes_through_gate_1(
 ) -> None:
     folder = layout(name)
     assert (len(list(folder.glob("model-*-of-*.safetensors"))) > 1) == name.endswith("sharded")
-    code, results = train_and_play(tmp_path, "--model", str(folder), "--device", "cpu")
+    asked = [] if name == "qwen3" else BY_LETTERS
+    code, results = train_and_play(tmp_path, "--model", str(folder), "--device", "cpu", *asked)
     assert_judged(code, results)
     models = results["provenance"]["models"]
     assert models["sender"] == models["receiver"]
     assert models["sender"]["name"] == str(folder)
+    assert results["provenance"]["players"]["receiver"]["readout"] == ("label" if asked else "likelihood")
     assert "nan" not in (tmp_path / "run/metrics.jsonl").read_text().lower()
 
 
@@ -133,7 +136,7 @@ def test_a_sender_and_a_receiver_of_other_family_width_and_tokenizer(
 ) -> None:
     """A Qwen3 speaks to a Qwen2 that reads other tokens: the codec joins them."""
     listening = layout("qwen2, untied, sharded", AutoTokenizer.from_pretrained(other_folder), hidden_size=48)
-    models = ("--sender", str(layout("qwen3")), "--receiver", str(listening), "--device", "cpu")
+    models = ("--sender", str(layout("qwen3")), "--receiver", str(listening), "--device", "cpu", *BY_LETTERS)
     code, results = train_and_play(tmp_path, *models)
     assert_judged(code, results)
     roles = results["provenance"]["models"]
@@ -144,7 +147,7 @@ def test_a_sender_and_a_receiver_of_other_family_width_and_tokenizer(
 
 def test_a_device_map_plays_the_same_run(layout: Callable[..., Path], tmp_path: Path) -> None:
     """Where the layers lie is no part of a run: it is resumed as finished, and its checkpoint fits."""
-    model = ("--model", str(layout("qwen3")))
+    model = ("--model", str(layout("qwen3")), *BY_LETTERS)
     train(*parse([*STEPS, *model, "--folder", str(tmp_path / "run")]))
     kept = (tmp_path / "run/channel.safetensors").read_bytes()
     arguments = [*STEPS, *model, "--device-map", "auto", "--folder", str(tmp_path / "run"), "--resume"]

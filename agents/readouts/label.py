@@ -15,7 +15,7 @@ from parley.agents.full_pass import hear_uncached
 from parley.agents.language_model import FrozenLM
 from parley.agents.player import ReceiverSettings
 from parley.agents.prompts import LABELS, RECEIVER_INSTRUCTION, Wording, receiver_prompt
-from parley.agents.readout import Among, Answers, Readout, register_readout
+from parley.agents.readout import Among, AnswerCost, Answers, Readout, register_readout
 from parley.agents.receiver import Receiver
 from parley.channels.receiver_input import ReceiverInput
 
@@ -66,6 +66,10 @@ class LabelReadout(Readout):
             return functional.cross_entropy(answers.logits, choices, reduction="none")
         logits = self.vocabulary_logits(answers.read)
         return functional.cross_entropy(logits, self.label_ids[choices], reduction="none")
+
+    def answer_cost(self, options: Sequence[Sequence[str]], among: Among, num_tokens: int) -> AnswerCost:
+        """A row for each letter, and all of them where they are compared with all that could be said."""
+        return AnswerCost(0, len(options[0]), 0 if among == "choices" else num_tokens)
 
     def vocabulary_logits(self, states: Float[Tensor, "B D"]) -> Float[Tensor, "B W"]:
         """Log-odds of all tokens that could be said next, float32."""

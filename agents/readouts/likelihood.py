@@ -7,6 +7,7 @@ and OLMES, Gu et al., 2024, have the figures). The choices branch as a tree behi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import ClassVar
 
 import torch
@@ -19,7 +20,7 @@ from parley.agents.context import Context
 from parley.agents.full_pass import hear_uncached
 from parley.agents.language_model import FrozenLM, ModelError
 from parley.agents.prompts import Wording, listing_prompt
-from parley.agents.readout import Among, Answers, Choices, Readout, register_readout
+from parley.agents.readout import Among, AnswerCost, Answers, Choices, Readout, register_readout
 from parley.agents.receiver import Receiver
 from parley.channels.receiver_input import ReceiverInput, TextInput
 
@@ -97,10 +98,15 @@ class LikelihoodReadout(Readout):
             return functional.cross_entropy(answers.logits, choices, reduction="none")
         return -answers.read.gather(1, choices[:, None])[:, 0]
 
-    @classmethod
-    def nll_rows(cls, among: Among, num_tokens: int) -> int:
-        """None: the scores hold all that it takes."""
-        return 0
+    def answer_cost(self, options: Sequence[Sequence[str]], among: Among, num_tokens: int) -> AnswerCost:
+        """Choices are run up to their last tokens, and where one is read, all tokens there are compared.
+
+        All first tokens are read at one place.
+        """
+        lengths = [[len(tokens) for tokens in self._tokens(texts)] for texts in options]
+        branches = len(options[0]) * (max(map(max, lengths)) - 1)
+        places = fmean(1 + sum(row) - len(row) for row in lengths)
+        return AnswerCost(branches, num_tokens * places, again=True)
 
     def _scores(
         self, receiver: Receiver, context: Context, receiver_input: ReceiverInput

@@ -97,7 +97,7 @@ def test_a_sender_is_shown_the_first_and_is_then_another(lm: FrozenLM, small_wor
     assert none.fingerprint == lm.fingerprint
     assert len({none.fingerprint, one.fingerprint, two.fingerprint}) == 3
     assert [turn.assistant for turn in two.turns] == [example.message for example in examples.spoken[:2]]
-    prompts = [sender._prompts([small_world.referents("test")[0]])[0] for sender in (none, one)]
+    prompts = [sender.prompts([small_world.referents("test")[0]])[0] for sender in (none, one)]
     assert lm.tokenizer.decode(prompts[1]).endswith(lm.tokenizer.decode(prompts[0]))
     assert len(prompts[1]) > len(prompts[0])
     assert one.num_positions > none.num_positions

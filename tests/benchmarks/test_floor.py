@@ -37,8 +37,9 @@ def test_the_bare_receiver_is_the_receiver(folder: str, request: pytest.FixtureR
     vectors = torch.randn(6, 3, lm.width)
     tail = lm.embed(torch.tensor(receiver.tail).expand(6, -1))
     inputs = torch.cat([vectors, tail], dim=1)
-    row = lay_out(context.mask, inputs, torch.ones(inputs.shape[:2], dtype=torch.bool))
-    hidden = bare_receiver.answer_states(lm.model, layers, *row).reshape(6, inputs.shape[1], -1)[:, -1]
+    read = context.mask[:, None].expand(-1, 3, -1)
+    row = lay_out(read, inputs, torch.ones(inputs.shape[:2], dtype=torch.bool))
+    hidden = bare_receiver.answer_states(lm.model, layers, *row[:3]).reshape(6, inputs.shape[1], -1)[:, -1]
     torch.testing.assert_close(
         hidden, receiver.answer_states(context, SoftPrompt(vectors)), rtol=1e-4, atol=1e-5
     )

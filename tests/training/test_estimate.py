@@ -11,16 +11,21 @@ import torch
 from objective_cases import NAMES, evaluate
 from trainer_cases import CODECS, make_trainer, messages_of, only, played
 
+from benchmarks.playing_step import bytes_of_a_step
 from benchmarks.random_models import random_lm
+from parley.agents.examples import draw_examples
 from parley.agents.flop_counter import flop_counter
 from parley.agents.pair import Pair
+from parley.agents.player import ReceiverSettings
 from parley.agents.prompts import sender_prompt
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.agents.shapes import SHAPES, Shape, shape_of
 from parley.channels.base import SoftPrompt
+from parley.envs.game import DEFAULT_GAME, EpisodeConfig, find_game
+from parley.envs.world import World
 from parley.training.costs.codec_cost import Polynomial, codec_cost
-from parley.training.costs.estimate import alignment_step, sender_once, step_parts, validation_each
+from parley.training.costs.estimate import alignment_step, memory, sender_once, step_parts, validation_each
 from parley.training.costs.passes import Pass, Work
 from parley.training.costs.setting import Lengths, Setting
 from parley.training.loss import Loss
@@ -134,16 +139,24 @@ Counted = Callable[..., tuple[Setting, Trainer]]
 
 
 @pytest.fixture(scope="module")
-def trained(pocket_pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Counted:
+def by_likelihood(pocket_pair: Pair, few_objects: World) -> Pair:
+    """Its receiver is shown an example, and read by the texts of the candidates."""
+    examples = draw_examples(find_game(DEFAULT_GAME, few_objects, EpisodeConfig(split="train")), 0)
+    settings = ReceiverSettings(readout="likelihood", calibration="content_free", shots=1)
+    return Pair(pocket_pair.sender, Receiver(pocket_pair.receiver.lm, settings, examples), few_objects)
+
+
+@pytest.fixture(scope="module")
+def trained(pocket_pair: Pair, by_likelihood: Pair, tmp_path_factory: pytest.TempPathFactory) -> Counted:
     """A trainer by channel, made once with every head, and the setting of the batch that it draws next."""
     kept: dict[str, Trainer] = {}
 
-    def of(kind: str, codec: Any = None, **weights: Any) -> tuple[Setting, Trainer]:
-        name = f"{kind} {codec}"
+    def of(kind: str, codec: Any = None, readout: str = "label", **weights: Any) -> tuple[Setting, Trainer]:
+        name, pair = f"{kind} {codec} {readout}", pocket_pair if readout == "label" else by_likelihood
         if name not in kept:
             every = only(**dict.fromkeys(NAMES, 1.0))
             kept[name] = make_trainer(
-                pocket_pair, tmp_path_factory.mktemp("run"), kind, codec or CODECS[kind], objectives=every
+                pair, tmp_path_factory.mktemp("run"), kind, codec or CODECS[kind], objectives=every
             )
         trainer = kept[name]
         asked = only(**weights)
@@ -162,6 +175,10 @@ def setting_of(trainer: Trainer) -> Setting:
     batch = trainer.send(contexts.sender_views)
     trainer.rng.bit_generator.state = state
     pair, receiver = trainer.pair, trainer.pair.receiver
+    options = [
+        pair.world.options(view) for view in contexts.receiver_views[:: trainer.config.messages_per_context]
+    ]
+    neutral = receiver.readout.neutral if receiver.settings.calibration != "none" else []
     lengths = Lengths(
         before=contexts.context.ids.shape[1],
         tail=len(receiver.lm.encode("<|im_end|>\n<|im_start|>assistant\n")),
@@ -169,6 +186,8 @@ def setting_of(trainer: Trainer) -> Setting:
         prompt=batch.utterance.states.shape[1],
         description=4,
         vocabulary=len(batch.tokens.table),
+        shown=len(receiver.shown),
+        neutral=max(map(len, receiver.message_tokens(neutral)), default=0),
     )
     interface = replace(pair.interface, models=None)
     return Setting(
@@ -189,7 +208,8 @@ def setting_of(trainer: Trainer) -> Setting:
             lengths.vocabulary,
         ),
         referents=len(pair.world.referents("train")),
-        num_choices=5,
+        answer=receiver.readout.answer_cost(options, trainer.config.objectives.among, POCKET.vocab_size),
+        num_neutral=len(neutral),
         number_bytes=4,
     )
 
@@ -232,6 +252,19 @@ def test_objectives_together_share_their_passes(
     assert total(step_parts(setting)) == pytest.approx(step_flops(trainer), rel=1e-9)
     if "reconstruction" in weights:
         assert alignment_step(setting).flops == pytest.approx(step_flops(trainer, aligned=True), rel=1e-9)
+
+
+@pytest.mark.parametrize("at_start", [False, True], ids=["in the slot", "at the start"])
+def test_texts_of_candidates_cost_what_torch_counts(at_start: bool, trained: Counted) -> None:
+    """The tree behind each message, all tokens at each place, calibration, and the example before it all."""
+    more = {} if at_start else {"help": 1.0, "contrast": 1.0, "info_nce": 1.0, "teacher_kl": 1.0}
+    weights = {"ce": 1.0, **more}
+    codec = replace(CODECS["latent"], at_start=at_start)
+    setting, trainer = trained("latent", codec, readout="likelihood", among="vocabulary", **weights)
+    assert setting.lengths.shown > 0 < setting.num_neutral
+    assert total(step_parts(setting)) == pytest.approx(step_flops(trainer), rel=1e-9)
+    said = memory(setting)["kept for the backward pass"] + setting.messages * setting.codec.saved
+    assert said == pytest.approx(bytes_of_a_step(trainer), rel=0.05)
 
 
 def test_the_sender_and_validation_cost_what_torch_counts(trained: Counted) -> None:

@@ -11,14 +11,16 @@ import torch
 
 from parley.agents.language_model import FrozenLM, ModelError
 from parley.agents.pair import Pair
+from parley.agents.readout import AnswerCost
 from parley.agents.shapes import SHAPES, Shape, paper_model, shape_of
 from parley.channels.base import ModelInterface
 from parley.channels.registry import channel_class
 from parley.envs.world import objects_world
 from parley.training.config import TrainConfig
+from parley.training.costs.answers import receiver_passes
 from parley.training.costs.cards import CARDS, Card, EstimateConfig
 from parley.training.costs.codec_cost import CodecCost, Polynomial, codec_cost
-from parley.training.costs.estimate import memory, receiver_passes, run_parts, step_parts
+from parley.training.costs.estimate import memory, run_parts, step_parts
 from parley.training.costs.passes import Work
 from parley.training.costs.setting import Lengths, Setting
 from parley.training.loss import ObjectiveWeights
@@ -55,7 +57,7 @@ def on_paper(**changed: Any) -> Setting:
             at_start=False,
         ),
         referents=100,
-        num_choices=5,
+        answer=AnswerCost(0, 5),
     )
 
 

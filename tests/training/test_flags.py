@@ -235,7 +235,7 @@ def test_help_names_presets_channels_and_the_flags_of_the_one_that_is_named(chan
         parse(["--channel", channel, "--help"])
     assert stop.value.code in (0, None)
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "one of original, default, reinforce" in shown
+    assert "one of original, default, aligned, reinforce" in shown
     assert "latent, latent_fsq, latent_gumbel, latent_rvq, latent_vq, " in shown
     assert "what is talked about. (one of elements, objects, or a file; default: objects)" in shown
     assert own in shown

@@ -14,8 +14,8 @@ def codec_of(preset, channel=None):
     return find_preset(preset).codec_for(channel_class(channel or find_preset(preset).channel))
 
 
-def test_there_are_the_failed_the_repaired_and_the_rewarded_recipe():
-    assert list(PRESETS) == ["original", "default", "reinforce"]
+def test_the_recipes_that_there_are():
+    assert list(PRESETS) == ["original", "default", "aligned", "reinforce"]
     assert DEFAULT_PRESET == "default"
     assert all(find_preset(name).about for name in PRESETS)
 
@@ -109,7 +109,7 @@ def test_a_preset_gives_another_channel_what_it_knows_of():
 def test_an_unknown_preset_lists_the_valid_ones_and_suggests_the_nearest(asked, hint):
     with pytest.raises(ValueError, match="unknown preset") as caught:
         find_preset(asked)
-    wanted = f"unknown preset {asked!r}{hint} The presets are: original, default, reinforce"
+    wanted = f"unknown preset {asked!r}{hint} The presets are: original, default, aligned, reinforce"
     assert str(caught.value) == wanted
 
 

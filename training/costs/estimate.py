@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from parley.agents.features import MAX_DESCRIPTION_TOKENS
 from parley.agents.sender_cache import ROWS_AT_ONCE  # where nothing is kept on disk: the fewest passes
+from parley.training.costs.answers import answer_pass, reading, receiver_passes
 from parley.training.costs.cards import Card
 from parley.training.costs.passes import FP32, Pass, Work
 from parley.training.costs.setting import Setting
@@ -16,57 +17,11 @@ ADAMW_COPIES = 4  # weight, gradient and two moments
 ADAMW_TRAFFIC = 10  # weight: read twice by the codec; gradient written; and the update's 4 reads and 3 writes
 
 
-class AnswerPass(NamedTuple):
-    """One pass of the receiver, and what is made of its answers."""
-
-    name: str
-    run: Pass
-    answers: float  # FLOPs of the output layer, forward and backward
-
-    def work(self, setting: Setting) -> Work:
-        """All of it."""
-        return self.run.work(setting.receiver, setting.number_bytes) + Work(flops=self.answers)
-
-
-def receiver_passes(setting: Setting) -> list[AnswerPass]:
-    """The passes of one step in which the receiver plays: those that its objectives need."""
-    needs, slot, each = setting.config.objectives.needs, setting.slot, setting.config.messages_per_context
-    choices = 2 * setting.receiver.width * setting.num_choices  # FLOPs of an answer, one way
-    nll = 2 * setting.receiver.width * setting.nll_rows
-    taught = "normal" in needs
-    pairs = min(setting.config.batch_size, setting.config.objectives.num_pairs)
-
-    def made(name: str, contexts: int, messages: int, slot: int, gradient: bool, flops: int) -> AnswerPass:
-        return AnswerPass(name, setting.answer_pass(contexts, messages, slot, gradient), flops)
-
-    contexts, every = setting.config.batch_size, setting.messages
-    there, back = every * (choices + nll), every * (nll or choices)
-    passes = [made("messages are read", contexts, each, slot, taught, there + back * taught)]
-    if "shuffle" in needs:
-        passes.append(made("another context's messages", contexts, each, slot, True, there + back))
-    if "all_pairs" in needs:
-        crossed = 2 * pairs**2 * choices
-        passes.append(made("all pairs of some contexts", pairs, pairs, slot, True, crossed))
-    if "null" in needs:  # the same for all messages of a context
-        flops = contexts * choices + every * nll
-        passes.append(made("the null message", contexts, 1, slot, False, flops))
-    if "text" in needs:
-        told = setting.lengths.words + setting.lengths.tail
-        passes.append(made("the sender's words", contexts, each, told, False, every * choices))
-    return passes
-
-
 def step_parts(setting: Setting) -> dict[str, Work]:
     """What one step in which the receiver plays is made of: reading, each pass of answers, and the codec."""
-    reading = Pass(rows=setting.config.batch_size, new=setting.lengths.before)
-    # a prompt behind a prefix is read anew with every message
-    parts = {} if setting.codec.at_start else {"contexts are read": _work(setting, reading)}
+    parts = reading(setting, setting.config.batch_size)
     parts |= {answers.name: answers.work(setting) for answers in receiver_passes(setting)}
     return parts | {"codec, its losses, AdamW": codec_work(setting, setting.messages)}
-
-
-def _work(setting: Setting, run: Pass) -> Work:
-    return run.work(setting.receiver, setting.number_bytes)
 
 
 def codec_work(setting: Setting, messages: int) -> Work:
@@ -100,9 +55,11 @@ def sender_once(setting: Setting) -> Work:
 
 
 def validation_once(setting: Setting) -> Work:
-    """What validation costs once: its episodes are read, and played under the content-free prefix."""
-    reading = Pass(rows=setting.config.validation_episodes, new=setting.lengths.before)
-    return _work(setting, reading) + _validated(setting, 1)
+    """What is read once: solved examples, and validation's episodes, played under the content-free prefix."""
+    read = sum(reading(setting, setting.config.validation_episodes).values(), _validated(setting, 1))
+    if not setting.lengths.shown:
+        return read
+    return read + Pass(rows=1, new=setting.lengths.shown).work(setting.receiver, setting.number_bytes)
 
 
 def validation_each(setting: Setting) -> Work:
@@ -114,9 +71,7 @@ def validation_each(setting: Setting) -> Work:
 def _validated(setting: Setting, messages: int) -> Work:
     """Validation's episodes, each answered under some messages."""
     episodes = setting.config.validation_episodes
-    run = setting.answer_pass(episodes, messages, setting.slot, gradient=False)
-    choices = 2 * episodes * messages * setting.receiver.width * setting.num_choices
-    return _work(setting, run) + Work(flops=choices)
+    return answer_pass(setting, "validation", episodes, messages, setting.slot).work(setting)
 
 
 def memory(setting: Setting) -> dict[str, float]:
@@ -131,7 +86,7 @@ def memory(setting: Setting) -> dict[str, float]:
     states = setting.referents * held * setting.sender.width * FP32
     at_once = min(ROWS_AT_ONCE, setting.referents) * setting.lengths.prompt
     features = 2 * at_once * setting.sender.width * number
-    saved = [answers.run.saved(setting.receiver, number) for answers in receiver_passes(setting)]
+    saved = [answers.saved(setting) for answers in receiver_passes(setting)]
     return {
         "models' weights": number * sum(shape.num_parameters for shape in models),
         "contexts read, and a copy that goes on": 0.0

@@ -43,6 +43,7 @@ class Pass:
         past: tokens of a row whose keys and values are kept from before.
         graph: whether what the backward pass needs is kept.
         backward: whether there is one, to the inputs alone: the weights are frozen.
+        to_past: whether it goes to what is kept from before alone, and to no new token.
     """
 
     rows: int
@@ -50,6 +51,7 @@ class Pass:
     past: int = 0
     graph: bool = False
     backward: bool = False
+    to_past: bool = False
 
     def work(self, shape: Shape, number_bytes: int) -> Work:
         """Operations and traffic, forward and, where there is one, backward.
@@ -66,6 +68,8 @@ class Pass:
             return forward
         # a linear map takes one product back to its inputs; its operands and their gradients both cross
         flops = self._linear(shape) + self._attention(shape, ATTENTION_BACKWARD)
+        if self.to_past:  # not through what makes the first layer's queries, keys and values
+            flops -= 2 * self.rows * self.new * shape.width * (shape.query_width + 2 * shape.key_width)
         return forward + Work(flops=flops, traffic=number_bytes * (read + 2 * operands))
 
     def _linear(self, shape: Shape) -> int:

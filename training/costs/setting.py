@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
 
-from parley.agents.language_model import FrozenLM
-from parley.agents.player import ReceiverSettings
-from parley.agents.prompts import sender_prompt
-from parley.agents.readout import READOUTS
+from parley.agents.examples import draw_examples
+from parley.agents.player import Profile, find_profile
+from parley.agents.readout import AnswerCost
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.agents.shapes import Shape, paper_model
@@ -36,6 +35,8 @@ class Lengths(NamedTuple):
     prompt: int  # of the sender
     description: int  # of the sender's description
     vocabulary: int  # different ones in all training messages
+    shown: int = 0  # of T, those of the solved examples, which are read once
+    neutral: int = 0  # that fill the slot when scores are calibrated
 
     def states(self, rereads: bool) -> int:
         """Those whose states the codec gets: of what the sender says, or of its prompt."""
@@ -56,7 +57,9 @@ class Setting:
         layers_read: of the sender, that are run for those states.
         codec: what relaying a message costs.
         referents: of the training split.
-        num_choices: N, of the game.
+        answer: what it takes to read an answer, beside hearing the message.
+        num_neutral: messages by which each context's scores are calibrated.
+        profile: how the models are asked.
         number_bytes: of the models' numbers.
         tokenizers: by which the lengths were counted.
     """
@@ -70,7 +73,9 @@ class Setting:
     layers_read: int
     codec: CodecCost
     referents: int
-    num_choices: int
+    answer: AnswerCost
+    num_neutral: int = 0
+    profile: Profile = field(default_factory=Profile)
     number_bytes: int = 2
     tokenizers: str = "its own"
 
@@ -84,18 +89,16 @@ class Setting:
         """B, of a step in which the receiver plays."""
         return self.config.batch_size * self.config.messages_per_context
 
-    @property
-    def nll_rows(self) -> int:
-        """Rows of the output layer that an answer's nll multiplies, beside those of the choices."""
-        readout = READOUTS.find(self.config.models.readout or ReceiverSettings().readout)
-        return readout.nll_rows(self.config.objectives.among, self.receiver.vocab_size)
-
-    def answer_pass(self, contexts: int, messages: int, slot: int, gradient: bool) -> Pass:
+    def answer_runs(self, contexts: int, messages: int, slot: int, gradient: bool) -> list[Pass]:
         """Contexts are answered under some messages each, whose slot and tail take `slot` tokens."""
         new, past = messages * slot, self.lengths.before
         if self.codec.at_start:  # no cache: the whole prompt is run for every message
-            contexts, new, past = contexts * messages, past + slot, 0
-        return Pass(rows=contexts, new=new, past=past, graph=gradient, backward=gradient)
+            contexts, messages, new, past = contexts * messages, 1, past + slot, 0
+        learned = {"graph": gradient, "backward": gradient}
+        runs = [Pass(rows=contexts, new=new, past=past, **learned)]
+        if branches := round(messages * self.answer.branches):
+            runs.append(Pass(rows=contexts, new=branches, past=past + new, to_past=True, **learned))
+        return runs
 
 
 def read_setting(
@@ -113,19 +116,23 @@ def read_setting(
         ValueError: if there is no such world or shape, or the channel is made of the models' weights.
         ModelError: if a model cannot be found, or would be refused by the trainer.
     """
+    profile = find_profile(config.models)
     names = (config.models.sender or config.models.model, config.models.receiver or config.models.model)
     models = {name: paper_model(name) for name in names}
     sender, receiver = (models[name] for name in names)
     game = config.find_game(find_world(config.world), "train")
+    examples = draw_examples(game, profile.examples_seed)
+    speaking = Sender(sender.lm, game.world, profile.sender, examples)
+    listening = Receiver(receiver.lm, profile.receiver, examples)
     interface = ModelInterface(
         state_width=sender.shape.width,
-        num_positions=Sender(sender.lm, game.world).num_positions,
+        num_positions=speaking.num_positions,
         embedding_width=receiver.shape.width,
         embedding_norm=1.0,
         one_vocabulary=len(models) == 1,
     )
-    asked = ReceiverSettings(readout=config.models.readout or ReceiverSettings().readout)
-    lengths = count_lengths(sender.lm, Receiver(receiver.lm, asked), game, config)
+    lengths = count_lengths(speaking, listening, game, config)
+    options = [option for batch in drawn_options(game, config) for option in batch]
     features = getattr(codec, "features", channel_class(channel).features)
     rereads = features.of == "message"
     cost = codec_cost(
@@ -148,40 +155,54 @@ def read_setting(
         layers_read=int((features.depth if features.what == "states" else 1) * sender.shape.num_layers),
         codec=cost,
         referents=len(game.world.referents("train")),
-        num_choices=game.num_choices,
+        answer=listening.readout.answer_cost(options, config.objectives.among, receiver.shape.vocab_size),
+        num_neutral=0 if profile.receiver.calibration == "none" else len(examples.neutral),
+        profile=profile,
         number_bytes=number_bytes,
         tokenizers=f"the pocket's, for {' and '.join(foreign)}" if foreign else "its own",
     )
 
 
-def count_lengths(sender: FrozenLM, receiver: Receiver, game: Game, config: TrainConfig) -> Lengths:
+def drawn_options(game: Game, config: TrainConfig) -> list[list[list[str]]]:
+    """What receivers choose among in the first batches of a run, batch by batch.
+
+    Raises:
+        ValueError: if the split has fewer referents than an episode has candidates.
+    """
+    rng = np.random.default_rng(config.seed)
+    episodes = Episodes(game, config.messages_per_context, config.fixed_episodes, config.seed)
+    drawn = (episodes.draw(config.batch_size, step, rng) for step in range(DRAWN_BATCHES))
+    return [
+        [game.world.options(episode.receiver_view) for episode in batch[:: config.messages_per_context]]
+        for batch in drawn
+    ]
+
+
+def count_lengths(sender: Sender, receiver: Receiver, game: Game, config: TrainConfig) -> Lengths:
     """Count on the first batches of a run; what the sender will say is taken to be the exact description.
 
     Args:
-        sender: its tokenizer alone is asked.
-        receiver: its tokenizer alone is asked.
+        sender: of which no state is asked.
+        receiver: likewise.
         game: about the training split.
         config: how episodes are drawn.
 
     Raises:
         ValueError: if the split has fewer referents than an episode has candidates.
     """
-    world, rng = game.world, np.random.default_rng(config.seed)
-    episodes = Episodes(game, config.messages_per_context, config.fixed_episodes, config.seed)
-    widths = []
-    for step in range(DRAWN_BATCHES):
-        drawn = episodes.draw(config.batch_size, step, rng)[:: config.messages_per_context]
-        options = [world.options(episode.receiver_view) for episode in drawn]
-        widths.append(receiver.read(options, cached=False).ids.shape[1])
-    referents = world.referents("train")
-    described = [world.describe(referent) for referent in referents]
+    referents, shown = game.world.referents("train"), len(receiver.shown)
+    widths = [
+        max(len(receiver.before(options)) for options in batch) for batch in drawn_options(game, config)
+    ]
+    described = [game.world.describe(referent) for referent in referents]
     rows = receiver.message_tokens(described)
-    prompts = [sender.encode(sender.render(sender_prompt(world.facts(referent)))) for referent in referents]
     return Lengths(
-        before=round(fmean(widths)),
+        before=shown + round(fmean(widths)),
         tail=len(receiver.tail),
         words=max(map(len, rows)),
-        prompt=max(map(len, prompts)),
-        description=max(len(sender.encode_plain(text)) for text in described),
+        prompt=max(map(len, sender.prompts(list(referents)))),
+        description=max(len(sender.lm.encode_plain(text)) for text in described),
         vocabulary=len({token for row in rows for token in row}),
+        shown=shown,
+        neutral=max(map(len, receiver.message_tokens(receiver.readout.neutral)), default=0),
     )

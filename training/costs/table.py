@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from parley.agents.player import Profile
 from parley.channels.base import ChannelConfig
 from parley.training.config import TrainConfig
 from parley.training.costs.cards import GIGA, Card, EstimateConfig
@@ -63,9 +64,21 @@ def _what(channel: str, setting: Setting) -> str:
         f"{escape(models)}.\n"
         f"Channel {channel}, a codec of {setting.codec.parameters:,} parameters.\n"
         f"{config.batch_size} contexts a step with {config.messages_per_context} messages each.\n"
+        f"{_asked(setting.profile)}"
         f"Tokens by {escape(setting.tokenizers)}: {lengths.before} before the slot, "
-        f"{setting.codec.slots} in it, "
-        f"{lengths.tail} after it;\nthe sender's prompt {lengths.prompt}, what it says {lengths.description}."
+        f"{setting.codec.slots} in it,\n{lengths.tail} after it, "
+        f"{setting.answer.branches:.0f} of candidates behind it; "
+        f"the sender's prompt {lengths.prompt}, what it says {lengths.description}."
+    )
+
+
+def _asked(profile: Profile) -> str:
+    """How the models are asked."""
+    sender, receiver = profile.sender, profile.receiver
+    return (
+        f"Player profile: {escape(profile.source)}.\n"
+        f"Readout {receiver.readout}, calibration {receiver.calibration}; "
+        f"solved examples {sender.shots} and {receiver.shots}.\n"
     )
 
 
