@@ -272,7 +272,7 @@ def test_the_sender_and_validation_cost_what_torch_counts(trained: Counted) -> N
     pair, world = trainer.pair, trainer.pair.world
     everyone = world.referents("train")[:40]
     fresh = Sender(pair.sender.lm, world)
-    _, flops = counted(lambda: fresh.speak(everyone, trainer.channel.features))
+    _, flops = counted(lambda: list(fresh.speak(everyone, trainer.channel.features).texts))
     prompts = [len(fresh.lm.encode(fresh.lm.render(sender_prompt(world.facts(each))))) for each in everyone]
     said = max(len(fresh.lm.encode_plain(text)) for text in fresh.describe(everyone))
     lengths = setting.lengths._replace(prompt=max(prompts), description=said)
