@@ -7,7 +7,7 @@ JOBS ?= 2
 RUN := runs/latent_vq-seed$(SEED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install gate1 weights test test-slow test-gpu test-real check names types results recipes study calibration zoo pairs real bench pocket clean
+.PHONY: help install gate1 weights test test-slow test-gpu test-real check names types results recipes study calibration zoo pairs real real-study bench pocket clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -106,6 +106,9 @@ real: $(VENV)/weights  ## train between two SmolLM2, and put the channels throug
 	done
 	$(BIN)/parley gate1 --model smollm2 --channels latent_vq,latent,text,silence --threads $(JOBS) \
 	  --checkpoint $(REAL)/latent_vq $(REAL)/latent --folder $(REAL)/gate1 --resume
+
+real-study: $(VENV)/weights  ## every trial on SmolLM2: docs/results/real.md, hours; resumes
+	$(BIN)/python -m studies.real --threads $(JOBS)
 
 PAIRS := pocket_narrow:pocket:4 pocket:pocket_narrow:4 pocket:pocket_narrow:5
 
