@@ -26,7 +26,7 @@ from parley.agents.command_line import ExitCode, RunError, exit_with, parse_argu
 from parley.agents.pair import ModelConfig, load_models
 from parley.agents.player import Profile, ReceiverSettings, SenderSettings, profile_json
 from parley.envs.worlds import find_world
-from parley.evaluation.admission.grid import SHOTS, wording_texts
+from parley.evaluation.admission.grid import SENDER_SHOTS, SHOTS, wording_texts
 from parley.evaluation.admission.procedure import admit, num_trials
 from parley.evaluation.admission.rule import SenderTrial, best_sender, read_cell
 from parley.evaluation.admission.table import print_trials
@@ -97,7 +97,7 @@ def define(trials: Trials) -> dict[str, Any]:
     return {
         "play": play | {"world": trials.world.name},  # a file may be named by many paths
         "precision": str(trials.models[1].dtype),
-        "shots": list(SHOTS),
+        "shots": {"sender": list(SENDER_SHOTS), "receiver": list(SHOTS)},
         "wordings": wording_texts(),
     }
 

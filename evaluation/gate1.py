@@ -36,6 +36,7 @@ from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents
 from parley.evaluation.diagnostics.flops import counted_episodes, receiver_flops
 from parley.evaluation.gates.verdict import EXIT_CODES, GATES
 from parley.evaluation.judge import LOOK_EVERY, is_settled, judge_file, write_run
+from parley.evaluation.playing.channel_settings import settings_of
 from parley.evaluation.playing.entries import (
     asked_by_name,
     can_play,
@@ -71,6 +72,7 @@ class Gate1Config:
     Args:
         channels: names, or all.
         checkpoint: checkpoint files or run folders; by default the newest that fits, under `runs`.
+        settings: of channels that have nothing to learn, such as text_budget.budget=3.
         gate: which gates decide the verdict, such as 1,2,3; all are reported.
         until_decided: stop as soon as the verdict of every trained channel is settled, by intervals that are
             valid at every n; it is looked every 50 episodes, and `episodes` is the most that is played.
@@ -85,6 +87,7 @@ class Gate1Config:
 
     channels: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint=_there_are)] = ("all",)
     checkpoint: tuple[Path, ...] = ()
+    settings: tuple[str, ...] = ()
     gate: tuple[str, ...] = ("1",)
     until_decided: bool = False
     resume: bool = False
@@ -133,6 +136,7 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
     """Play all channels; the episodes are on disk as they are played."""
     names = chosen_channels(config.channels)
     given = given_checkpoints(config.checkpoint, names)
+    settings = settings_of(config.settings, names)
     check_folder(folder, config.resume)
     torch.manual_seed(config.play.seed)
     with console.status("the models are loaded, and the sender reads"):
@@ -141,7 +145,10 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
         files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
         named = asked_by_name(config.channels)
         names = [name for name in names if can_play(name, pair.interface, name in named, console)]
-        entries = {name: enter(name, pair, files[name], named=name in named) for name in names}
+        entries = {
+            name: enter(name, pair, files[name], named=name in named, config=settings.get(name))
+            for name in names
+        }
     used = {name: file for name, file in files.items() if file}
     provenance = describe("parley gate1", arguments, config.play, pair, used)
     look_every = LOOK_EVERY if config.until_decided else None

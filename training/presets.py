@@ -111,7 +111,7 @@ def _default() -> Preset:
 
 def _aligned() -> Preset:
     return Preset(
-        about="alignment with exact descriptions alone: minutes with a real model, whose receiver is not asked",
+        about="alignment with exact descriptions alone, without a receiver: minutes on a real model",
         channel="latent_vq",
         training=TrainConfig(
             steps=300,

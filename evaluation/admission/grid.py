@@ -9,6 +9,7 @@ from typing import get_args
 from parley.agents.player import Calibration, ReceiverSettings
 from parley.agents.readout import READOUTS
 
+SENDER_SHOTS = (0, 1, 3, 4)
 SHOTS = (0, 1, 3)
 MOST_WORDINGS = 3
 

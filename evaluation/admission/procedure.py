@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from parley.agents.sender import Sender
-from parley.evaluation.admission.grid import SHOTS, Question, questions
+from parley.evaluation.admission.grid import SENDER_SHOTS, Question, questions
 from parley.evaluation.admission.rule import SenderTrial, best_cell, best_sender, read_cell
 from parley.evaluation.admission.trials import Advance, Trials
 from parley.evaluation.admission.trials_file import TrialsFile
@@ -26,7 +26,7 @@ class Bar(Protocol):
 
 def num_trials() -> int:
     """How many trials begin in an admission."""
-    return len(SHOTS) + len(questions()) + 1
+    return len(SENDER_SHOTS) + len(questions()) + 1
 
 
 def admit(trials: Trials, kept: TrialsFile, bar: Bar) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def admit(trials: Trials, kept: TrialsFile, bar: Bar) -> dict[str, Any]:
 
     senders = [
         SenderTrial(**row)
-        for shots in SHOTS
+        for shots in SENDER_SHOTS
         for row in attempt(f"sender with {shots} shots", partial(_speak, trials, shots))
     ]
     _check_some("sender", senders, left_out)

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from parley.agents.pair import Pair
-from parley.channels.base import ModelInterface
+from parley.channels.base import ChannelConfig, ModelInterface
 from parley.channels.checkpoint import CheckpointError, load_channel, read_header
 from parley.channels.registry import channel_class, channel_names
 from parley.envs.worlds import DEFAULT_WORLD
@@ -92,7 +92,14 @@ def given_checkpoints(paths: Iterable[Path], wanted: Sequence[str]) -> dict[str,
     return files
 
 
-def enter(name: str, pair: Pair, checkpoint: Path | None, *, named: bool = True) -> Entry:
+def enter(
+    name: str,
+    pair: Pair,
+    checkpoint: Path | None,
+    *,
+    named: bool = True,
+    config: ChannelConfig | None = None,
+) -> Entry:
     """A channel in eval mode: trained from its checkpoint, or as it begins.
 
     Args:
@@ -101,10 +108,11 @@ def enter(name: str, pair: Pair, checkpoint: Path | None, *, named: bool = True)
         checkpoint: what it has learned, where there is something to learn.
         named: whether it was asked for by name. One that came with `all` decides nothing if it has nothing
             to learn; if it is a reference, or has not learned what it could, it plays under normal alone.
+        config: its settings where there is nothing to learn; by default the usual ones.
     """
     kind = channel_class(name)
     if not kind.trainable:
-        channel = kind(kind.Config(), pair.interface).eval()
+        channel = kind(config or kind.Config(), pair.interface).eval()
         unasked = kind.role == "judged" and not named
         alone = kind.role == "reference" and not named
         return Entry(channel, "reference" if unasked else kind.role, ("normal",) if alone else None)

@@ -50,7 +50,7 @@ def _shrink_grid(patches):
     """One wording, and one sender."""
     asked = [question for question in questions() if question.wording == "repeat"]
     patches.setattr(procedure, "questions", lambda: asked)
-    patches.setattr(procedure, "SHOTS", (0,))
+    patches.setattr(procedure, "SENDER_SHOTS", (0,))
 
 
 def finish(config):
@@ -90,7 +90,7 @@ def test_the_pocket_is_fit_and_best_asked_as_it_was_trained(of_pocket):
     record = profile.admission
     assert record["fit"] is True
     assert (record["episodes"], record["seed"], record["num_candidates"]) == (EPISODES, 0, 3)
-    assert [row["shots"] for row in record["sender"]] == [0, 1, 3]
+    assert [row["shots"] for row in record["sender"]] == [0, 1, 3, 4]
     assert record["sender"][0] == {"shots": 0, "exact": 3, "n": 3}, "one target occurs twice"
     receiver = record["receiver"]
     assert receiver["exact_success"] == {"successes": EPISODES, "n": EPISODES}
