@@ -129,8 +129,8 @@ SIDE = (
     _played("candidates10", "How is it among 10 candidates, where chance is 10%?", "--num-candidates", "10"),
     Trial(
         name="words",
-        asks="What do channels that learn nothing bring, and 3 bytes of the sender's words?",
-        gate=_gate("cipher,activation,text_budget", SMOLLM2, "--settings", "text_budget.budget=3"),
+        asks="What do channels that learn nothing bring, and the 2 bytes of words that 24 bits buy?",
+        gate=_gate("cipher,activation,text_budget", SMOLLM2, "--settings", "text_budget.budget=2"),
     ),
     Trial(
         name="original",
