@@ -30,6 +30,7 @@ from parley.agents.model_sources import (
     Source,
     find_source,
     first_line,
+    hint_for,
 )
 
 __all__ = [
@@ -198,7 +199,7 @@ def _config_errors(name: str, source: Source) -> Iterator[None]:
             if source.gguf_file is not None
             else "has a config.json that cannot be used"
             if Path(source.place).is_dir()
-            else "was not found as a folder, nor on the hub (is there a connection?)"
+            else f"was not found as a folder, nor on the hub (is there a connection?){hint_for(name)}"
         )
         raise ModelError(f"model {name!r} {problem}: {first_line(error)}") from error
 

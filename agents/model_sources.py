@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NamedTuple
@@ -116,3 +117,9 @@ def first_line(error: BaseException) -> str:
     """What an error says, for a message of one line; its kind where it says nothing."""
     said = str(error).strip()
     return said.splitlines()[0] if said else type(error).__name__
+
+
+def hint_for(name: str) -> str:
+    """The embedded or packaged model that a name not found may have meant, as the end of a sentence."""
+    nearest = get_close_matches(name, [*EMBEDDED, *PACKAGED], n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""

@@ -96,7 +96,7 @@ class Readout(ABC):
 
     def __init__(self, lm: FrozenLM, settings: ReceiverSettings, neutral: Sequence[str] = ()) -> None:
         if settings.wording not in self.wordings:
-            raise unknown(f"wording of readout {self.name!r}", settings.wording, self.wordings)
+            raise unknown(f"{self.name} wording", settings.wording, self.wordings)
         if settings.calibration != "none" and not self.calibrates:
             raise ValueError(
                 f"calibration must be none for readout {self.name!r}, which has none, "

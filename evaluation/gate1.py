@@ -139,26 +139,25 @@ def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], cons
     settings = settings_of(config.settings, names)
     check_folder(folder, config.resume)
     torch.manual_seed(config.play.seed)
-    with console.status("the models are loaded, and the sender reads"):
-        game = config.play.make_game(find_world(config.play.world), "train")
+    game = config.play.make_game(find_world(config.play.world), "train")
+    with console.status("the models are loaded"):  # no longer: what a sender reads has a bar of its own
         pair = Pair.load(config.models, game.world, game)
-        files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
-        named = asked_by_name(config.channels)
-        names = [name for name in names if can_play(name, pair.interface, name in named, console)]
-        entries = {
-            name: enter(name, pair, files[name], named=name in named, config=settings.get(name))
-            for name in names
-        }
+    files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
+    named = asked_by_name(config.channels)
+    names = [name for name in names if can_play(name, pair.interface, name in named, console)]
+    entries = {
+        name: enter(name, pair, files[name], named=name in named, config=settings.get(name)) for name in names
+    }
     used = {name: file for name, file in files.items() if file}
     provenance = describe("parley gate1", arguments, config.play, pair, used)
     look_every = LOOK_EVERY if config.until_decided else None
     if config.until_decided:
         provenance |= {"sequential": True, "look_every": look_every}
     prepare_folder(folder, define(provenance, config.play, entries, look_every), config.resume)
-    with console.status("the channels are diagnosed"):
-        diagnostics, pictures = examine(pair, entries)
-        for name, flops in count_flops(pair, entries, config.play).items():
-            diagnostics.setdefault(name, {})["receiver_flops"] = flops
+    console.print("the channels are diagnosed", style="dim")
+    diagnostics, pictures = examine(pair, entries)
+    for name, flops in count_flops(pair, entries, config.play).items():
+        diagnostics.setdefault(name, {})["receiver_flops"] = flops
     outcomes = RunAggregator()
     settled = partial(is_settled, outcomes, provenance, config.gates) if config.until_decided else None
     try:

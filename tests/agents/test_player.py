@@ -55,10 +55,10 @@ def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(PLAYERS_FOLDER.glob("*.json")), ids=lambda path: path.stem)
-def test_every_built_in_file_is_whole_and_for_any_weights(path: Path) -> None:
+def test_every_built_in_file_is_whole_and_one_that_was_tried_names_its_weights(path: Path) -> None:
     profile = read_profile(path)
     assert profile_json(profile) == json.loads(path.read_text())
-    assert not profile.models
+    assert bool(profile.models) == bool(profile.admission)
 
 
 def test_every_embedded_model_has_one_and_others_get_the_cautious_default() -> None:
@@ -171,9 +171,9 @@ def test_settings_are_in_range() -> None:
         ({"readout": "likelyhood"}, "unknown readout 'likelyhood', did you mean 'likelihood'"),
         (
             {"wording": "copied"},
-            "unknown wording of readout 'likelihood' 'copied', did you mean 'copy'",
+            "unknown likelihood wording 'copied', did you mean 'copy'",
         ),
-        ({"readout": "label", "wording": "copy"}, "unknown wording of readout 'label' 'copy'"),
+        ({"readout": "label", "wording": "copy"}, "unknown label wording 'copy'"),
         (
             {"readout": "label"},
             "calibration must be none for readout 'label', which has none, got 'content_free'",
