@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +40,8 @@ class LikelihoodConfig:
 
     Args:
         model: whose scores.
-        episodes: of which the requests are made, 25 each.
+        episodes: of which the requests are made whose scores are compared, 25 each.
+        timed_episodes: of these, the first that are timed.
         peer_batch: requests that lm-evaluation-harness runs side by side.
         repeats: how often each is timed, in turns; at least 5.
         threads: CPU threads.
@@ -50,6 +51,7 @@ class LikelihoodConfig:
 
     model: str = "smollm2"
     episodes: int = 4
+    timed_episodes: int = 1
     peer_batch: int = 25
     repeats: int = 5
     threads: int = 1
@@ -58,6 +60,7 @@ class LikelihoodConfig:
 
     def __post_init__(self) -> None:
         check_range("episodes", self.episodes, 1)
+        check_range("timed_episodes", self.timed_episodes, 1, self.episodes)
         check_range("peer_batch", self.peer_batch, 1)
         check_range("repeats", self.repeats, 5)
         check_range("threads", self.threads, 1, 1024)
@@ -124,6 +127,15 @@ def peer(receiver: Receiver, requests: Requests, batch: int) -> Callable[[], tor
     return lambda: torch.tensor([score for score, _ in lm.loglikelihood(instances, disable_tqdm=True)])
 
 
+def works_of(receiver: Receiver, requests: Requests, batch: int) -> dict[str, Callable[[], torch.Tensor]]:
+    """What scores the requests, by name."""
+    return {
+        OURS: lambda: by_tree(receiver, requests),
+        FULL: lambda: by_full_passes(receiver, requests),
+        PEER: peer(receiver, requests, batch),
+    }
+
+
 def measure(config: LikelihoodConfig, console: Console) -> Record:
     """Scores once, then times in turns."""
     models = ModelConfig(
@@ -131,15 +143,12 @@ def measure(config: LikelihoodConfig, console: Console) -> Record:
     )
     receiver = Pair.load(models, find_world(DEFAULT_WORLD)).receiver
     requests = make_requests(receiver, config)
-    works = {
-        OURS: lambda: by_tree(receiver, requests),
-        FULL: lambda: by_full_passes(receiver, requests),
-        PEER: peer(receiver, requests, config.peer_batch),
-    }
-    scores = {name: work() for name, work in works.items()}
+    scores = {name: work() for name, work in works_of(receiver, requests, config.peer_batch).items()}
+    some = make_requests(receiver, replace(config, episodes=config.timed_episodes))
     told = lambda name, seconds: console.print(f"{name}: {seconds:.1f} s", soft_wrap=True)  # noqa: E731
+    works = works_of(receiver, some, config.peer_batch)
     seconds = alternate(works, repeats=config.repeats, warmups=0, tell=told)
-    count = len(requests.asked)
+    count = len(some.asked)
     rows: list[list[Cell]] = []
     largest, slower = {}, {}
     for name, each in seconds.items():
@@ -157,7 +166,7 @@ def measure(config: LikelihoodConfig, console: Console) -> Record:
     return Record(
         question="What does a likelihood cost, and is it the one that others compute?",
         machine=machine(config.threads),
-        settings=settings_of(config) | {"requests": count},
+        settings=settings_of(config) | {"requests": len(requests.asked), "timed_requests": count},
         tables=[Table(f"{count} requests, median of {config.repeats} repeats", columns, rows)],
         goals=goals,
     )

@@ -21,7 +21,7 @@ from parley.agents.command_line import ExitCode, exit_with
 from parley.evaluation.files import atomic_write
 from parley.evaluation.reporting.templates import templates_in
 
-SCRIPTS = ("floor", "alternatives", "evaluating", "environment", "meaning", "growth", "cost")
+SCRIPTS = ("floor", "alternatives", "evaluating", "environment", "meaning", "growth", "cost", "likelihood")
 
 
 @dataclass(frozen=True, kw_only=True)
