@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 from rich.console import Console
@@ -18,7 +20,12 @@ from parley.envs.game import GAMES
 from parley.envs.worlds import world_names
 from parley.plugins.registry import PluginError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Settings = TypeVar("Settings")
+ASIDE = MappingProxyType({"defines_run": False})
+"""Metadata of a setting that does not define a run, or only through another that is recorded."""
 
 
 def _worlds(default: str) -> str:
@@ -84,6 +91,16 @@ def run_command(command: Callable[[], int]) -> int:
 def exit_with(command: Callable[[], int]) -> None:
     """End the process with the command's exit code."""
     sys.exit(int(run_command(command)))
+
+
+def defining(settings: DataclassInstance) -> dict[str, Any]:
+    """The settings that define a run, by name, and those of the settings in them; not what is set `ASIDE`."""
+    kept = (each.name for each in fields(settings) if each.metadata.get("defines_run", True))
+    values = {name: getattr(settings, name) for name in kept}
+    return {
+        name: defining(value) if is_dataclass(value) and not isinstance(value, type) else value
+        for name, value in values.items()
+    }
 
 
 def check_same_settings(folder: Path, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -15,6 +15,7 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
+from parley.agents.command_line import ASIDE
 from parley.agents.context import Context
 from parley.agents.examples import MOST_SHOTS, draw_examples
 from parley.agents.language_model import POCKET, FrozenLM, ModelError
@@ -71,16 +72,20 @@ class ModelConfig:
     model: str = POCKET
     sender: str | None = None
     receiver: str | None = None
-    device: str = "auto"
+    device: str = field(default="auto", metadata=ASIDE)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = None
-    player: Path | None = None
-    readout: Annotated[str | None, tyro.conf.arg(help_behavior_hint=_readouts)] = None
-    wording: str | None = None
-    calibration: Calibration | None = None
-    shots: int | None = None
-    sender_cache: Path | None = Path("runs/sender")
-    threads: int = 1
+    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = field(
+        default=None, metadata=ASIDE
+    )
+    player: Path | None = field(default=None, metadata=ASIDE)
+    readout: Annotated[str | None, tyro.conf.arg(help_behavior_hint=_readouts)] = field(
+        default=None, metadata=ASIDE
+    )
+    wording: str | None = field(default=None, metadata=ASIDE)
+    calibration: Calibration | None = field(default=None, metadata=ASIDE)
+    shots: int | None = field(default=None, metadata=ASIDE)
+    sender_cache: Path | None = field(default=Path("runs/sender"), metadata=ASIDE)
+    threads: int = field(default=1, metadata=ASIDE)
 
     def __post_init__(self) -> None:
         check_range("threads", self.threads, 0, 1024)

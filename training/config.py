@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parley.agents.command_line import GameName, WorldName, check_same_settings
+from parley.agents.command_line import ASIDE, GameName, WorldName, check_same_settings, defining
 from parley.agents.pair import ModelConfig
 from parley.agents.player import find_profile
 from parley.channels.base import Channel, ChannelConfig, check_range
@@ -54,8 +54,8 @@ class TrainConfig:
         models: which frozen models play.
     """
 
-    folder: Path | None = None
-    resume: bool = False
+    folder: Path | None = field(default=None, metadata=ASIDE)
+    resume: bool = field(default=False, metadata=ASIDE)
     seed: int = 0
     steps: int = 160
     alignment_steps: int = 100
@@ -150,22 +150,8 @@ class TrainConfig:
             ValueError: if there is no such world or game.
             ModelError: if the player profile cannot be read.
         """
-        own = asdict(self)
-        for name in ("folder", "resume"):
-            own.pop(name)
-        for name in (
-            "device",
-            "device_map",
-            "threads",
-            "player",
-            "readout",
-            "wording",
-            "calibration",
-            "shots",
-            "sender_cache",
-        ):
-            own["models"].pop(name)
-        own["players"] = find_profile(self.models).settings  # what all of these come to
+        own = defining(self)
+        own["players"] = find_profile(self.models).settings  # what the flags of the profile come to
         # its name tells a file's content, unlike its path, and a game may bring a world of its own
         own["world"] = self.find_game(find_world(self.world), "train").world.name
         record = {"channel": channel, "codec": asdict(channel_config), "training": own}

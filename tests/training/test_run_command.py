@@ -198,12 +198,12 @@ def test_all_that_defines_a_run_is_recorded():
     assert set(own["objectives"]) == {field.name for field in fields(ObjectiveWeights)}
     assert own["objectives"]["weights"] == {"ce": 1.0, "quantizer": 1.0, "reconstruction": 1.0}
     assert own["objectives"]["settings"] == {"reconstruction": {"temperature": 0.1}}
-    assert set(own["models"]) == {"model", "sender", "receiver"}
+    assert set(own["models"]) == {"model", "sender", "receiver", "dtype"}
     assert own["players"] == find_profile(ModelConfig()).settings
 
 
 def test_where_and_how_fast_a_run_goes_does_not_define_it():
-    elsewhere = ModelConfig(threads=2, device="cuda")
+    elsewhere = ModelConfig(threads=2, device="cuda", sender_cache=None)
     one = TrainConfig(resume=True, models=elsewhere).record("latent", CodecConfig())
     assert one == TrainConfig().record("latent", CodecConfig())
 
