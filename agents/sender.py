@@ -51,6 +51,7 @@ class Sender:
         ValueError: if its examples leave no room in the model's context.
 
     Attributes:
+        shown: tokens of the solved examples, before everything else.
         num_positions: most states that are read of a referent; those of the examples are not among them.
     """
 
@@ -67,7 +68,8 @@ class Sender:
             Turn(sender_prompt(example.facts), example.message)
             for example in examples.spoken[: settings.shots]
         ]
-        self._shown = cut_at_slot(lm.render(SLOT, self.turns)).before if self.turns else ""
+        self._preamble = cut_at_slot(lm.render(SLOT, self.turns)).before if self.turns else ""
+        self.shown = lm.encode(self._preamble)
         prompts = self.prompts(self._widest_referents())
         self.num_positions = max(MAX_DESCRIPTION_TOKENS, *(len(row) for row in prompts))
         self._check_length(max(map(len, prompts)))
@@ -83,7 +85,7 @@ class Sender:
         self._states: dict[str, Kept[Tensor]] = {}
 
     def _check_length(self, prompt: int) -> None:
-        taken = len(self.lm.encode(self._shown)) + prompt + MAX_DESCRIPTION_TOKENS
+        taken = len(self.shown) + prompt + MAX_DESCRIPTION_TOKENS
         if self.turns and taken > self.lm.max_length:
             raise ValueError(
                 f"shots must be fewer than {len(self.turns)}: with them the sender's prompt and its answer "
@@ -93,7 +95,7 @@ class Sender:
     @cached_property
     def preamble(self) -> Preamble:
         """The solved examples, read once for all referents; of no tokens where there are none."""
-        return read_preamble(self.lm, self.lm.encode(self._shown))
+        return read_preamble(self.lm, self.shown)
 
     @property
     def fingerprint(self) -> str:
@@ -207,7 +209,7 @@ class Sender:
         rendered = (
             self.lm.render(sender_prompt(self.world.facts(referent)), self.turns) for referent in referents
         )
-        return [self.lm.encode(text.removeprefix(self._shown)) for text in rendered]
+        return [self.lm.encode(text.removeprefix(self._preamble)) for text in rendered]
 
     @torch.no_grad()
     def _describe(self, referents: list[Referents]) -> list[str]:

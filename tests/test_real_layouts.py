@@ -55,7 +55,7 @@ def in_the_small_world(monkeypatch: pytest.MonkeyPatch, small_world: World) -> N
     load = Pair.load
     monkeypatch.setattr(Pair, "load", lambda config, *_: load(config, small_world))
     monkeypatch.setattr("parley.evaluation.diagnostics.flops.COUNTED_EPISODES", 1)
-    monkeypatch.setattr("parley.agents.sender.MAX_DESCRIPTION_TOKENS", 6)
+    monkeypatch.setattr("parley.agents.features.MAX_DESCRIPTION_TOKENS", 6)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from parley.agents.shapes import SHAPES
 from parley.channels.base import ModelInterface
 from parley.channels.latent import VectorQuantizedConfig
 from parley.envs.world import objects_world
+from parley.evaluation.admit import AdmitConfig
 from parley.evaluation.gate1 import Gate1Config
 from parley.evaluation.statistics import wilson
 from parley.training.config import TrainConfig
@@ -38,6 +39,7 @@ def understood(config: type) -> Callable[[list[str]], object]:
 PARSERS: dict[str, Callable[[list[str]], object]] = {
     "train": parse,
     "gate1": understood(Gate1Config),
+    "admit": understood(AdmitConfig),
 }
 LINES = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
 COMMANDS = [line for line in LINES if line.startswith("parley ")]

@@ -35,7 +35,7 @@ ALL_ON_DISK = {"model.embed_tokens": "disk", "model.rotary_emb": "cpu", "model.l
 @pytest.fixture(autouse=True)
 def few_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading layers from disk for every word takes its time."""
-    monkeypatch.setattr("parley.agents.sender.MAX_DESCRIPTION_TOKENS", 3)
+    monkeypatch.setattr("parley.agents.features.MAX_DESCRIPTION_TOKENS", 3)
 
 
 def played(lm: FrozenLM, world: World) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from parley.agents.examples import MOST_SHOTS, NUM_NEUTRAL, Examples, draw_examp
 from parley.agents.language_model import FrozenLM, ModelError
 from parley.agents.pair import ModelConfig, Pair
 from parley.agents.player import ReceiverSettings, SenderSettings
-from parley.agents.prompts import LABELS
+from parley.agents.prompts import LABELS, sender_prompt
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.envs.game import DEFAULT_GAME, EpisodeConfig, find_game
@@ -97,10 +97,12 @@ def test_a_sender_is_shown_the_first_and_is_then_another(lm: FrozenLM, small_wor
     assert none.fingerprint == lm.fingerprint
     assert len({none.fingerprint, one.fingerprint, two.fingerprint}) == 3
     assert [turn.assistant for turn in two.turns] == [example.message for example in examples.spoken[:2]]
-    prompts = [sender.prompts([small_world.referents("test")[0]])[0] for sender in (none, one)]
-    assert lm.tokenizer.decode(prompts[1]).endswith(lm.tokenizer.decode(prompts[0]))
-    assert len(prompts[1]) > len(prompts[0])
-    assert one.num_positions > none.num_positions
+    referent = small_world.referents("test")[0]
+    for sender in (none, one, two):
+        read = lm.tokenizer.decode(sender.shown + sender.prompts([referent])[0])
+        assert read == lm.render(sender_prompt(small_world.facts(referent)), sender.turns)
+    assert len(none.shown) == 0 < len(one.shown) < len(two.shown)
+    assert two.num_positions == one.num_positions, "what is shown is not read of a referent"
 
 
 def test_both_players_of_a_pair_are_shown_what_its_seed_draws(qwen2_folder: Path, small_world: World) -> None:

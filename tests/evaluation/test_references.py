@@ -11,6 +11,7 @@ from recorded import outcomes, perfect, run
 from rich.console import Console
 
 from parley.agents.pair import Pair
+from parley.agents.player import Profile
 from parley.agents.sender import Sender
 from parley.channels.base import ModelInterface
 from parley.channels.checkpoint import save_channel
@@ -226,7 +227,10 @@ def test_what_speaks_about_episodes_is_not_diagnosed_on_referents(small_pair, en
 
 
 def test_a_run_is_defined_by_the_roles(entries):
-    provenance = {"world": "small", "checkpoints": {}, "models": {}, "precision": "float32"}
+    players = Profile().settings
+    provenance = {
+        "world": "small", "checkpoints": {}, "models": {}, "players": players, "precision": "float32"
+    }  # fmt: skip
     defined = define(provenance, FEW, entries, None)["entries"]
     assert {name: settings["role"] for name, settings in defined.items()} == {
         "silence": "baseline", "index": "untrained", "kv": "untrained", "activation": "judged",

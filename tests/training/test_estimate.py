@@ -16,8 +16,7 @@ from benchmarks.random_models import random_lm
 from parley.agents.examples import draw_examples
 from parley.agents.flop_counter import flop_counter
 from parley.agents.pair import Pair
-from parley.agents.player import ReceiverSettings
-from parley.agents.prompts import sender_prompt
+from parley.agents.player import ReceiverSettings, SenderSettings
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.agents.shapes import SHAPES, Shape, shape_of
@@ -267,21 +266,31 @@ def test_texts_of_candidates_cost_what_torch_counts(at_start: bool, trained: Cou
     assert said == pytest.approx(bytes_of_a_step(trainer), rel=0.05)
 
 
-def test_the_sender_and_validation_cost_what_torch_counts(trained: Counted) -> None:
+@pytest.mark.parametrize("shots", [0, 2])
+@pytest.mark.parametrize("reads", ["prompt", "message"])
+def test_the_sender_costs_what_torch_counts(reads: str, shots: int, trained: Counted) -> None:
+    """Its solved examples are read once, however many referents stand behind them."""
     setting, trainer = trained("latent", ce=1.0)
-    pair, world = trainer.pair, trainer.pair.world
-    everyone = world.referents("train")[:40]
-    fresh = Sender(pair.sender.lm, world)
-    _, flops = counted(lambda: list(fresh.speak(everyone, trainer.channel.features).texts))
-    prompts = [len(fresh.lm.encode(fresh.lm.render(sender_prompt(world.facts(each))))) for each in everyone]
-    said = max(len(fresh.lm.encode_plain(text)) for text in fresh.describe(everyone))
-    lengths = setting.lengths._replace(prompt=max(prompts), description=said)
-    assert sender_once(replace(setting, lengths=lengths, referents=40)).flops == pytest.approx(
-        flops, rel=1e-9
+    world, lm = trainer.pair.world, trainer.pair.sender.lm
+    everyone, features = world.referents("train")[:40], trainer.channel.features._replace(of=reads)
+    examples = draw_examples(find_game(DEFAULT_GAME, world, EpisodeConfig(split="train")), 0)
+    fresh = Sender(lm, world, SenderSettings(shots=shots), examples)
+    _, flops = counted(lambda: list(fresh.speak(everyone, features).texts))
+    lengths = setting.lengths._replace(
+        preamble=len(fresh.preamble.ids[0]),
+        prompt=max(map(len, fresh.prompts(list(everyone)))),
+        description=max(len(lm.encode_plain(text)) for text in fresh.describe(everyone)),
     )
-    context = trainer.validation.context
+    alike = replace(setting, lengths=lengths, referents=40, rereads=reads == "message")
+    assert (lengths.preamble > 0) == (shots > 0)
+    assert sender_once(alike).flops == pytest.approx(flops, rel=1e-9)
+
+
+def test_validation_costs_what_torch_counts(trained: Counted) -> None:
+    setting, trainer = trained("latent", ce=1.0)
+    pair, context = trainer.pair, trainer.validation.context
     silent = setting.codec._replace(forward=Polynomial())
-    lengths = lengths._replace(before=context.mask.shape[1])
+    lengths = setting.lengths._replace(before=context.mask.shape[1])
     answer_states = replace(setting, lengths=lengths, codec=silent)
     three = trainer.channel.null_input(3 * len(context.mask))
     _, flops = counted(lambda: pair.receiver.choose(context, three))

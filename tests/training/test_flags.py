@@ -47,7 +47,7 @@ SETTINGS = {
 MODELS = {
     "model": "m", "sender": "s", "receiver": "r", "device": "cpu", "device_map": "balanced", "threads": 2,
     "player": Path("some.json"), "readout": "some_readout", "wording": "some", "calibration": "content_free",
-    "shots": 3,
+    "shots": 3, "dtype": "bfloat16", "sender_cache": Path("some/cache"),
 }  # fmt: skip
 SWITCHES = {"standardize", "at_start", "shared_codebook", "resume", "first_tokens_only"}
 

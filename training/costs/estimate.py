@@ -37,20 +37,23 @@ def alignment_step(setting: Setting) -> Work:
 
 
 def sender_once(setting: Setting) -> Work:
-    """What the sender costs once a run: it describes and reads every training referent."""
-    work, shape = Work(), setting.sender
+    """What the sender costs once a run: every training referent is described and read behind its examples."""
+    work, shape, shown = Work(), setting.sender, setting.lengths.preamble
+    if shown:
+        work += Pass(rows=1, new=shown).work(shape, setting.number_bytes)
     read = replace(shape, num_layers=setting.layers_read)  # no layer above is run
     reread = setting.lengths.prompt + setting.lengths.description * setting.rereads
     for start in range(0, setting.referents, ROWS_AT_ONCE):
         rows = min(ROWS_AT_ONCE, setting.referents - start)
-        runs = [Pass(rows=rows, new=setting.lengths.prompt)]
+        runs = [Pass(rows=rows, new=setting.lengths.prompt, past=shown)]
         tokens = min(setting.lengths.description + 1, MAX_DESCRIPTION_TOKENS)  # and the end of the turn
-        runs += [Pass(rows=rows, new=1, past=setting.lengths.prompt + done) for done in range(tokens - 1)]
+        past = shown + setting.lengths.prompt
+        runs += [Pass(rows=rows, new=1, past=past + done) for done in range(tokens - 1)]
         output = shape.vocab_size * shape.width  # the output layer, at one position
         each = Work(flops=2 * rows * output, traffic=setting.number_bytes * output)
         for run in runs:
             work += run.work(shape, setting.number_bytes) + each
-        work += Pass(rows=rows, new=reread).work(read, setting.number_bytes)
+        work += Pass(rows=rows, new=reread, past=shown).work(read, setting.number_bytes)
     return work
 
 

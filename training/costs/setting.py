@@ -32,11 +32,12 @@ class Lengths(NamedTuple):
     before: int  # T, of the receiver's prompt before the slot
     tail: int  # after the slot
     words: int  # that fill the slot where the receiver is told the message
-    prompt: int  # of the sender
+    prompt: int  # of the sender, behind its solved examples
     description: int  # of the sender's description
     vocabulary: int  # different ones in all training messages
     shown: int = 0  # of T, those of the solved examples, which are read once
     neutral: int = 0  # that fill the slot when scores are calibrated
+    preamble: int = 0  # of the sender's solved examples, which are read once
 
     def states(self, rereads: bool) -> int:
         """Those whose states the codec gets: of what the sender says, or of its prompt."""
@@ -205,4 +206,5 @@ def count_lengths(sender: Sender, receiver: Receiver, game: Game, config: TrainC
         vocabulary=len({token for row in rows for token in row}),
         shown=shown,
         neutral=max(map(len, receiver.message_tokens(receiver.readout.neutral)), default=0),
+        preamble=len(sender.shown),
     )

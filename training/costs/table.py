@@ -67,8 +67,9 @@ def _what(channel: str, setting: Setting) -> str:
         f"{_asked(setting.profile)}"
         f"Tokens by {escape(setting.tokenizers)}: {lengths.before} before the slot, "
         f"{setting.codec.slots} in it,\n{lengths.tail} after it, "
-        f"{setting.answer.branches:.0f} of candidates behind it; "
-        f"the sender's prompt {lengths.prompt}, what it says {lengths.description}."
+        f"{setting.answer.branches:.0f} of candidates behind it;\n"
+        f"the sender's prompt {lengths.prompt} behind {lengths.preamble} that are read once, "
+        f"what it says {lengths.description}."
     )
 
 
