@@ -120,6 +120,7 @@ def test_recorded_episodes_give_the_same_judgement_without_a_model(played, tmp_p
     assert {path.name for path in tmp_path.iterdir()} == JUDGED
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_judging_again_does_not_replace_what_was_written_when_playing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command("--channels", "text", "--episodes", "10", "--device", "cpu")
@@ -129,18 +130,21 @@ def test_judging_again_does_not_replace_what_was_written_when_playing(tmp_path, 
     assert (tmp_path / "runs/gate1-judged-again/results.json").exists()
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_without_a_trained_channel_nothing_is_decided(tmp_path):
     arguments = ("--channels", "text", "--episodes", "10", "--folder", str(tmp_path), "--runs", str(tmp_path))
     assert command(*arguments, "--device", "cpu") == ExitCode.INCONCLUSIVE
     assert results_in(tmp_path)["channels"]["text"]["role"] == "ceiling"
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_newest_fitting_checkpoint_is_found(checkpoint, tmp_path):
     arguments = ("--channels", "latent_vq", "--episodes", "4", "--runs", str(checkpoint.parent))
     command(*arguments, "--folder", str(tmp_path), "--device", "cpu")
     assert results_in(tmp_path)["channels"]["latent_vq"]["role"] == "judged"
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_checkpoint_for_other_models_is_not_taken_unasked(pocket_pair, tmp_path):
     pair = pocket_pair
     channel = VectorQuantizedChannel(VectorQuantizedConfig(codec_width=32), pair.interface)
@@ -195,6 +199,7 @@ def test_help_lists_the_channels_there_are_and_no_other_run_looks_for_them(monke
     assert "names, or all. (default: all; there are: loud, text)" in shown
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_broken_plug_in_stops_who_asks_for_it_and_no_other(tmp_path, monkeypatch, capfd, caplog):
     known = registry.CHANNELS
     known.names()
