@@ -3,6 +3,7 @@
 # ruff: noqa: E402 - the hook stands before the imports it checks
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,16 @@ def pocket_loaded_once(pocket_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> No
         return pocket_pair if config.model == POCKET else load(config, world, game)
 
     monkeypatch.setattr(Pair, "load", loaded)
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of Gate 1 without reports, which take longer than the play."""
+    monkeypatch.setattr("parley.evaluation.gate1.draw_atlas", lambda *_: b"")
+    monkeypatch.setattr(
+        "parley.evaluation.gate1.write_run",
+        lambda results, folder, *_: (folder / "results.json").write_text(json.dumps(results)),
+    )
 
 
 @pytest.fixture(scope="session")

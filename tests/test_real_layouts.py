@@ -58,16 +58,6 @@ def in_the_small_world(monkeypatch: pytest.MonkeyPatch, small_world: World) -> N
     monkeypatch.setattr("parley.agents.features.MAX_DESCRIPTION_TOKENS", 6)
 
 
-@pytest.fixture
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Results without reports, which take longer than the play."""
-    monkeypatch.setattr("parley.evaluation.gate1.draw_atlas", lambda *_: b"")
-    monkeypatch.setattr(
-        "parley.evaluation.gate1.write_run",
-        lambda results, folder, *_: (folder / "results.json").write_text(json.dumps(results)),
-    )
-
-
 @pytest.fixture(scope="module")
 def layout(save_model: Callable[..., Path], tiny_tokenizer: Any) -> Callable[..., Path]:
     """Writes a random checkpoint of a layout, with settings and a tokenizer of its own."""

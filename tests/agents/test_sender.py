@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from parley.agents import features, sender_cache
 from parley.agents import sender as sender_module
-from parley.agents import sender_cache
 from parley.agents.language_model import FrozenLM
 from parley.agents.prompts import sender_prompt
 from parley.agents.sender import Sender
@@ -50,8 +50,15 @@ def test_the_prompts_differ_in_length(lm: FrozenLM, small_world: World) -> None:
     assert len(mask.sum(1).unique()) > 1, "or the tests of padding would prove nothing"
 
 
-def test_a_batch_says_what_each_would_say_alone(any_lm: FrozenLM, small_world: World) -> None:
-    referents = small_world.referents("train")[:8]
+def test_a_batch_says_what_each_would_say_alone(
+    any_lm: FrozenLM, small_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "MAX_DESCRIPTION_TOKENS", 6)
+    every = Sender(any_lm, small_world).prompts(list(small_world.referents("train")))
+    lengths = [len(prompt) for prompt in every]
+    places = [int(np.argmin(lengths)), int(np.argmax(lengths)), 1]
+    assert lengths[places[0]] < lengths[places[1]], "so that one is padded"
+    referents = small_world.referents("train")[places]
     together = Sender(any_lm, small_world).speak(referents)
     for row, referent in enumerate(referents):
         alone = Sender(any_lm, small_world).speak(referent[None])

@@ -8,7 +8,7 @@ from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import PlayConfig, play
 from parley.evaluation.results import build_results
 
-EPISODES = 16
+EPISODES = 10
 UNLIKE = ("seconds", "probabilities")
 
 

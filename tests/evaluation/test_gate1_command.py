@@ -1,9 +1,13 @@
 """The Gate 1 command, end to end on the pocket, with few episodes."""
 
 import json
-import subprocess
+import runpy
 import sys
+from contextlib import redirect_stdout
 from importlib.metadata import EntryPoint
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -33,11 +37,15 @@ def checkpoint(tmp_path_factory, pocket_pair):
     return folder
 
 
+def diagnose_few(patch):
+    patch.setattr("parley.evaluation.diagnostics.diagnose.MOST_REFERENTS", 40)
+    patch.setattr("parley.evaluation.diagnostics.flops.COUNTED_EPISODES", 1)
+
+
 @pytest.fixture(autouse=True)
 def few_referents_are_diagnosed(monkeypatch):
     """What a channel says of all of them takes seconds a command; so does counting many episodes' flops."""
-    monkeypatch.setattr("parley.evaluation.diagnostics.diagnose.MOST_REFERENTS", 40)
-    monkeypatch.setattr("parley.evaluation.diagnostics.flops.COUNTED_EPISODES", 1)
+    diagnose_few(monkeypatch)
 
 
 def command(*arguments):
@@ -54,58 +62,65 @@ def results_in(folder):
     return json.loads((folder / "results.json").read_text())
 
 
-def test_a_codec_that_never_learned_fails(checkpoint, tmp_path, capsys):
-    code = command(
-        "--channels", "latent_vq,text", "--checkpoint", str(checkpoint), "--episodes", "80",
-        "--folder", str(tmp_path), "--device", "cpu",
-    )  # fmt: skip
-    results = results_in(tmp_path)
-    assert code == ExitCode.FAIL
+class Played(NamedTuple):
+    """A run of the command."""
+
+    folder: Path
+    exit_code: int
+    shown: str
+
+
+@pytest.fixture(scope="module")
+def played(checkpoint, pocket_pair, tmp_path_factory):
+    """Text and the codec that never learned."""
+    folder = tmp_path_factory.mktemp("played")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as shown:
+        patch.setattr(gate1.Pair, "load", lambda *_: pocket_pair)
+        diagnose_few(patch)
+        code = command(
+            "--channels", "latent_vq,text", "--checkpoint", str(checkpoint), "--episodes", "60",
+            "--folder", str(folder), "--device", "cpu",
+        )  # fmt: skip
+    return Played(folder, code, shown.getvalue())
+
+
+def test_a_codec_that_never_learned_fails(played):
+    results = results_in(played.folder)
+    assert played.exit_code == ExitCode.FAIL
     assert results["verdict"] == "fail"
     assert results["channels"]["latent_vq"]["role"] == "judged"
     assert results["channels"]["latent_vq"]["bits"] == 24.0
-    assert results["p0"]["n"] == 80
+    assert results["p0"]["n"] == 60
     provenance = results["provenance"]["checkpoints"]["latent_vq"]
     assert len(provenance["sha256"]) == 64
     assert provenance["training"] == {"seed": 0}
     assert results["provenance"]["seeds"] == {"evaluation": 0}
-    played = {"run.json", "episodes.jsonl", "atlas-latent_vq.png"}
-    assert {path.name for path in tmp_path.iterdir()} == JUDGED | played
+    written = {"run.json", "episodes.jsonl", "atlas-latent_vq.png"}
+    assert {path.name for path in played.folder.iterdir()} == JUDGED | written
     diagnosed = results["diagnostics"]
     assert diagnosed["latent_vq"]["num_referents"] == diagnosed["text"]["num_referents"] == 40
     assert diagnosed["latent_vq"]["nll"].keys() == results["channels"]["latent_vq"]["conditions"].keys()
     assert diagnosed["silence"].keys() == {"nll", "receiver_flops"}
     flops = {name: found["receiver_flops"] for name, found in diagnosed.items()}
     assert 1e6 < flops["silence"] < flops["text"] <= flops["latent_vq"] < 1e9
-    assert "](atlas-latent_vq.png)" in (tmp_path / "report.md").read_text()
-    shown = capsys.readouterr().out
-    assert results["sentence"].split()[0] in shown
-    assert "report.md" in shown
+    assert "](atlas-latent_vq.png)" in (played.folder / "report.md").read_text()
+    assert results["sentence"].split()[0] in played.shown
+    assert "report.md" in played.shown
 
 
-def test_recorded_episodes_give_the_same_judgement_without_a_model(checkpoint, tmp_path):
-    played, again = tmp_path / "played", tmp_path / "again"
-    arguments = (
-        "--channels",
-        "latent_vq",
-        "--checkpoint",
-        str(checkpoint),
-        "--episodes",
-        "40",
-        "--device",
-        "cpu",
-    )
-    code = command(*arguments, "--folder", str(played))
-    recorded = str(played / "episodes.jsonl")
-    assert command("--from-episodes", recorded, "--folder", str(again)) == code
-    one, other = results_in(played), results_in(again)
+def test_recorded_episodes_give_the_same_judgement_without_a_model(played, tmp_path, monkeypatch):
+    monkeypatch.delattr(gate1.Pair, "load")
+    recorded = str(played.folder / "episodes.jsonl")
+    assert command("--from-episodes", recorded, "--folder", str(tmp_path)) == played.exit_code
+    one, other = results_in(played.folder), results_in(tmp_path)
     assert one["channels"] == other["channels"]
     assert one["verdict"] == other["verdict"]
     for name, found in other["diagnostics"].items():
         assert found == {"nll": one["diagnostics"][name]["nll"]}, "the rest needs the channel itself"
-    assert {path.name for path in again.iterdir()} == JUDGED
+    assert {path.name for path in tmp_path.iterdir()} == JUDGED
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_judging_again_does_not_replace_what_was_written_when_playing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command("--channels", "text", "--episodes", "10", "--device", "cpu")
@@ -115,18 +130,21 @@ def test_judging_again_does_not_replace_what_was_written_when_playing(tmp_path, 
     assert (tmp_path / "runs/gate1-judged-again/results.json").exists()
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_without_a_trained_channel_nothing_is_decided(tmp_path):
-    arguments = ("--channels", "text", "--episodes", "40", "--folder", str(tmp_path), "--runs", str(tmp_path))
+    arguments = ("--channels", "text", "--episodes", "10", "--folder", str(tmp_path), "--runs", str(tmp_path))
     assert command(*arguments, "--device", "cpu") == ExitCode.INCONCLUSIVE
     assert results_in(tmp_path)["channels"]["text"]["role"] == "ceiling"
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_newest_fitting_checkpoint_is_found(checkpoint, tmp_path):
     arguments = ("--channels", "latent_vq", "--episodes", "4", "--runs", str(checkpoint.parent))
     command(*arguments, "--folder", str(tmp_path), "--device", "cpu")
     assert results_in(tmp_path)["channels"]["latent_vq"]["role"] == "judged"
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_checkpoint_for_other_models_is_not_taken_unasked(pocket_pair, tmp_path):
     pair = pocket_pair
     channel = VectorQuantizedChannel(VectorQuantizedConfig(codec_width=32), pair.interface)
@@ -181,6 +199,7 @@ def test_help_lists_the_channels_there_are_and_no_other_run_looks_for_them(monke
     assert "names, or all. (default: all; there are: loud, text)" in shown
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_broken_plug_in_stops_who_asks_for_it_and_no_other(tmp_path, monkeypatch, capfd, caplog):
     known = registry.CHANNELS
     known.names()
@@ -219,15 +238,15 @@ def test_a_checkpoint_must_be_of_a_channel_that_plays(checkpoint):
     assert given_checkpoints([checkpoint], ["latent_vq"])["latent_vq"].name == "channel.safetensors"
 
 
-def test_the_command_runs_in_a_process_of_its_own(tmp_path):
+def test_the_command_runs_by_the_name_of_its_folder(tmp_path, monkeypatch):
+    """In this process; tests/docs/test_example_package.py gives it one of its own."""
     path = tmp_path / "episodes.jsonl"
     line = {"channel": "x", "condition": "normal", "episode_id": 0, "success": True}
     path.write_text(json.dumps(line) + "\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "evaluation.gate1", "--from-episodes", path, "--folder", tmp_path / "out"],
-        capture_output=True,
-        text=True,
-        check=False,
+    monkeypatch.setattr(
+        sys, "argv", ["gate1", "--from-episodes", str(path), "--folder", str(tmp_path / "out")]
     )
-    assert done.returncode == ExitCode.INCONCLUSIVE, done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module("evaluation.gate1", run_name="__main__", alter_sys=True)
+    assert stop.value.code == ExitCode.INCONCLUSIVE
+    assert (tmp_path / "out" / "results.json").exists()

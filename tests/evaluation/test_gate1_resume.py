@@ -13,7 +13,7 @@ from parley.evaluation import gate1
 from parley.evaluation.records import EpisodeRecord, RecordWriter
 from parley.evaluation.records.episodes_file import read_records
 
-pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed")
+pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed", "without_pictures")
 FEW = ("--channels", "latent_vq", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu")
 NUM_PLAYS = 6 * (2 + 6)
 

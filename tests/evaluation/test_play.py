@@ -18,8 +18,8 @@ from parley.evaluation.playing import stopwatch
 from parley.evaluation.playing.entries import chosen_channels, enter
 from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, play
 
-EPISODES = 16
-CONFIG = PlayConfig(episodes=EPISODES, episodes_at_once=6)
+EPISODES = 10
+CONFIG = PlayConfig(episodes=EPISODES, episodes_at_once=4)
 
 
 @pytest.fixture(scope="module")

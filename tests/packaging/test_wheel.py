@@ -62,17 +62,21 @@ def test_make_links_the_rooms_that_the_wheel_holds():
     assert sorted(line.split()) == list(ROOMS)
 
 
-@pytest.mark.parametrize("parley_first", [True, False])
-def test_it_lives_and_plays_beside_agents_and_channels_of_others(wheel, stubs, parley_first, tmp_path):
+def test_it_lives_and_plays_beside_agents_and_channels_of_others(wheel, stubs, tmp_path):
+    """Whoever was installed first: they come before Parley, go, and come again after it."""
     environment = Environment(tmp_path)
-    for wheels in ([wheel], stubs) if parley_first else (stubs, [wheel]):
-        environment.install(*wheels)
-    assert installed(environment) == contents(wheel)
-    look = "import agents, channels, parley.agents as a; print(agents.theirs, channels.theirs, a.__file__)"
-    ours = environment.packages / "parley" / "agents" / "__init__.py"
-    assert environment.run("python", "-c", look).split() == ["True", "True", str(ours)]
+    environment.install(*stubs)
+    environment.install(wheel)
+    for _ in range(2):
+        assert installed(environment) == contents(wheel)
+        look = (
+            "import agents, channels, parley.agents as a; print(agents.theirs, channels.theirs, a.__file__)"
+        )
+        ours = environment.packages / "parley" / "agents" / "__init__.py"
+        assert environment.run("python", "-c", look).split() == ["True", "True", str(ours)]
+        environment.run("python", *PIP, "uninstall", "--yes", *STUBS)
+        assert not (environment.packages / "agents").exists()
+        assert installed(environment) == contents(wheel)
+        environment.install(*stubs)
     played = environment.run("python", "-c", RANDOM_POLICY)
     assert re.fullmatch(r"\['receiver_0', 'sender_0'\] [01]\.0\n", played)
-    environment.run("python", *PIP, "uninstall", "--yes", *STUBS)
-    assert not (environment.packages / "agents").exists()
-    assert installed(environment) == contents(wheel)
