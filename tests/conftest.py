@@ -3,6 +3,7 @@
 # ruff: noqa: E402 - the hook stands before the imports it checks
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,15 @@ from beartype import BeartypeConf, beartype
 from hypothesis import settings
 from jaxtyping import install_import_hook
 from qwen_vocabulary import build_tokenizer
+
+gc.disable()  # until all tests are collected: looking through all that is imported takes seconds
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays, so it is not looked through again."""
+    gc.enable()
+    gc.freeze()
+
 
 # shapes in signatures are checked wherever tests call them; whole numbers pass for floats
 check_types = beartype(conf=BeartypeConf(is_pep484_tower=True))
