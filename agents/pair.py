@@ -53,7 +53,8 @@ class ModelConfig:
         receiver: another model for the receiver.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         dtype: precision of the weights in memory; auto is bfloat16 on CUDA and float32 elsewhere. A CPU with
-            AMX is about three times faster in bfloat16, others are slower.
+            AMX is about three times faster in bfloat16, others are slower. A codec plays in the precision in
+            which it was trained.
         device_map: places the layers of a model that is larger than one card over all there are, as
             accelerate understands the word.
         player: profile that `parley admit` wrote: how the models are asked. By default the one that is built
@@ -162,8 +163,13 @@ class Pair:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """What a codec is trained for, by role: weights, and what the sender is shown before it speaks."""
-        return {"sender": self.sender.fingerprint, "receiver": self.receiver.lm.fingerprint}
+        """What a codec is trained for, by role: weights, and what the sender is shown before it speaks.
+
+        The sender's precision counts: a codec takes another precision's rounding of its states for meaning.
+        """
+        precision = str(self.sender.lm.dtype).removeprefix("torch.")
+        suffix = "" if precision == "float32" else f"-{precision}"
+        return {"sender": self.sender.fingerprint + suffix, "receiver": self.receiver.lm.fingerprint}
 
     @property
     def device(self) -> torch.device:

@@ -37,7 +37,7 @@ def test_every_training_is_a_command(flags):
 @pytest.mark.parametrize("trial", TRIALS.values(), ids=lambda trial: trial.name)
 def test_every_gate_is_a_command(trial):
     gate = parse_arguments(Gate1Config, trial.gate_flags(), None, "parley gate1")
-    assert gate.play.episodes == (400 if trial in MAIN else 200)
+    assert gate.play.episodes == (400 if trial in MAIN else 100)
     assert gate.models.dtype == ("auto" if trial in MAIN else "bfloat16")
     assert "silence" in chosen_channels(gate.channels)
 
