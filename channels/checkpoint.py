@@ -92,10 +92,11 @@ def load_channel(path: Path, interface: ModelInterface, models: dict[str, str]) 
     header = read_header(path)
     _check_ends(path, header.interface, interface)
     for role, fingerprint in models.items():
-        if (trained_for := header.models.get(role)) != fingerprint:
+        if (trained_for := str(header.models.get(role))) != fingerprint:
+            same = trained_for.partition("-")[0] == fingerprint.partition("-")[0]
+            what = f"the {role} in another precision, see --dtype" if same else f"another {role}"
             raise CheckpointError(
-                f"{path} was trained for another {role}: "
-                f"its fingerprint is {trained_for}, this one's {fingerprint}"
+                f"{path} was trained for {what}: its fingerprint is {trained_for}, this one's {fingerprint}"
             )
     try:
         kind = channel_class(header.channel)

@@ -17,6 +17,7 @@ from parley.agents.pair import ModelConfig, Pair, ReceiverView
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import Channel, SoftPrompt, TextInput, Utterance
+from parley.channels.checkpoint import CheckpointError, load_channel, save_channel
 from parley.channels.conditions import conditions
 from parley.channels.registry import channel_class, channel_names
 from parley.channels.text import CHARSET, TextChannel
@@ -213,3 +214,17 @@ def test_all_conditions_play_from_one_context(pair: Pair, name: str) -> None:
     if name in LATENT:
         assert not torch.equal(logits["normal"], logits["null"])
         assert not torch.equal(logits["normal"], logits["random"])
+
+
+def test_a_codec_is_held_to_the_sender_s_precision(qwen2_folder: Path, small_world, tmp_path: Path) -> None:
+    """It would take another precision's rounding of the states for meaning."""
+    single, half = (
+        Pair.load(ModelConfig(model=str(qwen2_folder), device="cpu", dtype=dtype), small_world)
+        for dtype in ("float32", "bfloat16")
+    )
+    assert half.fingerprints["sender"] == f"{single.fingerprints['sender']}-bfloat16"
+    assert half.fingerprints["receiver"] == single.fingerprints["receiver"]
+    channel = channel_class("latent")(channel_class("latent").Config(), single.interface)
+    save_channel(tmp_path / "c.safetensors", channel, single.fingerprints, {})
+    with pytest.raises(CheckpointError, match="trained for the sender in another precision, see --dtype"):
+        load_channel(tmp_path / "c.safetensors", half.interface, half.fingerprints)
