@@ -271,4 +271,4 @@ def test_no_channel_is_named_all() -> None:
 
 
 def test_no_file_of_this_folder_is_left_out() -> None:
-    assert [plugin for plugin in registry.left_out() if plugin.source.startswith("channels.")] == []
+    assert [plugin for plugin in registry.left_out() if plugin.source.startswith("parley.channels.")] == []

@@ -20,7 +20,7 @@ from parley.channels.latent import (
 from parley.channels.registry import channel_class, channel_names
 from parley.channels.testing import ENDS, synthetic_utterance
 
-LEARNED = [name for name in channel_names() if channel_class(name).__module__.startswith("channels.")]
+LEARNED = [name for name in channel_names() if channel_class(name).__module__.startswith("parley.channels.")]
 LEARNED = [name for name in LEARNED if issubclass(channel_class(name), LatentChannel)]
 BITS = {
     "latent": 4 * 16 * 32,
