@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from parley.agents.examples import Examples, Solved
-from parley.agents.language_model import FrozenLM, ModelError
+from parley.agents.examples import NO_EXAMPLES, Examples, Solved
+from parley.agents.language_model import FrozenLM
 from parley.agents.player import ReceiverSettings
 from parley.agents.prompts import SLOT, Turn, cut_at_slot, slot_text
 from parley.agents.readout import READOUTS
+from parley.agents.shown_turns import ShownTurns
 from parley.channels.base import ActivationPatch, CacheEntries, ReceiverInput, SoftPrompt
 
 
@@ -40,12 +41,17 @@ class PromptedModel:
         tail: tokens between the slot and the answer.
     """
 
-    def __init__(self, lm: FrozenLM, settings: ReceiverSettings, examples: Examples) -> None:
+    def __init__(
+        self,
+        lm: FrozenLM,
+        settings: ReceiverSettings = ReceiverSettings(),  # noqa: B008 - immutable
+        examples: Examples = NO_EXAMPLES,
+    ) -> None:
         self.lm, self.settings = lm, settings
         self.readout = READOUTS.find(settings.readout)(lm, settings, examples.neutral)
         self.turns = [self._solve(example) for example in examples.solved[: settings.shots]]
-        self._preamble = cut_at_slot(lm.render(SLOT, self.turns)).before if self.turns else ""
-        self.shown = lm.encode(self._preamble)
+        self._examples = ShownTurns(lm, self.turns)
+        self.shown = self._examples.tokens
         self.tail = lm.encode(cut_at_slot(lm.render(self.readout.prompt([]), self.turns)).after)
 
     def _solve(self, example: Solved) -> Turn:
@@ -54,18 +60,12 @@ class PromptedModel:
         return Turn(asked, self.readout.reply(example.options, example.target))
 
     def before(self, descriptions: Sequence[str]) -> list[int]:
-        """Tokens of the prompt about some candidates, from the solved examples to the slot.
+        """Tokens of the prompt about some candidates, from behind the solved examples to the slot.
 
         Raises:
             ModelError: if the chat template renders the solved examples differently before this question.
         """
-        before = cut_at_slot(self.lm.render(self.readout.prompt(descriptions), self.turns)).before
-        if not before.startswith(self._preamble):
-            raise ModelError(
-                f"model {self.lm.name!r} has a chat template that renders earlier turns differently before "
-                f"another question, so solved examples cannot be read once for all episodes; set --shots 0"
-            )
-        return self.lm.encode(before.removeprefix(self._preamble))
+        return self.lm.encode(cut_at_slot(self._examples.behind(self.readout.prompt(descriptions))).before)
 
     def message_tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids with which text messages fill the slot; control tokens in them are plain text."""

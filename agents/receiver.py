@@ -17,13 +17,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from parley.agents.context import Context, Heard
-from parley.agents.examples import NO_EXAMPLES, Examples
-from parley.agents.features import positions_of
+from parley.agents.features import Preamble, positions_of, read_preamble
 from parley.agents.full_pass import full_pass
 from parley.agents.injection import extend, patched
-from parley.agents.language_model import FrozenLM
 from parley.agents.packing import lay_out, messages_per_context
-from parley.agents.player import ReceiverSettings
 from parley.agents.prompted_model import PromptedModel, all_of
 from parley.agents.readout import Among, Answers
 from parley.channels.base import ActivationPatch, CacheEntries, ReceiverInput, SoftPrompt
@@ -31,24 +28,7 @@ from parley.channels.receiver_input import num_inputs
 
 
 class Receiver(PromptedModel):
-    """Chooses among candidates; a readout says how the choice is read off the model.
-
-    Args:
-        lm: the frozen model.
-        settings: how it is asked, and which readout.
-        examples: solved ones to be shown first, and messages by which scores are calibrated.
-
-    Raises:
-        ValueError: if a setting is unknown, or the model's tokenizer does not allow the readout.
-    """
-
-    def __init__(
-        self,
-        lm: FrozenLM,
-        settings: ReceiverSettings = ReceiverSettings(),  # noqa: B008 - immutable
-        examples: Examples = NO_EXAMPLES,
-    ) -> None:
-        super().__init__(lm, settings, examples)
+    """Chooses among candidates; a readout says how the choice is read off the model."""
 
     @torch.no_grad()
     def read(self, candidates: Sequence[Sequence[str]], cached: bool = True) -> Context:
@@ -60,7 +40,7 @@ class Receiver(PromptedModel):
                 is then read together with them again.
 
         Raises:
-            ValueError: if the lists differ in length, or the readout cannot tell two descriptions apart.
+            ValueError: if the lists differ in length, or two descriptions are the same to the readout.
         """
         sizes = {len(descriptions) for descriptions in candidates}
         if len(sizes) != 1:
@@ -72,29 +52,21 @@ class Receiver(PromptedModel):
     @torch.no_grad()
     def read_tokens(self, prompts: Sequence[list[int]], num_candidates: int, cached: bool = True) -> Context:
         """Read B prompts up to the slot, as token ids behind the solved examples; `cached`: see `read`."""
-        ids, mask = self.lm.left_pad(prompts)
-        shared = self.examples_read
-        begun = shared.repeat(len(ids))
-        own, start = ids, shared.mask.shape[1]
-        ids, mask = torch.cat([begun.ids, ids], dim=1), torch.cat([begun.mask, mask], dim=1)
+        own, counted = self.lm.left_pad(prompts)
+        preamble = self.preamble
+        ids, mask = torch.cat([preamble.ids.expand(len(own), -1), own], dim=1), preamble.begin(counted)
         self.check_length(ids.shape[1])
         if not cached:
             return Context((), ids, mask, num_candidates)
-        cache = DynamicCache(ddp_cache_data=begun.layers, config=self.lm.model.config)
-        self.run(self.embed_ids(own), mask.long(), positions_of(mask)[:, start:], cache)
+        cache = preamble.cache(self.lm, len(own))
+        self.run(self.embed_ids(own), mask.long(), positions_of(mask)[:, -own.shape[1] :], cache)
         layers = tuple((layer.keys, layer.values) for layer in cache.layers)
         return Context(layers, ids, mask, num_candidates)
 
     @cached_property
-    @torch.no_grad()
-    def examples_read(self) -> Context:
-        """The solved examples, read once for all episodes: one row, of no tokens where there are none."""
-        ids, mask = self.lm.left_pad([self.shown])
-        cache = DynamicCache(config=self.lm.model.config)
-        if not ids.shape[1]:
-            return Context((), ids, mask, 0)
-        self.run(self.embed_ids(ids), mask.long(), positions_of(mask), cache)
-        return Context(tuple((layer.keys, layer.values) for layer in cache.layers), ids, mask, 0)
+    def preamble(self) -> Preamble:
+        """The solved examples, read once for all episodes; of no tokens where there are none."""
+        return read_preamble(self.lm, self.shown)
 
     def choose(self, context: Context, receiver_input: ReceiverInput) -> Float[Tensor, "B N"]:
         """Log-odds of the N candidates, float32, with gradient to the receiver input.

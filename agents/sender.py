@@ -27,8 +27,9 @@ from parley.agents.features import (
 from parley.agents.language_model import FrozenLM
 from parley.agents.lazy_words import LazyWords
 from parley.agents.player import SenderSettings
-from parley.agents.prompts import SLOT, Turn, cut_at_slot, sender_prompt
+from parley.agents.prompts import Turn, sender_prompt
 from parley.agents.sender_cache import Kept, KeptStates, KeptWords, digest_of, in_batches
+from parley.agents.shown_turns import ShownTurns
 from parley.channels.base import SenderFeatures, Utterance
 from parley.envs.world import AnyWorld, Referents
 
@@ -68,8 +69,8 @@ class Sender:
             Turn(sender_prompt(example.facts), example.message)
             for example in examples.spoken[: settings.shots]
         ]
-        self._preamble = cut_at_slot(lm.render(SLOT, self.turns)).before if self.turns else ""
-        self.shown = lm.encode(self._preamble)
+        self._examples = ShownTurns(lm, self.turns)
+        self.shown = self._examples.tokens
         prompts = self.prompts(self._widest_referents())
         self.num_positions = max(MAX_DESCRIPTION_TOKENS, *(len(row) for row in prompts))
         self._check_length(max(map(len, prompts)))
@@ -206,10 +207,8 @@ class Sender:
 
     def prompts(self, referents: list[Referents]) -> list[list[int]]:
         """Token ids of what it is told of each referent, behind the preamble."""
-        rendered = (
-            self.lm.render(sender_prompt(self.world.facts(referent)), self.turns) for referent in referents
-        )
-        return [self.lm.encode(text.removeprefix(self._preamble)) for text in rendered]
+        asked = (sender_prompt(self.world.facts(referent)) for referent in referents)
+        return [self.lm.encode(self._examples.behind(question)) for question in asked]
 
     @torch.no_grad()
     def _describe(self, referents: list[Referents]) -> list[str]:

@@ -165,7 +165,7 @@ def pad(rows: Sequence[Sequence[list[int]]]) -> Int[Tensor, "B N L"]:
 
 
 def check_distinct(texts: Sequence[str], tokens: Sequence[list[int]]) -> None:
-    """Refuse candidates that a likelihood cannot tell apart.
+    """Refuse candidates without tokens, and candidates of the same tokens.
 
     Raises:
         ValueError: if one has no tokens, or two have the same.

@@ -136,13 +136,14 @@ def test_calibration_knows_neither_message_nor_condition(reader: Receiver) -> No
 
 def test_nothing_is_run_twice(lm: FrozenLM, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of positions, the model runs the example once, each context once, then slots, tails and trees alone."""
-    receiver, seen, run = receiver_of(lm), [], Receiver.run
+    receiver, seen, run = receiver_of(lm), [], lm.model.model.forward
 
-    def noted(self: Receiver, vectors: torch.Tensor, *rest: Any) -> torch.Tensor:
-        seen.append(vectors.shape[0] * vectors.shape[1])
-        return run(self, vectors, *rest)
+    def noted(*args: Any, **given: Any) -> Any:
+        tokens = given["input_ids"] if given.get("inputs_embeds") is None else given["inputs_embeds"]
+        seen.append(tokens.shape[0] * tokens.shape[1])
+        return run(*args, **given)
 
-    monkeypatch.setattr(Receiver, "run", noted)
+    monkeypatch.setattr(lm.model.model, "forward", noted)
     context = receiver.read(ROWS)
     own, tail = context.mask.shape[1] - len(receiver.shown), len(receiver.tail)
     told = max(map(len, receiver.message_tokens(EXAMPLES.neutral)))
