@@ -123,9 +123,9 @@ def find_profile(config: ModelConfig) -> Profile:
     else:
         found = _built_in(config.sender or config.model, config.receiver or config.model)
     asked = {
-        name: value
-        for name in ("readout", "wording", "calibration", "shots")
-        if (value := getattr(config, name)) is not None
+        setting.name: value
+        for setting in fields(ReceiverSettings)  # the sender's are among them
+        if (value := getattr(config, setting.name)) is not None
     }
     if "readout" in asked and asked["readout"] != found.receiver.readout:
         # another readout has other wordings, and what was found for this one says nothing of it

@@ -145,9 +145,12 @@ def measure(config: LikelihoodConfig, console: Console) -> Record:
     requests = make_requests(receiver, config)
     scores = {name: work() for name, work in works_of(receiver, requests, config.peer_batch).items()}
     some = make_requests(receiver, replace(config, episodes=config.timed_episodes))
-    told = lambda name, seconds: console.print(f"{name}: {seconds:.1f} s", soft_wrap=True)  # noqa: E731
+
+    def tell(name: str, seconds: float) -> None:
+        console.print(f"{name}: {seconds:.1f} s", soft_wrap=True)
+
     works = works_of(receiver, some, config.peer_batch)
-    seconds = alternate(works, repeats=config.repeats, warmups=0, tell=told)
+    seconds = alternate(works, repeats=config.repeats, warmups=0, tell=tell)
     count = len(some.asked)
     rows: list[list[Cell]] = []
     largest, slower = {}, {}

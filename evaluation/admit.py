@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from parley.agents.command_line import ExitCode, RunError, exit_with, parse_arguments
 from parley.agents.pair import ModelConfig, load_models
@@ -34,6 +34,7 @@ from parley.evaluation.admission.trials import Trials
 from parley.evaluation.admission.trials_file import TrialsFile
 from parley.evaluation.files import atomic_write
 from parley.evaluation.playing.plan import PlayConfig
+from parley.evaluation.playing.progress import playing_progress
 
 _UNUSUAL = re.compile(r"[^\w.-]+")  # in the name of a file
 
@@ -76,7 +77,7 @@ def run(config: AdmitConfig) -> int:
     settings = define(trials) | {"models": fingerprints}
     kept = TrialsFile(config.path.with_suffix(".trials.jsonl"), settings)
     try:
-        with _progress(console) as progress:
+        with playing_progress(console) as progress:
             admission = admit(trials, kept, _Bar(progress, config.play.episodes))
     except KeyboardInterrupt:
         raise RunError(
@@ -129,12 +130,6 @@ class _Bar:
     def advance(self, episodes: int) -> None:
         """So many episodes of it were played."""
         self._progress.advance(self._task, episodes)
-
-
-def _progress(console: Console) -> Progress:
-    bar, left = (BarColumn(bar_width=16), MofNCompleteColumn()), TimeRemainingColumn()
-    columns = "[bold]{task.description}", *bar, "plays,", TimeElapsedColumn(), "elapsed,", left, "left"
-    return Progress(*columns, console=console, transient=True)
 
 
 def main() -> int:

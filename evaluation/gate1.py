@@ -24,7 +24,6 @@ import torch
 import tyro
 from gymnasium.spaces import MultiDiscrete
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from parley.agents.command_line import RunError, exit_with, parse_arguments
 from parley.agents.pair import ModelConfig, Pair
@@ -46,6 +45,7 @@ from parley.evaluation.playing.entries import (
     given_checkpoints,
 )
 from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, num_plays, play
+from parley.evaluation.playing.progress import playing_progress
 from parley.evaluation.playing.provenance import describe
 from parley.evaluation.playing.run_folder import (
     EPISODES_FILE,
@@ -207,19 +207,12 @@ def play_all(
         outcomes.add(record)
         done += 1
     with RecordWriter(path, append=True) as writer, playing_progress(console) as progress:
-        task = progress.add_task("", total=num_plays(entries, config), completed=done)
+        task = progress.add_task("playing", total=num_plays(entries, config), completed=done)
         for batch in play(pair, entries, config, done=done, look_every=look_every, settled=settled):
             writer.write(batch)
             for record in batch:
                 outcomes.add(record)
             progress.advance(task, len(batch))
-
-
-def playing_progress(console: Console) -> Progress:
-    """A bar with the plays that are done and the time left; a play is one episode under one condition."""
-    bar, left = (BarColumn(bar_width=24), MofNCompleteColumn()), TimeRemainingColumn()
-    columns = "[bold]playing", *bar, "plays,", TimeElapsedColumn(), "elapsed,", left, "left"
-    return Progress(*columns, console=console, transient=True)
 
 
 def count_flops(pair: Pair, entries: dict[str, Entry], config: PlayConfig) -> dict[str, float]:

@@ -17,7 +17,7 @@ from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes,
 from parley.evaluation.aggregation.transmitted_bits import transmitted_bits
 from parley.evaluation.gates.comparisons import Comparison, compare_conditions, indistinguishable
 from parley.evaluation.gates.criterion import Rule, Thresholds
-from parley.evaluation.gates.fitness import fitness_notes, is_settled, pair_fitness
+from parley.evaluation.gates.fitness import Fitness, fitness_notes, is_settled, pair_fitness
 from parley.evaluation.gates.further import gate2, gate3
 from parley.evaluation.gates.gate1 import ASKED, controls, gate1
 from parley.evaluation.gates.inference import Inference
@@ -70,22 +70,11 @@ def build_results(
     num_candidates = find_num_candidates(outcomes, provenance)
     checks = run_checks(outcomes, num_candidates, asked_episodes(provenance, sequential), inference)
     everyone = judge_channels(outcomes, num_candidates, inference)
-    judged = {name: everyone[name] for name in outcomes.judged}
-    same = {name: p for name in judged if (p := _alike(outcomes.channels[name], inference)) is not None}
     fitness = pair_fitness(outcomes, provenance, inference)
-    verdict = overall_verdict(judged, checks, gates, fitness.fit)
-    passed = {name: entry.passed(gates) for name, entry in judged.items()}
+    judged = {name: everyone[name] for name in outcomes.judged}
     return {
         "schema_version": SCHEMA_VERSION,
-        "verdict": verdict,
-        "gates": sorted(set(gates)),
-        "sequential": sequential,
-        "settled": is_settled(passed.values(), fitness),
-        "sentence": plain_sentence(judged, checks, gates, outcomes.p0, same, fitness),
-        "notes": [
-            *notes(outcomes),
-            *fitness_notes(fitness, verdict, [name for name in judged if passed[name]]),
-        ],
+        **_verdict(judged, checks, gates, outcomes, fitness, inference),
         "num_candidates": num_candidates,
         "chance": None if num_candidates is None else 1 / num_candidates,
         "p0": _rate(outcomes.p0, inference),
@@ -103,14 +92,35 @@ def build_results(
             name: _subsets(outcomes, channel, inference) for name, channel in outcomes.channels.items()
         },
         "diagnostics": {
-            name: {
-                "nll": {condition: channel.conditions[condition].mean_nll for condition in _played(channel)}
-            }
+            name: {"nll": {key: channel.conditions[key].mean_nll for key in _played(channel)}}
             | measured.get(name, {})
             for name, channel in outcomes.channels.items()
         },
         "thresholds": asdict(inference.thresholds),
         "provenance": _strict(provenance),
+    }
+
+
+def _verdict(
+    judged: Mapping[str, Judged],
+    checks: Rule,
+    gates: Sequence[int],
+    outcomes: RunOutcomes,
+    fitness: Fitness,
+    inference: Inference,
+) -> Results:
+    """What is said of the run: the verdict, whether it is settled, and the sentences."""
+    same = {name: p for name in judged if (p := _alike(outcomes.channels[name], inference)) is not None}
+    verdict = overall_verdict(judged, checks, gates, fitness.fit)
+    passed = {name: entry.passed(gates) for name, entry in judged.items()}
+    met = [name for name in judged if passed[name]]
+    return {
+        "verdict": verdict,
+        "gates": sorted(set(gates)),
+        "sequential": inference.sequential,
+        "settled": is_settled(passed.values(), fitness),
+        "sentence": plain_sentence(judged, checks, gates, outcomes.p0, same, fitness),
+        "notes": [*notes(outcomes), *fitness_notes(fitness, verdict, met)],
     }
 
 

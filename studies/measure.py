@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from parley.agents.pair import Pair
@@ -11,6 +10,7 @@ from parley.evaluation.diagnostics.diagnose import diagnose
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import Entry, PlayConfig, play
 from parley.evaluation.results import build_results
+from studies.read_runs import brief
 
 Outcome = dict[str, Any]
 SILENCE, TEXT = "silence", "text"
@@ -32,18 +32,11 @@ def measure(pair: Pair, channel: Channel, config: PlayConfig, *, with_text: bool
         "evaluation_seed": config.seed,
         "num_candidates": config.num_candidates,
         "resample_probability": config.resample_probability,
-        "conditions": {name: _brief(row) for name, row in found["conditions"].items()},
-        "swap_consistency": _brief(found["swap_consistency"]),
+        "conditions": {name: brief(row) for name, row in found["conditions"].items()},
+        "swap_consistency": brief(found["swap_consistency"]),
         "gate1": found["gate1"]["passed"],
-        "p0": _brief(results["p0"]),
-        "text": _brief(text["conditions"]["normal"]) if text else None,
+        "p0": brief(results["p0"]),
+        "text": brief(text["conditions"]["normal"]) if text else None,
         "diagnostics": results["diagnostics"][channel.name]
         | diagnose(pair, channel, pair.world.referents("test")),
     }
-
-
-def _brief(proportion: Mapping[str, Any] | None) -> dict[str, float] | None:
-    """Rate and interval."""
-    if proportion is None:
-        return None
-    return {name: round(proportion[name], 5) for name in ("rate", "ci_low", "ci_high")}

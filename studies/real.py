@@ -32,9 +32,10 @@ from parley.evaluation.reporting.templates import templates_in
 from parley.plugins.names import unknown
 from parley.training.presets import find_preset
 from parley.training.run import parse, train
+from studies.read_runs import read_metrics
 from studies.real_goals import GOALS
 from studies.real_plan import MAIN, PRESET, RUNS, SIDE, TRIALS, Trial
-from studies.real_record import is_finished, read_metrics, read_trial
+from studies.real_record import is_finished, read_trial
 
 RECORD, TEMPLATE, PAGE = "real.json", "real.md.jinja", "real.md"
 NOTES = Path(__file__).with_name("real_notes.md")

@@ -11,9 +11,9 @@ from parley.evaluation.playing.run_folder import EPISODES_FILE, RESULTS_FILE
 from parley.evaluation.records import read_records
 from parley.evaluation.reporting.cells import gate
 from parley.evaluation.results import SCHEMA_VERSION
+from studies.read_runs import brief, read_metrics
 from studies.real_plan import RUNS, Trial
 
-METRICS_FILE = "metrics.jsonl"
 AT_CHANCE = "_at_chance"
 
 
@@ -45,7 +45,7 @@ def read_trial(trial: Trial, runs: Path = RUNS) -> dict[str, Any]:
         "num_candidates": results["num_candidates"],
         "verdict": results["verdict"],
         "fit": fit,
-        "text": _brief(results["ceiling"]),
+        "text": brief(results["ceiling"]),
         "channels": {
             name: _channel(found, fit, results["communication_matters"][name])
             for name, found in results["channels"].items()
@@ -64,9 +64,9 @@ def _channel(found: Mapping[str, Any], fit: bool | None, subsets: Mapping[str, A
     return {
         "role": found["role"],
         "bits": found["bits"],
-        "conditions": {name: _brief(rate) for name, rate in found["conditions"].items()},
-        "followed": _brief(found["swap_consistency"]),
-        "cross_fitted": _brief(subsets["cross_fitted"]),
+        "conditions": {name: brief(rate) for name, rate in found["conditions"].items()},
+        "followed": brief(found["swap_consistency"]),
+        "cross_fitted": brief(subsets["cross_fitted"]),
         "gate1": gate(found, fit),
         "at_chance": {
             item["name"].removesuffix(AT_CHANCE): item["passed"]
@@ -75,19 +75,6 @@ def _channel(found: Mapping[str, Any], fit: bool | None, subsets: Mapping[str, A
         },
         "failed": [item["reason"] for item in criteria if item["passed"] is False],
     }
-
-
-def _brief(proportion: Mapping[str, Any] | None) -> dict[str, float] | None:
-    if proportion is None:
-        return None
-    return {name: round(proportion[name], 5) for name in ("rate", "ci_low", "ci_high")}
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """What a training has logged so far; a last line that was cut is left out."""
-    path = folder / METRICS_FILE
-    lines = path.read_text().split("\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def _training(logged: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:

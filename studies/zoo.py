@@ -25,6 +25,7 @@ from parley.evaluation.gate1 import Gate1Config, play_and_judge
 from parley.evaluation.playing.play import PlayConfig
 from parley.evaluation.reporting.templates import templates_in
 from parley.training.run import parse, train
+from studies.read_runs import brief, read_metrics
 from studies.zoo_plan import ORDER, expectation
 
 RECORD, TEMPLATE, PAGE = "zoo.json", "zoo.md.jinja", "zoo.md"
@@ -80,9 +81,8 @@ def _train(name: str, seed: int, config: ZooConfig) -> Path:
     """The run folder of a trained channel; one that is finished is left alone."""
     folder = config.runs / f"{name}-seed{seed}"
     chosen = parse(["--channel", name, "--seed", str(seed), "--folder", str(folder), "--resume"])
-    metrics = folder / "metrics.jsonl"
-    last = json.loads(metrics.read_text().splitlines()[-1])["step"] if metrics.exists() else 0
-    return folder if last >= chosen[2].steps else train(*chosen)
+    logged = read_metrics(folder)
+    return folder if logged and logged[-1]["step"] >= chosen[2].steps else train(*chosen)
 
 
 def describe(name: str, seed: int, results: dict[str, Any], folder: Path | None) -> dict[str, Any]:
@@ -98,24 +98,18 @@ def describe(name: str, seed: int, results: dict[str, Any], folder: Path | None)
         "tokens": found["tokens"],
         "num_parameters": None,
         "n": results["p0"]["n"],
-        "conditions": {key: _brief(rate) for key, rate in found["conditions"].items()},
-        "followed": _brief(found["swap_consistency"]),
+        "conditions": {key: brief(rate) for key, rate in found["conditions"].items()},
+        "followed": brief(found["swap_consistency"]),
         "gate1": found["gate1"]["passed"],
         "failed": [item["reason"] for item in found["gate1"]["criteria"] if item["passed"] is False],
         "transmitted_bits": (found["information"] or {}).get("ci_low"),
         "receiver_flops": results["diagnostics"].get(name, {}).get("receiver_flops"),
     }
     if folder is not None:
-        steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        steps = read_metrics(folder)
         best = max(step.get("validation_success", 0) for step in steps)
         row["training"] = {"steps": steps[-1]["step"], "seconds": steps[-1]["seconds"], "validation": best}
     return row
-
-
-def _brief(proportion: dict[str, Any] | None) -> dict[str, float] | None:
-    if proportion is None:
-        return None
-    return {name: round(proportion[name], 5) for name in ("rate", "ci_low", "ci_high")}
 
 
 def render(rows: list[dict[str, Any]]) -> str:

@@ -176,20 +176,25 @@ def qwen2_sharded_folder(save_model: SaveModel, tiny_tokenizer: PreTrainedTokeni
     return save_model(build_model(tiny_tokenizer, TINY, seed=0), max_shard_size="50KB")
 
 
+SMALL = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.1,
+}
+
+
 @pytest.fixture(scope="session")
 def qwen3_folder(save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast) -> Path:
     """Qwen3: norms on queries and keys, heads wider than the width divided by their number."""
     torch.manual_seed(3)
     config = Qwen3Config(
         vocab_size=len(tiny_tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        **SMALL,
         head_dim=16,
-        max_position_embeddings=256,
-        initializer_range=0.1,
         tie_word_embeddings=True,
         eos_token_id=tiny_tokenizer.eos_token_id,
         pad_token_id=tiny_tokenizer.pad_token_id,
@@ -204,13 +209,7 @@ def llama_folder(save_model: SaveModel, tiny_tokenizer: PreTrainedTokenizerFast)
     torch.manual_seed(5)
     config = LlamaConfig(
         vocab_size=len(tiny_tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        initializer_range=0.1,
+        **SMALL,
         attention_bias=True,
         mlp_bias=True,
         rope_parameters={

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from parley.agents.choosing import pick
 from parley.agents.examples import draw_examples
 from parley.agents.language_model import FrozenLM
 from parley.agents.pair import Pair
@@ -65,8 +66,7 @@ class Trials:
     def try_sender(self, sender: Sender) -> SenderTrial:
         """How often it describes the episodes' targets exactly; one that occurs twice counts once."""
         referents = np.unique([episode.sender_view for episode in self.plan.episodes], axis=0)
-        said = sender.describe(referents)
-        exact = sum(text == self.world.describe(seen) for text, seen in zip(said, referents, strict=True))
+        exact = round(sender.exactness(referents) * len(referents))
         return SenderTrial(shots=sender.settings.shots, exact=exact, n=len(referents))
 
     def try_receiver(self, question: Question, sender: Sender, advance: Advance) -> list[Cell]:
@@ -161,10 +161,7 @@ class Trials:
 
     def _choose(self, scores: Float[Tensor, "B N"], rows: range) -> np.ndarray:
         """The place of the best score in each row; of equal ones any, as chance has it."""
-        rng = np.random.default_rng([self.config.seed, _TIES, rows.start])
-        best = (scores == scores.amax(-1, keepdim=True)).cpu().numpy()
-        places: np.ndarray = np.where(best, rng.random(best.shape), -1.0).argmax(-1)
-        return places
+        return pick(scores, lambda row: np.random.default_rng([self.config.seed, _TIES, rows.start, row]))
 
 
 @torch.no_grad()

@@ -5,8 +5,8 @@ import io
 import torch
 from rich.console import Console
 
-from parley.evaluation.gate1 import playing_progress
 from parley.evaluation.playing import stopwatch
+from parley.evaluation.playing.progress import playing_progress
 from parley.evaluation.playing.stopwatch import timed
 
 
