@@ -73,7 +73,7 @@ def test_the_episodes_needed_agree_with_r(true_rate, enough, fewest):
 )
 def test_the_episodes_needed_are_found_by_trying_all(floor, above, power, confidence):
     true_rate = floor + above * (1 - floor)
-    powers = _powers(np.arange(1, 1501), true_rate, floor, confidence)
+    powers = _powers(np.arange(1, 12_001), true_rate, floor, confidence)
     assert powers[99] == gate_power(true_rate, 100, floor, confidence)
     assert powers[-200:].min() >= power, "the list must go on to where nothing fails any more"
     enough = episodes_needed(true_rate, power, floor, confidence)
