@@ -15,7 +15,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,13 @@ class AdmitConfig:
 
     Args:
         output: the profile; by default runs/player-MODEL.json. An existing one is replaced.
+        seed: of the episodes, and of the order in which ties are broken.
         play: which validation episodes.
         models: which frozen models; how they are asked is what is found out, so no flag may fix it.
     """
 
     output: Path | None = None
+    seed: int = 0
     play: PlayConfig = field(default_factory=lambda: PlayConfig(episodes=60, episodes_at_once=20))
     models: ModelConfig = field(default_factory=ModelConfig)
 
@@ -72,7 +74,7 @@ def run(config: AdmitConfig) -> int:
     console = Console()
     with console.status("the models are loaded"):
         models = load_models(config.models)
-        trials = Trials(models, find_world(config.play.world), config.play)
+        trials = Trials(models, find_world(config.play.world), replace(config.play, seed=config.seed))
     fingerprints = {"sender": models[0].fingerprint, "receiver": models[1].fingerprint}
     settings = define(trials) | {"models": fingerprints}
     kept = TrialsFile(config.path.with_suffix(".trials.jsonl"), settings)

@@ -14,50 +14,24 @@ Exit codes: 0 pass, 1 fail, 2 usage, 3 could not run, 4 inconclusive or unfit,
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import torch
 import tyro
-from gymnasium.spaces import MultiDiscrete
 from rich.console import Console
 
-from parley.agents.command_line import RunError, exit_with, parse_arguments
-from parley.agents.pair import ModelConfig, Pair
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.agents.pair import ModelConfig
+from parley.channels.base import check_range
 from parley.channels.registry import channel_names
-from parley.envs.worlds import find_world
-from parley.evaluation.aggregation.run_data import RunAggregator
-from parley.evaluation.diagnostics.atlas import atlas_file, draw_atlas, panels_of
-from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents, speak_of
-from parley.evaluation.diagnostics.flops import counted_episodes, receiver_flops
 from parley.evaluation.gates.verdict import EXIT_CODES, GATES
-from parley.evaluation.judge import LOOK_EVERY, is_settled, judge_file, write_run
-from parley.evaluation.playing.channel_settings import settings_of
-from parley.evaluation.playing.entries import (
-    asked_by_name,
-    can_play,
-    chosen_channels,
-    enter,
-    find_checkpoint,
-    given_checkpoints,
-)
-from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, num_plays, play
-from parley.evaluation.playing.progress import playing_progress
-from parley.evaluation.playing.provenance import describe
-from parley.evaluation.playing.run_folder import (
-    EPISODES_FILE,
-    check_folder,
-    define,
-    prepare_folder,
-    records_so_far,
-    was_sequential,
-)
-from parley.evaluation.records import RecordWriter
+from parley.evaluation.judge import judge_file
+from parley.evaluation.playing.gate_run import LARGEST_SEED, GateRun
+from parley.evaluation.playing.plan import PlayConfig
+from parley.evaluation.playing.run_folder import was_sequential
 from parley.evaluation.reporting.terminal import print_table
-from parley.evaluation.results import Results, build_results
+from parley.evaluation.sealing.roster import Wanted
 
 
 def _there_are(default: str) -> str:
@@ -81,6 +55,13 @@ class Gate1Config:
         folder: where the results go; by default runs/gate1, and runs/gate1-judged-again for recorded
             episodes, so that judging them never replaces what was written when they were played.
         runs: where run folders are looked for.
+        seed: of the episodes and of all that is left to chance in them. By default it is drawn once the
+            channels are fixed, so that none can have been made for these episodes; a seed that is given is
+            called chosen in the results.
+        unsealed: run all channels in this process: half the memory, and only for channels that are trusted.
+        say_only: write what all channels send to this file, and stop: the first half of a judgement that is
+            made on two machines.
+        hear: judge the messages of such a file instead of sending any.
         play: which episodes.
         models: which frozen models play.
     """
@@ -94,6 +75,10 @@ class Gate1Config:
     from_episodes: Path | None = None
     folder: Path | None = None
     runs: Path = Path("runs")
+    seed: int | None = None
+    unsealed: bool = False
+    say_only: Path | None = None
+    hear: Path | None = None
     play: PlayConfig = field(default_factory=PlayConfig)
     models: ModelConfig = field(default_factory=ModelConfig)
 
@@ -102,6 +87,10 @@ class Gate1Config:
             raise ValueError(
                 f"resume must not go with from_episodes, which plays nothing, got {self.from_episodes}"
             )
+        if self.seed is not None:
+            check_range("seed", self.seed, 0, LARGEST_SEED)
+        if self.say_only is not None and self.hear is not None:
+            raise ValueError(f"say_only must not go with hear, got {self.say_only} and {self.hear}")
         asked = self._asked()
         if not asked or not asked <= {str(gate) for gate in GATES}:
             raise ValueError(
@@ -112,6 +101,27 @@ class Gate1Config:
     def gates(self) -> tuple[int, ...]:
         """The gates that decide, in ascending order."""
         return tuple(gate for gate in GATES if str(gate) in self._asked())
+
+    def made(self, folder: Path, arguments: list[str]) -> GateRun:
+        """The run that is asked for."""
+        return GateRun(
+            wanted=Wanted(
+                channels=self.channels,
+                checkpoint=self.checkpoint,
+                settings=self.settings,
+                runs=self.runs,
+                sealed=not self.unsealed,
+            ),
+            play=self.play,
+            models=self.models,
+            seed=self.seed,
+            gates=self.gates,
+            until_decided=self.until_decided,
+            resume=self.resume,
+            hear=self.hear,
+            folder=folder,
+            arguments=tuple(arguments),
+        )
 
     def _asked(self) -> set[str]:
         return {part.strip() for given in self.gate for part in given.split(",") if part.strip()}
@@ -126,127 +136,15 @@ def run(config: Gate1Config, arguments: list[str]) -> int:
         results = judge_file(config.from_episodes, folder, gates=config.gates, sequential=sequential)
     else:
         folder = config.folder or Path("runs/gate1")
-        results = play_and_judge(config, folder, arguments, console)
+        played = config.made(folder, arguments)
+        if config.say_only is not None:
+            played.say(config.say_only, console)
+            console.print(f"messages: {config.say_only}, to be judged with --hear", soft_wrap=True)
+            return ExitCode.PASS
+        results = played.judge(console)
     print_table(results, console)
     console.print(f"report: {folder / 'report.html'}, and report.md beside it", soft_wrap=True)
     return EXIT_CODES[results["verdict"]]
-
-
-def play_and_judge(config: Gate1Config, folder: Path, arguments: list[str], console: Console) -> Results:
-    """Play all channels; the episodes are on disk as they are played."""
-    names = chosen_channels(config.channels)
-    given = given_checkpoints(config.checkpoint, names)
-    settings = settings_of(config.settings, names)
-    check_folder(folder, config.resume)
-    torch.manual_seed(config.play.seed)
-    game = config.play.make_game(find_world(config.play.world), "train")
-    with console.status("the models are loaded"):  # no longer: what a sender reads has a bar of its own
-        pair = Pair.load(config.models, game.world, game)
-    files = {name: given.get(name) or find_checkpoint(name, pair, config.runs) for name in names}
-    named = asked_by_name(config.channels)
-    names = [name for name in names if can_play(name, pair.interface, name in named, console)]
-    entries = {
-        name: enter(name, pair, files[name], named=name in named, config=settings.get(name)) for name in names
-    }
-    used = {name: file for name, file in files.items() if file}
-    provenance = describe("parley gate1", arguments, config.play, pair, used)
-    look_every = LOOK_EVERY if config.until_decided else None
-    if config.until_decided:
-        provenance |= {"sequential": True, "look_every": look_every}
-    prepare_folder(folder, define(provenance, config.play, entries, look_every), config.resume)
-    console.print("the channels are diagnosed", style="dim")
-    diagnostics, pictures = examine(pair, entries)
-    for name, flops in count_flops(pair, entries, config.play).items():
-        diagnostics.setdefault(name, {})["receiver_flops"] = flops
-    outcomes = RunAggregator()
-    settled = partial(is_settled, outcomes, provenance, config.gates) if config.until_decided else None
-    try:
-        play_all(pair, entries, config.play, folder / EPISODES_FILE, outcomes, settled, console)
-    except KeyboardInterrupt:
-        raise RunError(
-            f"interrupted; the episodes played so far are kept in {folder / EPISODES_FILE}: add --resume to "
-            f"the same command to go on; as they are they can be judged with --from-episodes"
-        ) from None
-    results = build_results(
-        outcomes.close(),
-        provenance,
-        diagnostics=diagnostics,
-        gates=config.gates,
-        sequential=config.until_decided,
-    )
-    write_run(results, folder, folder / EPISODES_FILE, pictures)
-    return results
-
-
-def play_all(
-    pair: Pair,
-    entries: dict[str, Entry],
-    config: PlayConfig,
-    path: Path,
-    outcomes: RunAggregator,
-    settled: Callable[[], bool] | None,
-    console: Console,
-) -> None:
-    """Play what is not in the file yet; each batch is in the file before the next one is played.
-
-    Args:
-        pair: who plays.
-        entries: the channels, by name.
-        config: which episodes.
-        path: the episodes file; what it holds is read and checked, and written after.
-        outcomes: to which all records are added.
-        settled: asked every LOOK_EVERY episodes whether that is enough.
-        console: where progress is shown.
-
-    Raises:
-        ValueError: if the file is not of this run.
-    """
-    look_every = None if settled is None else LOOK_EVERY
-    plan, done = make_plan(pair.world, config), 0
-    for record in records_so_far(path, entries, config, plan, look_every):
-        outcomes.add(record)
-        done += 1
-    with RecordWriter(path, append=True) as writer, playing_progress(console) as progress:
-        task = progress.add_task("playing", total=num_plays(entries, config), completed=done)
-        for batch in play(pair, entries, config, done=done, look_every=look_every, settled=settled):
-            writer.write(batch)
-            for record in batch:
-                outcomes.add(record)
-            progress.advance(task, len(batch))
-
-
-def count_flops(pair: Pair, entries: dict[str, Entry], config: PlayConfig) -> dict[str, float]:
-    """What an episode over each channel costs the receiver, by name."""
-    episodes = counted_episodes(pair.world, config)
-    return {name: receiver_flops(pair, entry.channel, episodes) for name, entry in entries.items()}
-
-
-def examine(pair: Pair, entries: dict[str, Entry]) -> tuple[dict[str, dict[str, Any]], dict[str, bytes]]:
-    """Diagnose the channels, and draw the atlas of each trained one that sends codes.
-
-    Args:
-        pair: who speaks and listens.
-        entries: the channels, by name.
-
-    Returns:
-        What was measured, by channel, and pictures by file name.
-    """
-    referents = diagnosed_referents(pair.world)
-    diagnostics, pictures = {}, {}
-    for name, (channel, role, _) in entries.items():
-        if role == "baseline" or channel.sees_scene:  # what speaks about episodes has no word for referents
-            continue
-        diagnostics[name] = diagnose(pair, channel, referents)
-        learned = channel.trainable and role != "untrained"
-        if not learned or not isinstance(channel.message_space, MultiDiscrete):
-            continue
-        spoken = speak_of(pair, channel, referents)
-        assert spoken.codes is not None, "a message of a MultiDiscrete is codes"
-        file = diagnostics[name]["atlas"] = atlas_file(name)
-        panels = panels_of(spoken.codes, referents, pair.world, spoken.codes_per_slot)
-        title = f"{name}: what its codes stand for"
-        pictures[file] = draw_atlas(panels, spoken.codebook_size, title)
-    return diagnostics, pictures
 
 
 def main() -> int:

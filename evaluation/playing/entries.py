@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from parley.agents.pair import Pair
-from parley.channels.base import ChannelConfig, ModelInterface
+from parley.channels.base import ChannelConfig, Role
 from parley.channels.checkpoint import CheckpointError, load_channel, read_header
 from parley.channels.registry import channel_class, channel_names
 from parley.envs.worlds import DEFAULT_WORLD
-from parley.evaluation.playing.play import Entry
+from parley.evaluation.playing.entry import Entry
 
 ALL = "all"
 CHECKPOINT_FILE = "channel.safetensors"
 
 
-def chosen_channels(names: Sequence[str]) -> list[str]:
+def chosen_channels(names: Sequence[str], roles: Mapping[str, Role] | None = None) -> list[str]:
     """The channels asked for; `all` stands for every one. The baseline always plays: it measures P0.
+
+    Args:
+        names: of channels, or all; several may stand in one, divided by commas.
+        roles: of the channels there are; by default they are looked up.
 
     Raises:
         ValueError: if a name is unknown.
@@ -28,33 +31,12 @@ def chosen_channels(names: Sequence[str]) -> list[str]:
     wanted = [part for name in names for part in name.split(",") if part]
     if not wanted:
         raise ValueError("channels must name at least one channel, or all")
-    listed = channel_names() if ALL in wanted else wanted
-    for name in {*listed, *wanted} - {ALL}:
-        channel_class(name)
-    roles = {name: channel_class(name).role for name in channel_names()}
+    if roles is None:
+        roles = {name: channel_class(name).role for name in {*channel_names(), *wanted} - {ALL}}
     baselines = [name for name, role in roles.items() if role == "baseline"]
+    listed = sorted(roles) if ALL in wanted else wanted
     first = {"baseline": 0, "ceiling": 1}
     return sorted(dict.fromkeys([*baselines, *listed]), key=lambda name: first.get(roles[name], 2))
-
-
-def asked_by_name(names: Sequence[str]) -> set[str]:
-    """The channels that were named, not counting those that `all` brings."""
-    return {part for name in names for part in name.split(",") if part} - {ALL}
-
-
-def can_play(name: str, interface: ModelInterface, named: bool, console: Console) -> bool:
-    """Whether a channel can stand between these models; one that came with `all` is left out, and named.
-
-    Raises:
-        ValueError: if one was asked for by name and cannot.
-    """
-    incompatibility = channel_class(name).incompatibility(interface)
-    if incompatibility is None:
-        return True
-    if named:
-        raise ValueError(f"channel {name!r} cannot stand between these models: {incompatibility}")
-    console.print(f"{name} is left out: {incompatibility}", soft_wrap=True)
-    return False
 
 
 def find_checkpoint(name: str, pair: Pair, runs: Path) -> Path | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import tyro
 
 from parley.agents.command_line import GameName, WorldName
 from parley.channels.base import check_range
@@ -16,7 +17,7 @@ from parley.envs.world import AnyWorld, Split
 from parley.envs.worlds import DEFAULT_WORLD
 
 # what is drawn from the evaluation's seed; the episodes themselves from the seed alone
-_MESSAGES, _ORDERS = 1, 2
+_MESSAGES, _ORDERS, _SHUFFLES = 1, 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class PlayConfig:
     """
 
     episodes: int = 400
-    seed: int = 0
+    seed: tyro.conf.Suppress[int] = 0  # each command has a flag of its own for it
     num_candidates: int = 5
     resample_probability: float = 0.5
     episodes_at_once: int = 100
@@ -126,6 +127,18 @@ def message_rng(config: PlayConfig, row: int, channel: str, condition: str) -> n
         condition: under which.
     """
     return np.random.default_rng([config.seed, _MESSAGES, row, *f"{channel}\n{condition}".encode()])
+
+
+def order_rng(config: PlayConfig, row: int, channel: str, what: str) -> np.random.Generator:
+    """What shuffles the requests to a channel in a round of episodes.
+
+    Args:
+        config: whose seed it is.
+        row: the first episode of the round.
+        channel: the name under which the channel plays.
+        what: `send` or `receive`.
+    """
+    return np.random.default_rng([config.seed, _SHUFFLES, row, *f"{channel}\n{what}".encode()])
 
 
 def rounds(config: PlayConfig, look_every: int | None = None) -> list[range]:

@@ -7,8 +7,7 @@ together; the candidates are read once and chosen from under every message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,17 +15,21 @@ import torch
 
 from parley.agents.choosing import pick
 from parley.agents.context import Context
-from parley.agents.pair import Pair, ReceiverView
+from parley.agents.pair import Pair
 from parley.agents.receiver import Receiver
-from parley.channels.base import Channel, Message, ReceiverInput, Role, TextInput
-from parley.channels.conditions import Condition, Told, conditions, find_condition
+from parley.channels.base import Message, ReceiverInput, TextInput
+from parley.channels.conditions import Condition, Told
 from parley.channels.receiver_input import num_positions
 from parley.envs.batched import BatchedEnv
-from parley.envs.rules import RECEIVER, SENDER
-from parley.envs.world import Referents
-from parley.evaluation.playing.plan import EpisodePlan, PlayConfig, make_plan, message_rng, rounds
+from parley.envs.rules import RECEIVER
+from parley.evaluation.playing.crossing import Crossing, Delivery
+from parley.evaluation.playing.entry import Entry, conditions_of
+from parley.evaluation.playing.plan import EpisodePlan, PlayConfig, make_plan, rounds
 from parley.evaluation.playing.stopwatch import timed
+from parley.evaluation.playing.untouched import checksums, kept_tensors
 from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.sealing.breach import Breach
+from parley.evaluation.sealing.sealed import is_apart
 
 __all__ = [
     "Entry",
@@ -42,14 +45,6 @@ __all__ = [
 
 MOST_NUMBERS = 256
 """Of a message that are recorded: nobody reads more, and a file of them would be gigabytes long."""
-
-
-class Entry(NamedTuple):
-    """A channel as it is put to the test, what it is played for, and under what."""
-
-    channel: Channel
-    role: Role = "judged"
-    conditions: Sequence[str] | None = None  # None for all that there are
 
 
 class Turn(NamedTuple):
@@ -68,6 +63,8 @@ def play(
     done: int = 0,
     look_every: int | None = None,
     settled: Callable[[], bool] | None = None,
+    breaches: dict[str, Breach] | None = None,
+    sent: Mapping[str, Mapping[Told, bytes]] | None = None,
 ) -> Iterator[list[EpisodeRecord]]:
     """Play all channels and conditions, batch by batch, in the order of `turns`.
 
@@ -79,20 +76,37 @@ def play(
         look_every: no round of episodes goes across a multiple of this.
         settled: asked after every round, or after those that end at a multiple of `look_every`, when its
             records have been taken; no more is played once it says True.
+        breaches: where the promise that a channel broke is noted; that channel plays no more, the others do.
+        sent: what channels send, by name, where it was sent beforehand.
 
     Yields:
         The records of one batch of episodes under one condition of one channel.
+
+    Raises:
+        Breach: if a channel breaks a promise and `breaches` is not given.
     """
     plan = make_plan(pair.world, config)
-    envs = {name: BatchedEnv(plan.game, entry.channel.message_space) for name, entry in entries.items()}
+    noted = {} if breaches is None else breaches
+    crossings: dict[str, Crossing] = {}
     for rows in rounds(config, look_every):
-        played = _Round(pair, config, plan, rows)
-        for name, condition in _plays(entries):
-            if done >= len(rows):
-                done -= len(rows)
+        played = _Round(pair, plan, rows)
+        for name, entry in entries.items():
+            before = len(rows) * len(conditions_of(entry))
+            if name in noted or done >= before:
+                done -= 0 if name in noted else before
                 continue
-            yield played.turn(name, entries[name], condition, envs[name])[done:]
-            done = 0
+            skipped, done = done, 0
+            try:
+                if name not in crossings:
+                    sent_before = None if sent is None else sent.get(name, {})
+                    crossings[name] = Crossing(pair, name, entry, plan, config, sent_before)
+                for batch in played.turns(name, entry, crossings[name], skipped // len(rows)):
+                    yield batch[skipped % len(rows) :]
+                    skipped = 0
+            except Breach as breach:
+                if breaches is None:
+                    raise
+                breaches[name] = breach
         if settled is not None and not done and rows.stop % (look_every or 1) == 0 and settled():
             return
 
@@ -114,13 +128,6 @@ def num_plays(entries: dict[str, Entry], config: PlayConfig) -> int:
     return config.episodes * sum(1 for _ in _plays(entries))
 
 
-def conditions_of(entry: Entry) -> list[Condition]:
-    """Those it is put to, in the order of play."""
-    if entry.conditions is not None:
-        return [find_condition(name) for name in entry.conditions]
-    return conditions(baseline=entry.role == "baseline")
-
-
 def _plays(entries: dict[str, Entry]) -> Iterator[tuple[str, Condition]]:
     for name, entry in entries.items():
         for condition in conditions_of(entry):
@@ -130,49 +137,56 @@ def _plays(entries: dict[str, Entry]) -> Iterator[tuple[str, Condition]]:
 class _Round:
     """Some episodes under all conditions of all channels: they are read once, and each channel sends once."""
 
-    def __init__(self, pair: Pair, config: PlayConfig, plan: EpisodePlan, rows: range) -> None:
-        self._pair, self._config, self._plan, self._rows = pair, config, plan, rows
+    def __init__(self, pair: Pair, plan: EpisodePlan, rows: range) -> None:
+        self._pair, self._plan, self._rows = pair, plan, rows
         self._contexts: dict[bool, tuple[Context, float]] = {}
-        self._sent: dict[str, tuple[dict[str, list[Message]], float]] = {}
 
-    def turn(self, name: str, entry: Entry, condition: Condition, env: BatchedEnv) -> list[EpisodeRecord]:
-        """Play one channel under one condition.
+    def turns(
+        self, name: str, entry: Entry, crossing: Crossing, skipped: int
+    ) -> Iterator[list[EpisodeRecord]]:
+        """Play one channel under all of its conditions but the first `skipped`.
 
-        The `seconds` of a record are an equal share of the batch's. Counted are receiving and choosing
-        under this condition; reading the candidates, which is done once, in full for every condition,
-        since no episode goes without; and sending, which is done once a channel for all of its conditions,
-        spread over them. What a sender remembers takes it no time; the environment is not counted.
+        The `seconds` of a record are an equal share of the batch's. Counted are choosing under this condition;
+        reading the candidates, which is done once, in full for every condition, since no episode goes without;
+        and sending and receiving, which are done once a channel for all of its conditions, spread over them.
+        What a sender remembers takes it no time; the environment is not counted.
         """
-        channel = entry.channel
-        episodes = [self._plan.episode(row, condition) for row in self._rows]
-        observed, _ = env.reset(options={"episodes": episodes})
-        context, reading = self._read(observed[RECEIVER]["candidates"], condition.reorders)
-        if channel.at_start:
-            reading = 0.0  # the receiver reads anew, after the prefix, when it chooses
-        sent, sending = self._send(name, entry)
-        rngs = [message_rng(self._config, row, name, condition.name) for row in self._rows]
-        messages = [
-            condition.deliver(message, channel.message_space, rng)
-            for message, rng in zip(sent[condition.name], rngs, strict=True)
-        ]
-        outcomes, choosing = _choose(self._pair, context, env, channel, condition, messages, rngs)
-        seconds = (reading + sending / len(sent) + choosing) / len(self._rows)
-        return [
-            self._record(name, entry, condition, row, outcome, seconds)
-            for row, outcome in zip(self._rows, outcomes, strict=True)
-        ]
+        before = None if is_apart(entry.channel) else self._checksums()
+        delivered, crossing_seconds = crossing.cross(self._rows)
+        for condition in crossing.conditions[skipped:]:
+            context, reading = self._read(condition)
+            if entry.channel.at_start:
+                reading = 0.0  # the receiver reads anew, after the prefix, when it chooses
+            delivery = delivered[condition.name]
+            outcomes, choosing = _choose(self._pair, context, crossing.envs[condition.name], delivery)
+            seconds = (reading + crossing_seconds / len(delivered) + choosing) / len(self._rows)
+            if before is not None:
+                self._check_untouched(before)
+            yield [
+                self._record(name, entry, condition, row, outcome, seconds)
+                for row, outcome in zip(self._rows, outcomes, strict=True)
+            ]
 
-    def _read(self, candidates: Referents, reordered: bool) -> tuple[Context, float]:
-        if reordered not in self._contexts:
-            self._contexts[reordered] = timed(lambda: self._pair.read(list(candidates)), self._pair.device)
-        return self._contexts[reordered]
+    def _read(self, condition: Condition) -> tuple[Context, float]:
+        if condition.reorders not in self._contexts:
+            views = [self._plan.episode(row, condition).receiver_view for row in self._rows]
+            self._contexts[condition.reorders] = timed(lambda: self._pair.read(views), self._pair.device)
+        return self._contexts[condition.reorders]
 
-    def _send(self, name: str, entry: Entry) -> tuple[dict[str, list[Message]], float]:
-        """What is sent under each condition of a channel, and the seconds of all of it."""
-        if name not in self._sent:
-            work = partial(_send, self._pair, entry.channel, self._plan, self._rows, conditions_of(entry))
-            self._sent = {name: timed(work, self._pair.device)}  # the channel before has had its turns
-        return self._sent[name]
+    def _checksums(self) -> dict[str, tuple[int, ...]]:
+        return checksums(kept_tensors(self._pair, [context for context, _ in self._contexts.values()]))
+
+    def _check_untouched(self, before: Mapping[str, tuple[int, ...]]) -> None:
+        """Refuse a channel in this process that changed what it shares with the others.
+
+        Raises:
+            Breach: naming what it changed; what the receiver has read is then read again.
+        """
+        now = self._checksums()
+        changed = [name for name, sums in before.items() if now[name][: len(sums)] != sums]
+        if changed:
+            self._contexts.clear()
+            raise Breach("changes_nothing", f"it changed {' and '.join(changed)}")
 
     def _record(
         self,
@@ -217,47 +231,15 @@ class _Outcome(NamedTuple):
     reward: float
 
 
-def _send(
-    pair: Pair, channel: Channel, plan: EpisodePlan, rows: range, played: Sequence[Condition]
-) -> dict[str, list[Message]]:
-    """The messages by condition; conditions that tell the sender the same share them."""
-    told = {condition.name: tuple(condition.told(row, plan) for row in rows) for condition in played}
-    sent = {about: _send_about(pair, channel, plan, about) for about in dict.fromkeys(told.values())}
-    return {name: sent[about] for name, about in told.items()}
-
-
-def _send_about(pair: Pair, channel: Channel, plan: EpisodePlan, told: Sequence[Told]) -> list[Message]:
-    """One message for each; of one that is named twice the sender speaks once."""
-    once = list(dict.fromkeys(told))
-    episodes = [plan.about(one) for one in once]
-    observed, _ = BatchedEnv(plan.game, channel.message_space).reset(options={"episodes": episodes})
-    view = ReceiverView(observed[RECEIVER]["candidates"], [episode.target for episode in episodes])
-    utterance = pair.speak(channel, observed[SENDER]["target"], view)
-    messages = dict(zip(once, channel.send(utterance), strict=True))
-    return [messages[one] for one in told]
-
-
 @torch.no_grad()
 def _choose(
-    pair: Pair,
-    context: Context,
-    env: BatchedEnv,
-    channel: Channel,
-    condition: Condition,
-    messages: list[Message],
-    rngs: Sequence[np.random.Generator],
+    pair: Pair, context: Context, env: BatchedEnv, delivery: Delivery
 ) -> tuple[list[_Outcome], float]:
-    """One batch of episodes under one condition, from the messages to the rewards, and the seconds."""
-    observed = env.step({SENDER: messages}).observations[RECEIVER]["message"]
-
-    def choose() -> tuple[ReceiverInput, torch.Tensor]:
-        receiver_input = condition.receive(channel, observed)
-        return receiver_input, pair.receiver.choose(context, receiver_input)
-
-    (receiver_input, logits), seconds = timed(choose, pair.device)
+    """One batch of episodes under one condition, from what arrived to the rewards, and the seconds."""
+    messages, receiver_input, bits, rngs = delivery
+    logits, seconds = timed(lambda: pair.receiver.choose(context, receiver_input), pair.device)
     choices = pick(logits, rngs.__getitem__).tolist()
     rewards = env.step({RECEIVER: choices}).rewards[RECEIVER].tolist()
-    bits = [channel.message_bits(message) for message in messages]
     tokens = _num_positions(pair.receiver, receiver_input)
     probabilities = [[round(p, 6) for p in row] for row in logits.softmax(-1).tolist()]
     return list(map(_Outcome, messages, bits, tokens, probabilities, choices, rewards)), seconds

@@ -54,7 +54,7 @@ def define(
         "channels": list(entries),
         "entries": {
             name: {
-                "settings": asdict(entry.channel.config),
+                "settings": entry.channel.settings,
                 "role": entry.role,
                 "conditions": [condition.name for condition in conditions_of(entry)],
                 "checkpoint": checkpoints[name]["sha256"] if name in checkpoints else None,
@@ -174,6 +174,16 @@ def was_sequential(episodes: Path) -> bool:
     """
     path = episodes.parent / RUN_FILE
     return path.exists() and _read(path).get("look_every") is not None
+
+
+def planned_seed(folder: Path) -> int | None:
+    """The seed of the run that a folder holds; None if it holds none.
+
+    Raises:
+        ValueError: if its run.json is damaged.
+    """
+    path = folder / RUN_FILE
+    return int(_read(path)["play"]["seed"]) if path.exists() and _holds_episodes(folder) else None
 
 
 def _expected(
