@@ -146,10 +146,10 @@ class _Round:
     ) -> Iterator[list[EpisodeRecord]]:
         """Play one channel under all of its conditions but the first `skipped`.
 
-        The `seconds` of a record are an equal share of the batch's. Counted are choosing under this condition;
-        reading the candidates, which is done once, in full for every condition, since no episode goes without;
-        and sending and receiving, which are done once a channel for all of its conditions, spread over them.
-        What a sender remembers takes it no time; the environment is not counted.
+        The `seconds` of a record are an equal share of the batch's. Counted are choosing under this
+        condition; reading the candidates, which is done once, in full for every condition, since no episode
+        goes without; and sending and receiving, which are done once a channel for all of its conditions,
+        spread over them. What a sender remembers takes it no time; the environment is not counted.
         """
         before = None if is_apart(entry.channel) else self._checksums()
         delivered, crossing_seconds = crossing.cross(self._rows)

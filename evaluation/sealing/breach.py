@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Breach(RuntimeError):
+class Breach(RuntimeError):  # noqa: N818 - not an error of the program's
     """What a channel did that no judged channel may.
 
     Args:

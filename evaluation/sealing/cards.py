@@ -1,4 +1,4 @@
-"""What there is to be judged, found out in a process of its own: no plug-in is imported where the judge is."""
+"""What there is to be judged, found out in a process of its own: the judge imports no plug-in."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """All that is sent in a run, in a file: so that sending and receiving can be done on two machines.
 
-The first line says what the run is, each other one holds a message: its channel, of which episode and candidate
-the sender was told, and the canonical bytes in base 64. Nothing else crosses.
+The first line says what the run is, each other one holds a message: its channel, of which episode and
+candidate the sender was told, and the canonical bytes in base 64. Nothing else crosses.
 """
 
 from __future__ import annotations
