@@ -101,7 +101,7 @@ def _serve(connection: Connection, make: Callable[[Callable[[], Any]], Answers],
 
     def question() -> Any:
         connection.send_bytes(_QUESTION)
-        return pickle.loads(connection.recv_bytes())
+        return pickle.loads(connection.recv_bytes())  # noqa: S301 - the judge wrote it
 
     made: Answers | BaseException
     try:
@@ -110,7 +110,7 @@ def _serve(connection: Connection, make: Callable[[Callable[[], Any]], Answers],
         made = error
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
-            name, arguments = pickle.loads(connection.recv_bytes())
+            name, arguments = pickle.loads(connection.recv_bytes())  # noqa: S301 - the judge wrote it
             connection.send_bytes(_reply(made, name, arguments))
 
 
