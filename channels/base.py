@@ -22,6 +22,7 @@ from gymnasium import Space
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from parley.channels.canonical import Message as Message
 from parley.channels.receiver_input import ActivationPatch as ActivationPatch
 from parley.channels.receiver_input import CacheEntries as CacheEntries
 from parley.channels.receiver_input import ReceiverInput as ReceiverInput
@@ -32,7 +33,6 @@ from parley.channels.receiver_input import TextInput as TextInput
 ANSWERS_ALONE: Mapping[str, Any] = MappingProxyType(
     {"alignment_steps": 0, "reconstruction": 0.0, "quantizer": 0.0}
 )
-Message = Any  # an element of a channel's message_space
 
 Role = Literal["judged", "untrained", "reference", "ceiling", "baseline"]
 """What a channel is played for. Judged: the gates decide on it. Untrained: what it could learn it has not
