@@ -21,7 +21,7 @@ from rich.console import Console
 from parley.agents.command_line import ExitCode, exit_with
 from parley.channels.registry import channel_class, channel_names
 from parley.evaluation.files import atomic_write
-from parley.evaluation.gate1 import Gate1Config, play_and_judge
+from parley.evaluation.gate1 import Gate1Config
 from parley.evaluation.playing.play import PlayConfig
 from parley.evaluation.reporting.templates import templates_in
 from parley.training.run import parse, train
@@ -71,9 +71,10 @@ def play_seed(seed: int, config: ZooConfig, console: Console) -> list[dict[str, 
         checkpoint=tuple(trained.values()),
         folder=folder,
         resume=(folder / "run.json").exists(),
+        seed=config.play.seed,
         play=config.play,
     )
-    results = play_and_judge(asked, folder, [f"--channels {','.join(names)}"], console)
+    results = asked.made(folder, [f"--channels {','.join(names)}"]).judge(console)
     return [describe(name, seed, results, trained.get(name)) for name in names]
 
 

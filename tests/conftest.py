@@ -98,9 +98,9 @@ def pocket_loaded_once(pocket_pair: Pair, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results of Gate 1 without reports, which take longer than the play."""
-    monkeypatch.setattr("parley.evaluation.gate1.draw_atlas", lambda *_: b"")
+    monkeypatch.setattr("parley.evaluation.playing.examine.draw_atlas", lambda *_: b"")
     monkeypatch.setattr(
-        "parley.evaluation.gate1.write_run",
+        "parley.evaluation.playing.gate_run.write_run",
         lambda results, folder, *_: (folder / "results.json").write_text(json.dumps(results)),
     )
 

@@ -25,7 +25,11 @@ def test_latent_vq_learns_and_passes_gate_1(tmp_path):
     run = tmp_path / "latent_vq-seed0"
     assert train("latent_vq", VectorQuantizedConfig(), TrainConfig(folder=run)) == run
     config = gate1.Gate1Config(
-        channels=("latent_vq",), checkpoint=(run,), folder=tmp_path / "gate1", play=PlayConfig(episodes=200)
+        seed=0,
+        channels=("latent_vq",),
+        checkpoint=(run,),
+        folder=tmp_path / "gate1",
+        play=PlayConfig(episodes=200),
     )
     assert gate1.run(config, []) == ExitCode.PASS
     results = json.loads((tmp_path / "gate1/results.json").read_text())

@@ -20,7 +20,11 @@ GOLDEN = json.loads((Path(__file__).parent / "golden" / "gate1_seed0.json").read
 def test_the_counts_of_seed_0_are_those_of_before(tmp_path):
     run = train(*parse(["--channel", "latent_vq", "--folder", str(tmp_path / "run")]))
     config = gate1.Gate1Config(
-        checkpoint=(run,), folder=tmp_path / "gate1", runs=tmp_path, play=PlayConfig(episodes=GOLDEN["n"])
+        seed=0,
+        checkpoint=(run,),
+        folder=tmp_path / "gate1",
+        runs=tmp_path,
+        play=PlayConfig(episodes=GOLDEN["n"]),
     )
     gate1.run(config, [])
     channels = json.loads((tmp_path / "gate1" / "results.json").read_text())["channels"]

@@ -39,6 +39,11 @@ def chosen_channels(names: Sequence[str], roles: Mapping[str, Role] | None = Non
     return sorted(dict.fromkeys([*baselines, *listed]), key=lambda name: first.get(roles[name], 2))
 
 
+def asked_by_name(names: Sequence[str]) -> set[str]:
+    """The channels that were named, not counting those that `all` brings."""
+    return {part for name in names for part in name.split(",") if part} - {ALL}
+
+
 def find_checkpoint(name: str, pair: Pair, runs: Path) -> Path | None:
     """The newest checkpoint of a channel under `runs` made for this world and these models, if any."""
     found = sorted(runs.glob(f"*/{CHECKPOINT_FILE}"), key=lambda p: p.stat().st_mtime, reverse=True)

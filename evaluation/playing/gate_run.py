@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 
@@ -134,7 +134,7 @@ class Stage:
     definition: dict[str, Any]
 
     @classmethod
-    def set(cls, run: GateRun, heard: Messages | None, console: Console) -> Self:
+    def set(cls, run: GateRun, heard: Messages | None, console: Console) -> Stage:
         """Load the models, bring the channels, and only then draw the seed."""
         load = partial(load_pair, run.models, run.play)
         with console.status("the models are loaded"):  # no longer: what a sender reads has a bar of its own
@@ -160,7 +160,7 @@ class Stage:
             definition=definition,
         )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Stage:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, get_args
 
 from parley.channels.base import ModelInterface, Role
-from parley.channels.registry import channel_class, channel_names
+from parley.channels.registry import channel_class, channel_names, left_out
 from parley.evaluation.playing.channel_settings import settings_of
 from parley.evaluation.sealing.breach import keeps
 from parley.evaluation.sealing.process import Answers, Process, Start
+
+logger = logging.getLogger("parley")
 
 
 class Card(NamedTuple):
@@ -45,12 +48,15 @@ def read_cards(
     finally:
         process.close()
     with keeps("facts"):
-        cards = {str(name): Card(*said) for name, said in json.loads(told).items()}
+        found, unusable = json.loads(told)
+        cards = {str(name): Card(*said) for name, said in found.items()}
         for name, card in cards.items():
             if card.role not in get_args(Role):
                 raise ValueError(
                     f"role of {name!r} must be one of {', '.join(get_args(Role))}, got {card.role!r}"
                 )
+    for plugin in unusable:
+        logger.warning("left out: %s", plugin)
     return cards
 
 
@@ -58,7 +64,8 @@ def _serve_cards(interface: ModelInterface, _: Callable[[], Any]) -> Answers:
     def cards(names: Sequence[str] | None, settings: Sequence[str]) -> bytes:
         listed = channel_names() if names is None else names
         settings_of(settings, listed)
-        return json.dumps({name: _card(name, interface) for name in listed}).encode()
+        cards = {name: _card(name, interface) for name in listed}
+        return json.dumps([cards, list(map(str, left_out()))]).encode()
 
     return {"cards": cards}
 

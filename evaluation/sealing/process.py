@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import pickle
 import signal
@@ -97,6 +98,7 @@ def _serve(connection: Connection, make: Callable[[Callable[[], Any]], Answers],
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's
     if start == "fork":
         _close_all_but(connection)
+    logging.getLogger("parley").setLevel(logging.ERROR)  # of plug-ins that are left out the judge speaks
     torch.set_num_threads(1)  # the judge's other threads are not here
 
     def question() -> Any:

@@ -13,10 +13,17 @@ from parley.agents.pair import Pair
 from parley.channels.base import Channel
 from parley.channels.testing import ContractError, check_channel
 from parley.evaluation.playing.channel_settings import settings_of
-from parley.evaluation.playing.entries import ALL, chosen_channels, enter, find_checkpoint, given_checkpoints
+from parley.evaluation.playing.entries import (
+    ALL,
+    asked_by_name,
+    chosen_channels,
+    enter,
+    find_checkpoint,
+    given_checkpoints,
+)
 from parley.evaluation.playing.entry import Entry
 from parley.evaluation.sealing.breach import Breach, keeps
-from parley.evaluation.sealing.cards import Card, read_cards
+from parley.evaluation.sealing.cards import read_cards
 from parley.evaluation.sealing.process import Start
 from parley.evaluation.sealing.sealed import SealedChannel
 from parley.evaluation.sealing.training_world import training_part
@@ -84,8 +91,8 @@ def assemble(wanted: Wanted, pair: Pair, bring: Callable[[], Pair], console: Con
         CheckpointError: if a checkpoint that should be used cannot be.
     """
     start: Start = "fork" if pair.device.type == "cpu" else "spawn"
-    asked = {part for given in wanted.channels for part in given.split(",") if part}
-    listed = None if ALL in asked else sorted({BASELINE, *asked})
+    asked, every = asked_by_name(wanted.channels), ALL in ",".join(wanted.channels).split(",")
+    listed = None if every else sorted({BASELINE, *asked})
     cards = read_cards(listed, wanted.settings, pair.interface, start)
     names = chosen_channels(wanted.channels, {name: card.role for name, card in cards.items()})
     given = given_checkpoints(wanted.checkpoint, names)
@@ -93,7 +100,7 @@ def assemble(wanted: Wanted, pair: Pair, bring: Callable[[], Pair], console: Con
     try:
         for name in names:
             card, named = cards[name], name in asked
-            if not _can_play(name, card, named, console):
+            if not can_play(name, card.incompatibility, named, console):
                 continue
             file = given.get(name) or (find_checkpoint(name, pair, wanted.runs) if card.trainable else None)
             settings = [text for text in wanted.settings if text.startswith(f"{name}.")]
@@ -119,17 +126,17 @@ def assemble(wanted: Wanted, pair: Pair, bring: Callable[[], Pair], console: Con
     return roster
 
 
-def _can_play(name: str, card: Card, named: bool, console: Console) -> bool:
+def can_play(name: str, incompatibility: str | None, named: bool, console: Console) -> bool:
     """Whether a channel can stand between these models; one that came with `all` is left out, and named.
 
     Raises:
         ValueError: if one was asked for by name and cannot.
     """
-    if card.incompatibility is None:
+    if incompatibility is None:
         return True
     if named:
-        raise ValueError(f"channel {name!r} cannot stand between these models: {card.incompatibility}")
-    console.print(f"{name} is left out: {card.incompatibility}", soft_wrap=True)
+        raise ValueError(f"channel {name!r} cannot stand between these models: {incompatibility}")
+    console.print(f"{name} is left out: {incompatibility}", soft_wrap=True)
     return False
 
 

@@ -13,8 +13,8 @@ from parley.channels.registry import channel_class
 from parley.channels.testing import ENDS
 from parley.evaluation import diagnostics
 from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents, speak_of
-from parley.evaluation.gate1 import examine
-from parley.evaluation.playing.play import Entry
+from parley.evaluation.playing.entry import Entry
+from parley.evaluation.playing.examine import examine
 
 
 @pytest.fixture

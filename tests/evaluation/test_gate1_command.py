@@ -18,6 +18,7 @@ from parley.channels import registry
 from parley.channels.checkpoint import save_channel
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from parley.evaluation import gate1
+from parley.evaluation.playing import gate_run
 from parley.evaluation.playing.entries import chosen_channels, given_checkpoints
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once")
@@ -75,7 +76,7 @@ def played(checkpoint, pocket_pair, tmp_path_factory):
     """Text and the codec that never learned."""
     folder = tmp_path_factory.mktemp("played")
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as shown:
-        patch.setattr(gate1.Pair, "load", lambda *_: pocket_pair)
+        patch.setattr(gate_run.Pair, "load", lambda *_: pocket_pair)
         diagnose_few(patch)
         code = command(
             "--channels", "latent_vq,text", "--checkpoint", str(checkpoint), "--episodes", "60",
@@ -109,7 +110,7 @@ def test_a_codec_that_never_learned_fails(played):
 
 
 def test_recorded_episodes_give_the_same_judgement_without_a_model(played, tmp_path, monkeypatch):
-    monkeypatch.delattr(gate1.Pair, "load")
+    monkeypatch.delattr(gate_run.Pair, "load")
     recorded = str(played.folder / "episodes.jsonl")
     assert command("--from-episodes", recorded, "--folder", str(tmp_path)) == played.exit_code
     one, other = results_in(played.folder), results_in(tmp_path)

@@ -10,18 +10,20 @@ import tyro
 
 from parley.agents.command_line import ExitCode, run_command
 from parley.evaluation import gate1
+from parley.evaluation.playing import gate_run
 from parley.evaluation.records import EpisodeRecord, RecordWriter
 from parley.evaluation.records.episodes_file import read_records
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed", "without_pictures")
-FEW = ("--channels", "latent_vq", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu")
+FEW = (
+    "--channels", "latent_vq", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu", "--seed", "0",
+)  # fmt: skip
 NUM_PLAYS = 6 * (2 + 6)
 
 
 @pytest.fixture
 def nothing_is_diagnosed(monkeypatch):
-    monkeypatch.setattr(gate1, "examine", lambda pair, entries: ({}, {}))
-    monkeypatch.setattr("parley.evaluation.diagnostics.flops.COUNTED_EPISODES", 1)
+    monkeypatch.setattr(gate_run, "measure", lambda *_: ({}, {}))
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def command(tmp_path, monkeypatch):
 
 def cut_after(monkeypatch, batches):
     """Ctrl-C when so many batches were played."""
-    played = gate1.play
+    played = gate_run.play
 
     def interrupted(*arguments, **options):
         for number, batch in enumerate(played(*arguments, **options)):
@@ -49,7 +51,7 @@ def cut_after(monkeypatch, batches):
                 raise KeyboardInterrupt
             yield batch
 
-    monkeypatch.setattr(gate1, "play", interrupted)
+    monkeypatch.setattr(gate_run, "play", interrupted)
 
 
 def untimed(path):
@@ -111,7 +113,7 @@ def test_what_defines_a_run_is_written_before_the_first_episode(command, tmp_pat
 def test_an_unfinished_run_is_refused_before_a_model_is_loaded(command, tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/episodes.jsonl").write_text("{}\n")
-    monkeypatch.delattr(gate1.Pair, "load")
+    monkeypatch.delattr(gate_run.Pair, "load")
     assert command(*FEW, "--folder", "out") == ExitCode.USAGE
 
 
@@ -126,14 +128,14 @@ def judges(monkeypatch):
             asked.append(outcomes.close().p0.n)
             return asked[-1] >= settled_at
 
-        monkeypatch.setattr(gate1, "is_settled", is_settled)
-        monkeypatch.setattr(gate1, "LOOK_EVERY", 5)
+        monkeypatch.setattr(gate_run, "is_settled", is_settled)
+        monkeypatch.setattr(gate_run, "LOOK_EVERY", 5)
         return asked
 
     return install
 
 
-OPEN = ("--channels", "text", "--episodes", "17", "--device", "cpu", "--until-decided")
+OPEN = ("--channels", "text", "--episodes", "17", "--device", "cpu", "--seed", "0", "--until-decided")
 
 
 def test_a_run_stops_when_it_is_decided(command, tmp_path, judges):

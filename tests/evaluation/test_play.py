@@ -119,8 +119,8 @@ def test_seconds_hold_all_of_the_reading_a_share_of_the_sending_and_the_choosing
     played = [r for batch in play(pair, entries, PlayConfig(episodes=4)) for r in batch]
     seconds = {(r.channel, r.condition): r.seconds for r in played}
     assert seconds == {
-        ("a", "normal"): (10 + 200 / 2 + 1) / 4,  # nothing delivers what is said of the swap targets
-        ("a", "shuffle"): (10 + 200 / 2 + 1) / 4,
+        ("a", "normal"): (10 + 100 / 2 + 1) / 4,  # both deliver the same four messages, which are sent once
+        ("a", "shuffle"): (10 + 100 / 2 + 1) / 4,
         ("silence", "normal"): (10 + 1) / 4,
         ("silence", "reordered"): (10 + 1) / 4,
         ("b", "normal"): 1 / 4,

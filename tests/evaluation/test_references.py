@@ -19,12 +19,13 @@ from parley.channels.conditions import condition_names
 from parley.channels.registry import channel_class
 from parley.channels.testing import ENDS
 from parley.evaluation.aggregation.run_data import gather
-from parley.evaluation.gate1 import count_flops, examine
-from parley.evaluation.playing.entries import asked_by_name, can_play, enter
+from parley.evaluation.playing.entries import asked_by_name, enter
+from parley.evaluation.playing.examine import count_flops, examine
 from parley.evaluation.playing.play import MOST_NUMBERS, PlayConfig, _as_json, conditions_of, play
 from parley.evaluation.playing.run_folder import define
 from parley.evaluation.records import RecordWriter, read_records
 from parley.evaluation.results import build_results
+from parley.evaluation.sealing.roster import can_play
 
 FEW = PlayConfig(episodes=6, episodes_at_once=4)
 
@@ -143,7 +144,8 @@ def test_who_was_asked_for_by_name():
 
 def can(name: str, interface: ModelInterface, named: bool) -> tuple[bool, str]:
     shown = io.StringIO()
-    return can_play(name, interface, named, Console(file=shown, width=40)), shown.getvalue()
+    incompatibility = channel_class(name).incompatibility(interface)
+    return can_play(name, incompatibility, named, Console(file=shown, width=40)), shown.getvalue()
 
 
 def test_what_cannot_stand_between_two_models_is_left_out_and_named():

@@ -19,6 +19,7 @@ from parley.channels.text import TextChannel, TextConfig
 from parley.envs.worlds import WORLDS, find_world, world_names
 from parley.evaluation import gate1
 from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents
+from parley.evaluation.playing import gate_run
 from parley.evaluation.playing.entries import find_checkpoint
 from parley.plugins.registry import LeftOut
 from parley.training.config import TrainConfig, check_same_run
@@ -47,9 +48,8 @@ def no_model_is_loaded_again(pocket_pair, monkeypatch):
     """The world is the command's own; the pocket is there already, and no report is drawn."""
     lm, receiver = pocket_pair.sender.lm, pocket_pair.receiver
     monkeypatch.setattr(Pair, "load", lambda _, world, game=None: Pair(Sender(lm, world), receiver, world))
-    monkeypatch.setattr(gate1, "examine", lambda *_: ({}, {}))
-    monkeypatch.setattr(gate1, "count_flops", lambda *_: {})
-    monkeypatch.setattr(gate1, "write_run", lambda results, folder, *_: write_results(results, folder))
+    monkeypatch.setattr(gate_run, "measure", lambda *_: ({}, {}))
+    monkeypatch.setattr(gate_run, "write_run", lambda results, folder, *_: write_results(results, folder))
 
 
 def write_results(results, folder):
