@@ -20,10 +20,15 @@ class Breach(RuntimeError):  # noqa: N818 - not an error of the program's
 
     def __init__(self, promise: str, sentence: str) -> None:
         promise = promise if re.fullmatch("[a-z_]{1,40}", promise) else "runs"
-        shown = "".join(c if c.isprintable() else " " for c in sentence[: LONGEST + 1])
+        shown = printable(sentence[: LONGEST + 1])
         sentence = shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
         super().__init__(f"{promise}: {sentence}")
         self.promise, self.sentence = promise, sentence
+
+
+def printable(text: str) -> str:
+    """One line that every console can show: it may be what a channel wrote."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 @contextmanager
