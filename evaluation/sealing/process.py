@@ -30,7 +30,7 @@ Start = Literal["fork", "spawn"]
 Answers = Mapping[str, Callable[..., bytes]]
 REFUSED = {kind.__name__: kind for kind in (ValueError, CheckpointError, PluginError)}
 """What is the user's to mend, by name: it is raised again where it was asked."""
-ASKED_BY_USER = ("cards",)
+ASKED_BY_USER = ("list", "card")
 """Requests whose refusal is the user's to mend, as is whatever refuses to be made."""
 _ANSWER, _QUESTION, _ERROR = b"=", b"?", b"!"
 
@@ -90,7 +90,7 @@ class Process:
 
 
 def _failure(told: bytes, may_blame_user: bool) -> Exception:
-    """What to raise of what a process told; only the first answer can be that the user is to mend something."""
+    """What to raise of what a process told: that the user is to mend something only in its first answer."""
     try:
         kind, promise, sentence = (str(part) for part in json.loads(told))
     except (ValueError, TypeError):
