@@ -102,3 +102,8 @@ def tensors_of(receiver_input: SoftPrompt | ActivationPatch | CacheEntries) -> t
         else (receiver_input.keys, receiver_input.values)
     )
     return content if receiver_input.mask is None else (*content, receiver_input.mask)
+
+
+def zeros_like_input(r: ReceiverInput) -> ReceiverInput:
+    """Stub."""
+    return type(r)(*[torch.zeros_like(p) if isinstance(p, Tensor) and p.dtype != torch.bool else p for p in r])

@@ -77,6 +77,8 @@ class Condition(ABC):
     for_channels: ClassVar[bool] = True
     for_baseline: ClassVar[bool] = False
     reorders: ClassVar[bool] = False
+    content_free: ClassVar[bool] = False
+    needs_sample: ClassVar[bool] = False
     shown_in_gallery: ClassVar[bool] = False
     look: ClassVar[Look] = Look("p", 6.0)
 
@@ -87,7 +89,7 @@ class Condition(ABC):
     def told(self, row: int, draws: Draws) -> Told:
         """Whom the sender speaks of in an episode; where two conditions agree it speaks once."""
 
-    def deliver(self, message: Message, space: Any, rng: np.random.Generator) -> Message:
+    def deliver(self, message: Message, space: Any, rng: np.random.Generator, sample: Any = ()) -> Message:
         """The message that crosses, an element of the channel's space.
 
         Args:

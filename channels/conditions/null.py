@@ -13,6 +13,7 @@ class Null(OwnMessage):
     order = 1
     delivers = "true zeros"
     expectation = "at_chance"
+    content_free = True
     shown_in_gallery = True
     look = Look("s", 5.2)
 

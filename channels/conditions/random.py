@@ -18,7 +18,7 @@ class Random(OwnMessage):
     expectation = "at_chance"
     look = Look("^", 6.6)
 
-    def deliver(self, message: Message, space: Any, rng: np.random.Generator) -> Message:
+    def deliver(self, message: Message, space: Any, rng: np.random.Generator, sample: Any = ()) -> Message:
         """Another message in the place of the one that was sent."""
         return random_message(space, message, rng)
 
