@@ -20,7 +20,7 @@ from parley.agents.pair import Pair, ReceiverView
 from parley.agents.receiver import Receiver
 from parley.channels.base import Channel, Message, ReceiverInput, Role, TextInput
 from parley.channels.conditions import Condition, Told, conditions, find_condition
-from parley.channels.receiver_input import num_positions
+from parley.channels.receiver_input import num_positions, zeros_like_input
 from parley.envs.batched import BatchedEnv
 from parley.envs.rules import RECEIVER, SENDER
 from parley.envs.world import Referents
@@ -36,9 +36,14 @@ __all__ = [
     "make_plan",
     "num_batches",
     "num_plays",
+    "others",
     "play",
+    "sample_messages",
     "turns",
 ]
+
+SAMPLE = 200
+"""Episodes whose messages stand for the distribution of all, where a condition asks for it."""
 
 MOST_NUMBERS = 256
 """Of a message that are recorded: nobody reads more, and a file of them would be gigabytes long."""
@@ -85,8 +90,9 @@ def play(
     """
     plan = make_plan(pair.world, config)
     envs = {name: BatchedEnv(plan.game, entry.channel.message_space) for name, entry in entries.items()}
+    samples: dict[str, list[Message]] = {}
     for rows in rounds(config, look_every):
-        played = _Round(pair, config, plan, rows)
+        played = _Round(pair, config, plan, rows, samples)
         for name, condition in _plays(entries):
             if done >= len(rows):
                 done -= len(rows)
@@ -130,8 +136,16 @@ def _plays(entries: dict[str, Entry]) -> Iterator[tuple[str, Condition]]:
 class _Round:
     """Some episodes under all conditions of all channels: they are read once, and each channel sends once."""
 
-    def __init__(self, pair: Pair, config: PlayConfig, plan: EpisodePlan, rows: range) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        config: PlayConfig,
+        plan: EpisodePlan,
+        rows: range,
+        samples: dict[str, list[Message]],
+    ) -> None:
         self._pair, self._config, self._plan, self._rows = pair, config, plan, rows
+        self._samples = samples
         self._contexts: dict[bool, tuple[Context, float]] = {}
         self._sent: dict[str, tuple[dict[str, list[Message]], float]] = {}
 
@@ -152,8 +166,10 @@ class _Round:
         sent, sending = self._send(name, entry)
         rngs = [message_rng(self._config, row, name, condition.name) for row in self._rows]
         messages = [
-            condition.deliver(message, channel.message_space, rng)
-            for message, rng in zip(sent[condition.name], rngs, strict=True)
+            condition.deliver(
+                message, channel.message_space, rng, self._others(name, channel, condition, row)
+            )
+            for message, rng, row in zip(sent[condition.name], rngs, self._rows, strict=True)
         ]
         outcomes, choosing = _choose(self._pair, context, env, channel, condition, messages, rngs)
         seconds = (reading + sending / len(sent) + choosing) / len(self._rows)
@@ -173,6 +189,13 @@ class _Round:
             work = partial(_send, self._pair, entry.channel, self._plan, self._rows, conditions_of(entry))
             self._sent = {name: timed(work, self._pair.device)}  # the channel before has had its turns
         return self._sent[name]
+
+    def _others(self, name: str, channel: Channel, condition: Condition, row: int) -> list[Message]:
+        if not condition.needs_sample:
+            return []
+        if name not in self._samples:
+            self._samples[name] = sample_messages(self._pair, channel, self._plan)
+        return others(self._samples[name], row)
 
     def _record(
         self,
@@ -237,6 +260,17 @@ def _send_about(pair: Pair, channel: Channel, plan: EpisodePlan, told: Sequence[
     return [messages[one] for one in told]
 
 
+def sample_messages(pair: Pair, channel: Channel, plan: EpisodePlan) -> list[Message]:
+    """What is sent about the targets of the run's first episodes."""
+    rows = range(min(SAMPLE, len(plan.episodes)))
+    return _send_about(pair, channel, plan, [Told(row, int(plan.targets[row])) for row in rows])
+
+
+def others(sample: Sequence[Message], row: int) -> list[Message]:
+    """The sample without an episode's own message."""
+    return [message for place, message in enumerate(sample) if place != row]
+
+
 @torch.no_grad()
 def _choose(
     pair: Pair,
@@ -251,7 +285,10 @@ def _choose(
     observed = env.step({SENDER: messages}).observations[RECEIVER]["message"]
 
     def choose() -> tuple[ReceiverInput, torch.Tensor]:
-        receiver_input = condition.receive(channel, observed)
+        free = condition.content_free
+        receiver_input = (
+            zeros_like_input(channel.null_input(len(observed))) if free else channel.receive(observed)
+        )
         return receiver_input, pair.receiver.choose(context, receiver_input)
 
     (receiver_input, logits), seconds = timed(choose, pair.device)
