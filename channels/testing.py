@@ -34,8 +34,6 @@ WORDS = ("red", "green", "tiny", "huge", "metal", "cube", "ball", "<|im_end|>")
 
 
 class ContractError(AssertionError):
-    promise = "contract"
-
     """A promise that a channel breaks; the message says which, and what to do."""
 
 
