@@ -28,7 +28,7 @@ from parley.evaluation.playing.plan import EpisodePlan, PlayConfig, make_plan, r
 from parley.evaluation.playing.stopwatch import timed
 from parley.evaluation.playing.untouched import checksums, kept_tensors
 from parley.evaluation.records import EpisodeRecord
-from parley.evaluation.sealing.breach import Breach
+from parley.evaluation.sealing.breach import Breach, keeps
 from parley.evaluation.sealing.sealed import is_apart
 
 __all__ = [
@@ -237,7 +237,10 @@ def _choose(
 ) -> tuple[list[_Outcome], float]:
     """One batch of episodes under one condition, from what arrived to the rewards, and the seconds."""
     messages, receiver_input, bits, rngs = delivery
-    logits, seconds = timed(lambda: pair.receiver.choose(context, receiver_input), pair.device)
+    with keeps("receiver_input"):
+        logits, seconds = timed(lambda: pair.receiver.choose(context, receiver_input), pair.device)
+    if not logits.isfinite().all():
+        raise Breach("receiver_input", "under what it hands over the receiver's scores are no finite numbers")
     choices = pick(logits, rngs.__getitem__).tolist()
     rewards = env.step({RECEIVER: choices}).rewards[RECEIVER].tolist()
     tokens = _num_positions(pair.receiver, receiver_input)
@@ -254,8 +257,12 @@ def _num_positions(receiver: Receiver, receiver_input: ReceiverInput) -> list[in
 
 def _as_json(message: Any) -> Any:
     """Text and codes as they are; of vectors three digits, enough to look at, and of long ones nothing."""
+    if isinstance(message, dict):
+        return {name: _as_json(part) for name, part in message.items()}
+    if isinstance(message, tuple):
+        return [_as_json(part) for part in message]
     if isinstance(message, np.ndarray):
         if message.size > MOST_NUMBERS:
             return None
-        return message.tolist() if message.dtype.kind == "i" else np.round(message, 3).tolist()
+        return message.tolist() if message.dtype.kind in "iu" else np.round(message, 3).tolist()
     return int(message) if isinstance(message, np.integer) else message

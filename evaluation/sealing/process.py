@@ -23,7 +23,7 @@ from typing import Any, Literal
 import torch
 
 from parley.channels.checkpoint import CheckpointError
-from parley.evaluation.sealing.breach import Breach
+from parley.evaluation.sealing.breach import Breach, printable
 from parley.plugins.registry import PluginError
 
 Start = Literal["fork", "spawn"]
@@ -46,6 +46,7 @@ class Process:
 
     def __init__(self, make: Callable[[Callable[[], Any]], Answers], start: Start = "fork") -> None:
         context = get_context(start)
+        self._is_made = False
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, start), daemon=True)
         with warnings.catch_warnings():  # Python 3.12 warns of threads; those here hold no lock meanwhile
@@ -66,15 +67,18 @@ class Process:
             ValueError: if the code was not to be made in the first place, as its message says.
         """
         try:
+            if self._connection.poll():
+                raise Breach("runs", "its process answers what it was not asked, or ended by itself")
             self._connection.send_bytes(pickle.dumps((name, arguments)))
             while (reply := self._connection.recv_bytes())[:1] == _QUESTION:
                 self._connection.send_bytes(pickle.dumps(answer() if answer else None))
         except (EOFError, OSError):
             self._process.join(1)
             raise Breach("runs", f"its process ended by itself, with code {self._process.exitcode}") from None
+        was_made, self._is_made = self._is_made, True
         if reply[:1] == _ANSWER:
             return reply[1:]
-        raise _failure(reply[1:])
+        raise _failure(reply[1:], may_blame_user=not was_made)
 
     def close(self) -> None:
         """End the process."""
@@ -85,12 +89,15 @@ class Process:
             self._process.join()
 
 
-def _failure(told: bytes) -> Exception:
+def _failure(told: bytes, may_blame_user: bool) -> Exception:
+    """What to raise of what a process told; only the first answer can be that the user is to mend something."""
     try:
         kind, promise, sentence = (str(part) for part in json.loads(told))
     except (ValueError, TypeError):
         return Breach("runs", "its process answered with something else than was asked for")
-    return REFUSED[kind](sentence) if kind in REFUSED else Breach(promise, sentence)
+    if kind in REFUSED and may_blame_user:
+        return REFUSED[kind](printable(sentence))
+    return Breach(promise or "raises_nothing", sentence)
 
 
 def _serve(connection: Connection, make: Callable[[Callable[[], Any]], Answers], start: Start) -> None:
@@ -98,6 +105,7 @@ def _serve(connection: Connection, make: Callable[[Callable[[], Any]], Answers],
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's
     if start == "fork":
         _close_all_but(connection)
+    _leave_console()
     logging.getLogger("parley").setLevel(logging.ERROR)  # of plug-ins that are left out the judge speaks
     torch.set_num_threads(1)  # the judge's other threads are not here
 
@@ -146,9 +154,17 @@ def _in_words(error: BaseException) -> str:
 
 def _close_all_but(connection: Connection) -> None:
     """Close what a forked process inherits: through another's pipe two ends could talk."""
-    sys.stdin = open(os.devnull)  # noqa: SIM115 - it lives as long as the process
-    kept = {0, 1, 2, connection.fileno(), sys.stdin.fileno()}
+    kept = {0, 1, 2, connection.fileno()}
     for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else map(str, range(3, 256)):
         if int(name) not in kept:
             with contextlib.suppress(OSError):
                 os.close(int(name))
+
+
+def _leave_console() -> None:
+    """Put nothing in the place of the standard streams: what is printed by two ends meets in one file."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    os.close(nothing)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 - as long as it runs

@@ -114,7 +114,7 @@ def assemble(wanted: Wanted, pair: Pair, bring: Callable[[], Pair], console: Con
             try:
                 roster.entries[name] = _admit(name, make, pair, start if wanted.sealed else None)
             except Breach as breach:
-                console.print(f"{name} is left out: {breach}", soft_wrap=True)
+                console.print(f"{name} is left out: {breach}", soft_wrap=True, markup=False)
                 if is_judged:
                     roster.breaches[name] = breach
                 continue
@@ -136,7 +136,7 @@ def can_play(name: str, incompatibility: str | None, named: bool, console: Conso
         return True
     if named:
         raise ValueError(f"channel {name!r} cannot stand between these models: {incompatibility}")
-    console.print(f"{name} is left out: {incompatibility}", soft_wrap=True)
+    console.print(f"{name} is left out: {incompatibility}", soft_wrap=True, markup=False)
     return False
 
 

@@ -6,7 +6,7 @@ import json
 import struct
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import torch
 
@@ -19,6 +19,7 @@ from parley.channels.base import (
     Role,
     SenderFeatures,
     Utterance,
+    check_range,
 )
 from parley.channels.canonical import decode, encode, make_space
 from parley.channels.receiver_input import num_inputs
@@ -27,6 +28,8 @@ from parley.evaluation.playing.entry import Entry
 from parley.evaluation.sealing.breach import Breach, keeps
 from parley.evaluation.sealing.ends import serve_channel, split
 from parley.evaluation.sealing.process import Answers, Process, Start
+
+MOST_SLOTS = 1 << 20
 
 
 class Facts(NamedTuple):
@@ -189,7 +192,22 @@ def _read_facts(told: bytes) -> Facts:
                 raise ValueError(f"{name} must be of type {kind.__name__}, got {getattr(said, name)!r}")
     if said.role not in get_args(Role):
         raise ValueError(f"role must be one of {', '.join(get_args(Role))}, got {said.role!r}")
-    features = SenderFeatures(*said.features)
-    if not 0 <= float(features.depth) <= 1:
-        raise ValueError(f"depth must be from 0 to 1, got {features.depth}")
-    return said._replace(features=features)
+    check_range("num_slots", said.num_slots, 0, MOST_SLOTS)
+    check_range("codes_per_slot", said.codes_per_slot, 1, MOST_SLOTS)
+    # text that no file can hold, and numbers that JSON does not know
+    json.dumps(said.settings, ensure_ascii=False, allow_nan=False).encode()
+    if said.conditions is not None and (said.role == "judged" or said.conditions != ["normal"]):
+        raise ValueError(f"conditions are the judge's to choose, got {said.conditions!r}")
+    return said._replace(features=_read_features(said.features))
+
+
+def _read_features(told: Sequence[Any]) -> SenderFeatures:
+    features, kinds = SenderFeatures(*told), get_type_hints(SenderFeatures)
+    if type(features.depth) not in (int, float) or not 0 <= features.depth <= 1:
+        raise ValueError(f"depth must be from 0 to 1, got {features.depth!r}")
+    for name in ("of", "what"):
+        if getattr(features, name) not in get_args(kinds[name]):
+            raise ValueError(
+                f"{name} must be one of {', '.join(get_args(kinds[name]))}, got {getattr(features, name)!r}"
+            )
+    return features
