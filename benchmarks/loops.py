@@ -16,9 +16,11 @@ from parley.agents.sender import Sender
 from parley.agents.sender_cache import Kept
 from parley.channels.base import Channel, Message, Utterance
 from parley.channels.conditions import Condition, conditions
+from parley.channels.receiver_input import zeros_like_input
 from parley.envs.referential import ReferentialEpisode
 from parley.envs.world import Referents
 from parley.evaluation.playing.plan import EpisodePlan, PlayConfig, message_rng
+from parley.evaluation.playing.play import others, sample_messages
 
 T = TypeVar("T")
 
@@ -61,14 +63,17 @@ def play_one_by_one(
         rows: which of its episodes.
     """
     forgetful = Pair(ForgetfulSender(pair.sender.lm, pair.world), pair.receiver, pair.world)
+    sample = sample_messages(pair, channel, plan)
     choices = []
     for row in rows:
         descriptions = [pair.world.describe(candidate) for candidate in plan.episodes[row].candidates]
         for condition in conditions():
             message = encode(forgetful, channel, told(plan, row, condition))
             rng = message_rng(config, row, name, condition.name)
-            delivered = condition.deliver(message, channel.message_space, rng)
-            logits = pair.receiver.choose_uncached([descriptions], condition.receive(channel, [delivered]))
+            delivered = condition.deliver(message, channel.message_space, rng, others(sample, row))
+            free = condition.content_free
+            receiver_input = zeros_like_input(channel.null_input(1)) if free else channel.receive([delivered])
+            logits = pair.receiver.choose_uncached([descriptions], receiver_input)
             choices.append(Choice(row, condition.name, int(logits.argmax())))
     return choices
 

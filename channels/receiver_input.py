@@ -74,6 +74,22 @@ class CacheEntries(NamedTuple):
 ReceiverInput = TextInput | SoftPrompt | ActivationPatch | CacheEntries
 
 
+def zeros_like_input(receiver_input: ReceiverInput) -> ReceiverInput:
+    """Nothing, of the same kind and shape and put in the same place: true zeros.
+
+    Raises:
+        ValueError: if it is text, of which nothing is zero.
+    """
+    match receiver_input:
+        case SoftPrompt(vectors=vectors):
+            return receiver_input._replace(vectors=torch.zeros_like(vectors))
+        case ActivationPatch(states=states):
+            return receiver_input._replace(states=torch.zeros_like(states))
+        case CacheEntries(keys=keys, values=values):
+            return receiver_input._replace(keys=torch.zeros_like(keys), values=torch.zeros_like(values))
+    raise ValueError("receiver_input must be vectors, a state or cache entries to have zeros, got text")
+
+
 def num_inputs(receiver_input: ReceiverInput) -> int:
     """B, how many receivers it is for."""
     first: Sequence[str] | Tensor = receiver_input[0]

@@ -1,7 +1,8 @@
 """What `make gate1` counts with seed 0: the same as before evaluation and training were rebuilt.
 
 tests/golden/gate1_seed0.json was written by the version of 2026-10, before anything was moved: successes of
-400 episodes, by channel and condition, and picks of the swapped candidate.
+400 episodes, by channel and condition, and picks of the swapped candidate. Those of `random` over text and
+vectors were counted anew when it began to take length and norm from another episode's message.
 """
 
 import json

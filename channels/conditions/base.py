@@ -1,8 +1,8 @@
 """What a condition is, and which there are: `@register("name")` in any file of this folder makes one known.
 
-A condition says what the sender is told of, what happens to its message on the way, and what the receiver
-gets. An installed package brings more by an entry point of the group `parley.conditions`. Conditions know no
-language model and no game.
+A condition says what the sender is told of, and what happens to its message on the way. An installed package
+brings more by an entry point of the group `parley.conditions`. Conditions know no channel, no language model
+and no game.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from gymnasium import Space
 from jaxtyping import Int
 
-from parley.channels.base import Channel, Message, ReceiverInput
+from parley.channels.canonical import Message
 from parley.plugins.registry import Registry
 
 C = TypeVar("C", bound="type[Condition]")
@@ -64,6 +65,9 @@ class Condition(ABC):
         names_candidate: whether the message that arrives names the candidate that the sender was told of.
         for_channels: whether channels play it.
         for_baseline: whether the channel without any message plays it.
+        needs_sample: whether it makes its message of those of other episodes.
+        content_free: whether the receiver gets zeros of the kind that it gets from the channel, whatever was
+            sent; the channel is not asked.
         reorders: whether the receiver sees the candidates in another order.
         shown_in_gallery: whether the report's episodes show it.
         look: how it is drawn.
@@ -76,6 +80,8 @@ class Condition(ABC):
     names_candidate: ClassVar[bool] = False
     for_channels: ClassVar[bool] = True
     for_baseline: ClassVar[bool] = False
+    needs_sample: ClassVar[bool] = False
+    content_free: ClassVar[bool] = False
     reorders: ClassVar[bool] = False
     shown_in_gallery: ClassVar[bool] = False
     look: ClassVar[Look] = Look("p", 6.0)
@@ -87,19 +93,18 @@ class Condition(ABC):
     def told(self, row: int, draws: Draws) -> Told:
         """Whom the sender speaks of in an episode; where two conditions agree it speaks once."""
 
-    def deliver(self, message: Message, space: Any, rng: np.random.Generator) -> Message:
-        """The message that crosses, an element of the channel's space.
+    def deliver(
+        self, message: Message, space: Space[Any], rng: np.random.Generator, sample: Sequence[Message] = ()
+    ) -> Message:
+        """The message that crosses, an element of the space.
 
         Args:
             message: as it was sent.
-            space: the channel's message space.
+            space: the message space, a plain one.
             rng: of this episode, channel and condition alone.
+            sample: what was sent about the targets of other episodes, for a condition that needs it.
         """
         return message
-
-    def receive(self, channel: Channel, messages: Sequence[Message]) -> ReceiverInput:
-        """What the receivers get for B delivered messages."""
-        return channel.receive(messages)
 
 
 class OwnMessage(Condition):
@@ -108,6 +113,15 @@ class OwnMessage(Condition):
     def told(self, row: int, draws: Draws) -> Told:
         """The target of the same episode."""
         return Told(row, int(draws.targets[row]))
+
+
+class PartnersMessage(Condition):
+    """A condition in which the sender speaks of another episode's target, by a derangement over the run."""
+
+    def told(self, row: int, draws: Draws) -> Told:
+        """The target of the partner."""
+        partner = int(draws.partners[row])
+        return Told(partner, int(draws.targets[partner]))
 
 
 CONDITIONS: Registry[Condition] = Registry(

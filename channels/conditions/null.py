@@ -1,8 +1,5 @@
 """`null`: true zeros, without any content."""
 
-from collections.abc import Sequence
-
-from parley.channels.base import Channel, Message, ReceiverInput
 from parley.channels.conditions.base import Look, OwnMessage, register
 
 
@@ -13,9 +10,6 @@ class Null(OwnMessage):
     order = 1
     delivers = "true zeros"
     expectation = "at_chance"
+    content_free = True
     shown_in_gallery = True
     look = Look("s", 5.2)
-
-    def receive(self, channel: Channel, messages: Sequence[Message]) -> ReceiverInput:
-        """The channel's content-free input, whatever was sent."""
-        return channel.null_input(len(messages))

@@ -2,23 +2,18 @@
 
 import numpy as np
 
-from parley.channels.conditions.base import Condition, Draws, Look, Told, register
+from parley.channels.conditions.base import Look, PartnersMessage, register
 
 
 @register("shuffle")
-class Shuffle(Condition):
+class Shuffle(PartnersMessage):
     """The message about the target of another episode, by a derangement over the run."""
 
-    order = 3
+    order = 4
     delivers = "another episode's message (plain)"
     expectation = "at_chance"
     shown_in_gallery = True
     look = Look("v", 6.6)
-
-    def told(self, row: int, draws: Draws) -> Told:
-        """The target of the partner."""
-        partner = int(draws.partners[row])
-        return Told(partner, int(draws.targets[partner]))
 
 
 def derangement(size: int, rng: np.random.Generator) -> np.ndarray:

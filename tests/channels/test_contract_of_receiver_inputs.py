@@ -21,7 +21,7 @@ from parley.channels.base import (
     TextInput,
     Utterance,
 )
-from parley.channels.receiver_input import num_positions, tensors_of
+from parley.channels.receiver_input import num_positions, tensors_of, zeros_like_input
 from parley.channels.testing import ENDS, ContractError, check_channel, synthetic_utterance
 
 SAME_WIDTH = replace(ENDS, embedding_width=ENDS.state_width)
@@ -213,3 +213,29 @@ def test_what_a_reception_takes_and_depends_on(receiver_input: Any, positions: l
 
 def test_words_are_taken_by_number() -> None:
     assert TextInput(["a", "b", "c"]).take(torch.tensor([2, 0, 2])) == TextInput(["c", "a", "c"])
+
+
+@pytest.mark.parametrize(
+    "receiver_input",
+    [
+        SoftPrompt(-torch.ones(2, 3, 5), True, MASK),
+        ActivationPatch(torch.ones(2, 5).half(), 0.5, "add"),
+        memory(2, 3, MASK),
+    ],
+    ids=lambda found: type(found).__name__,
+)
+def test_nothing_is_zeros_of_the_same_kind_in_the_same_place(receiver_input: Any) -> None:
+    nothing = zeros_like_input(receiver_input)
+    assert type(nothing) is type(receiver_input)
+    for part, zeros in zip(receiver_input, nothing, strict=True):
+        if isinstance(part, torch.Tensor) and part.is_floating_point():
+            assert zeros.shape == part.shape
+            assert zeros.dtype == part.dtype
+            assert not zeros.view(torch.uint8).any(), "true zeros, not minus zero"
+        else:
+            assert zeros is part
+
+
+def test_text_has_no_zeros() -> None:
+    with pytest.raises(ValueError, match="receiver_input must be vectors, a state or cache entries"):
+        zeros_like_input(TextInput(["a"]))

@@ -80,7 +80,7 @@ def played(checkpoint, pocket_pair, tmp_path_factory):
         diagnose_few(patch)
         code = command(
             "--channels", "latent_vq,text", "--checkpoint", str(checkpoint), "--episodes", "60",
-            "--folder", str(folder), "--device", "cpu",
+            "--folder", str(folder), "--device", "cpu", "--seed", "0",
         )  # fmt: skip
     return Played(folder, code, shown.getvalue())
 
