@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -203,6 +203,11 @@ class Channel(nn.Module, ABC):
     def forward(self, utterance: Utterance) -> ChannelOutput:
         """The same as `relay`, for wrappers that call modules."""
         return self.relay(utterance)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its configuration, as plain values."""
+        return asdict(self.config)
 
     @property
     def state_width(self) -> int:
