@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed
 FEW = (
     "--channels", "latent_vq", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu", "--seed", "0",
 )  # fmt: skip
-NUM_PLAYS = 6 * (2 + 6)
+NUM_PLAYS = 6 * (2 + 7)
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_run_stops_when_it_is_decided(command, tmp_path, judges):
     assert results["provenance"]["look_every"] == 5
     assert results["p0"]["n"] == 10
     records = untimed(tmp_path / "out/episodes.jsonl")
-    assert len(records) == 10 * 8
+    assert len(records) == 10 * 9
     command(*OPEN, "--folder", "out", "--resume")
     assert asked == [5, 10, 10]
     assert untimed(tmp_path / "out/episodes.jsonl") == records
