@@ -96,7 +96,7 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(command, tmp_path, monkeypa
     assert "play.seed is 0 there and 1 here" in said(capsys)
     (tmp_path / "cut/atlas-latent.png").write_text("of an earlier run")
     command("--channels", "text", "--episodes", "2", "--folder", "cut", "--device", "cpu")
-    assert len(untimed(path)) == 2 * 8
+    assert len(untimed(path)) == 2 * 9
     assert not (tmp_path / "cut/atlas-latent.png").exists()
 
 
