@@ -78,6 +78,7 @@ def run(config: RealConfig, console: Console) -> None:
     Raises:
         ValueError: if no trial is finished, so that there is nothing to show.
     """
+    config.results.mkdir(parents=True, exist_ok=True)
     if not config.render_only:
         for trial in config.chosen:
             perform(trial, config)
