@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from parley.agents.command_line import RunError
@@ -14,12 +14,13 @@ from parley.channels.files import remove_unfinished
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder, which is made if it is not there.
+    """Keep other runs out of a folder, which is made if it is not there, and removed again if it stays empty.
 
     Raises:
         RunError: if another run is at work in it.
         OSError: if it cannot be made or locked.
     """
+    was_there = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)  # the folder itself: no file of the lock's own is left
     try:
@@ -32,4 +33,7 @@ def locked(folder: Path) -> Iterator[None]:
         remove_unfinished(folder)
         yield
     finally:
+        if not was_there:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
         os.close(descriptor)

@@ -114,7 +114,8 @@ class Trainer(Learner):
         """
         self.channel.eval()
         record = self.validation.play()
-        for name, value in record.items():
+        numbers: dict[str, Any] = {**record}
+        for name, value in numbers.items():
             # how prefixes are spread is undefined where all are one
             if not math.isfinite(value) and not name.startswith("prefix_"):
                 raise NotFiniteError(f"{name} is {value}")

@@ -210,6 +210,30 @@ def test_what_is_left_of_a_run_is_never_overwritten(tmp_path, traces):
             check_folder(tmp_path, record, resume=True)
 
 
+@pytest.mark.parametrize("role", ["sender", "receiver"])
+def test_a_run_whose_models_changed_is_refused(tmp_path, capsys, monkeypatch, pocket_pair, role):
+    folder = ("--folder", str(tmp_path / "run"))
+    command(*folder)
+    changed = pocket_pair.fingerprints | {role: "0" * 64}
+    monkeypatch.setattr(Pair, "fingerprints", changed)
+    assert command(*folder, "--resume") == ExitCode.USAGE
+    shown = capsys.readouterr().err
+    assert f"has other settings: models.{role} is" in shown
+    assert f"'{'0' * 64}' here" in shown
+
+
+def test_a_folder_by_another_path_is_the_same_model(qwen2_folder, small_world, tmp_path, monkeypatch):
+    monkeypatch.chdir(qwen2_folder.parent)
+    (tmp_path / "link").symlink_to(qwen2_folder)
+    name = qwen2_folder.name
+    records = []
+    for model in (str(qwen2_folder), name, f"./{name}/../{name}/", str(tmp_path / "link")):
+        config = TrainConfig(models=ModelConfig(model=model, device="cpu"))
+        pair = Pair.load(config.models, small_world)
+        records.append(config.record("latent", CodecConfig()) | {"models": pair.fingerprints})
+    assert all(record == records[0] for record in records)
+
+
 def test_a_run_that_is_refused_leaves_no_trace(tmp_path, capsys):
     assert command("--folder", str(tmp_path), "--continuous-share", "1") == ExitCode.USAGE
     assert "continuous_share must leave steps" in capsys.readouterr().err
