@@ -26,6 +26,7 @@ from gymnasium.spaces import MultiDiscrete
 from rich.console import Console
 
 from parley.agents.command_line import RunError, exit_with, parse_arguments
+from parley.agents.folder_lock import locked
 from parley.agents.pair import ModelConfig, Pair
 from parley.channels.registry import channel_names
 from parley.envs.worlds import find_world
@@ -44,6 +45,7 @@ from parley.evaluation.playing.entries import (
     find_checkpoint,
     given_checkpoints,
 )
+from parley.evaluation.playing.marked_records import MarkedWriter
 from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, num_plays, play
 from parley.evaluation.playing.progress import playing_progress
 from parley.evaluation.playing.provenance import describe
@@ -55,7 +57,6 @@ from parley.evaluation.playing.run_folder import (
     records_so_far,
     was_sequential,
 )
-from parley.evaluation.records import RecordWriter
 from parley.evaluation.reporting.terminal import print_table
 from parley.evaluation.results import Results, build_results
 
@@ -123,10 +124,12 @@ def run(config: Gate1Config, arguments: list[str]) -> int:
     if config.from_episodes is not None:
         folder = config.folder or Path("runs/gate1-judged-again")
         sequential = config.until_decided or was_sequential(config.from_episodes)
-        results = judge_file(config.from_episodes, folder, gates=config.gates, sequential=sequential)
+        with locked(folder):
+            results = judge_file(config.from_episodes, folder, gates=config.gates, sequential=sequential)
     else:
         folder = config.folder or Path("runs/gate1")
-        results = play_and_judge(config, folder, arguments, console)
+        with locked(folder):
+            results = play_and_judge(config, folder, arguments, console)
     print_table(results, console)
     console.print(f"report: {folder / 'report.html'}, and report.md beside it", soft_wrap=True)
     return EXIT_CODES[results["verdict"]]
@@ -206,7 +209,7 @@ def play_all(
     for record in records_so_far(path, entries, config, plan, look_every):
         outcomes.add(record)
         done += 1
-    with RecordWriter(path, append=True) as writer, playing_progress(console) as progress:
+    with MarkedWriter(path) as writer, playing_progress(console) as progress:
         task = progress.add_task("playing", total=num_plays(entries, config), completed=done)
         for batch in play(pair, entries, config, done=done, look_every=look_every, settled=settled):
             writer.write(batch)

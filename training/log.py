@@ -1,11 +1,10 @@
 """The log of a training, one JSON object a line; it never says more than the state that is saved beside it.
 
-A state keeps the log's mark: how long it was and its SHA-256. A run that resumes cuts the log back to there.
+A state keeps the log's mark, and a run that resumes cuts the log back to it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -13,12 +12,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from parley.agents.command_line import RunError
+from parley.agents.marked_file import check_marked
 from parley.training.state import read_notes
 
 METRICS_FILE = "metrics.jsonl"
 STATE_FILE = "state.safetensors"
-Mark = dict[str, Any]
 
 
 class MetricsLog(AbstractContextManager["MetricsLog"]):
@@ -58,32 +56,6 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         self._file.close()
 
 
-def mark_of(folder: Path) -> Mark:
-    """How long a run's log is, in bytes, and its SHA-256."""
-    path = folder / METRICS_FILE
-    content = path.read_bytes() if path.exists() else b""
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def cut_back(folder: Path, mark: Mark) -> None:
-    """Cut a run's log back to where it was when its state was saved.
-
-    Args:
-        folder: of the run; one without a log gets a new one.
-        mark: that the state keeps.
-
-    Raises:
-        RunError: if the log is not what it was.
-        OSError: if it cannot be read or cut.
-    """
-    path = folder / METRICS_FILE
-    if not path.exists():
-        return
-    with path.open("r+b") as file:
-        _check(path, file.read(mark["bytes"]), mark)
-        file.truncate(mark["bytes"])
-
-
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """What a training has logged so far; a last line that was cut is left out.
 
@@ -95,13 +67,5 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     content = path.read_bytes() if path.exists() else b""
     if state.exists():
         mark = read_notes(state)["log"]
-        _check(path, content[: mark["bytes"]], mark)
+        check_marked(path, content[: mark["bytes"]], mark)
     return [json.loads(line) for line in content.split(b"\n")[:-1]]
-
-
-def _check(path: Path, content: bytes, mark: Mark) -> None:
-    if hashlib.sha256(content).hexdigest() != mark["sha256"]:
-        raise RunError(
-            f"{path} is damaged: it is not what it was when the state beside it was saved; remove it to go "
-            f"on without it"
-        )

@@ -8,13 +8,14 @@ from time import monotonic
 from typing import Any
 
 from parley.agents.command_line import RunError
+from parley.agents.marked_file import cut_back, mark_of
 from parley.agents.pair import Pair
 from parley.channels.base import Channel
 from parley.channels.checkpoint import save_channel
 from parley.channels.tensor_file import NotFiniteError, is_finite
 from parley.training.config import TrainConfig
 from parley.training.learner import Learner
-from parley.training.log import STATE_FILE, MetricsLog, cut_back, mark_of
+from parley.training.log import METRICS_FILE, STATE_FILE, MetricsLog
 from parley.training.progress import TrainingProgress
 from parley.training.state import load_state, save_state
 from parley.training.stopping import StopSignals
@@ -140,7 +141,7 @@ class Trainer(Learner):
             "best": self.best,
             "seconds": self.seconds,
             "rng": self.rng.bit_generator.state,
-            "log": mark_of(self.folder),
+            "log": mark_of(self.folder / METRICS_FILE),
         }
         save_state(self.folder / STATE_FILE, self.trainable, self.optimizer, notes)
         self._saved_step = self.step_number
@@ -153,7 +154,8 @@ class Trainer(Learner):
             RunError: if the log is not what it was.
         """
         notes = load_state(self.folder / STATE_FILE, self.trainable, self.optimizer)
-        cut_back(self.folder, notes["log"])
+        if (self.folder / METRICS_FILE).exists():  # a user who removes it goes on without what it told
+            cut_back(self.folder / METRICS_FILE, notes["log"])
         self.step_number, self.best, self.seconds = notes["step"], notes["best"], notes["seconds"]
         self.rng.bit_generator.state = notes["rng"]
         self._saved_step = self.step_number
