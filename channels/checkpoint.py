@@ -1,15 +1,9 @@
-"""A trained channel on disk: one safetensors file, strict, versioned, tied to its two models.
-
-    python -m parley.channels.checkpoint channel.safetensors
-
-renews checkpoints of format version 2, which had no checksum and are no longer read.
-"""
+"""A trained channel on disk: one safetensors file, strict, versioned, tied to its two models."""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
-import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,7 +96,7 @@ def _hint(path: Path) -> str:
         _read_older(path)
     except CheckpointError:
         return ""
-    return f"; if you trust it, `python -m parley.channels.checkpoint {shlex.quote(str(path))}` renews it"
+    return f"; if you trust it, `parley channels renew {shlex.quote(str(path))}` renews it"
 
 
 def _read_older(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -174,8 +168,3 @@ def file_hash(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-if __name__ == "__main__":
-    for given in sys.argv[1:]:
-        renew(Path(given))

@@ -13,13 +13,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from parley.channels.__main__ import main
 from parley.channels.base import ModelInterface
 from parley.channels.checkpoint import (
     CheckpointError,
     file_hash,
     load_channel,
     read_header,
-    renew,
     save_channel,
 )
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
@@ -206,18 +206,18 @@ def test_what_does_not_fit_is_refused(saved: Path, change: Any, reason: str) -> 
 
 
 def test_a_checkpoint_of_before_checksums_is_renewed_by_command(
-    saved: Path, trained: VectorQuantizedChannel
+    saved: Path, trained: VectorQuantizedChannel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weights, header = read_tensors(saved)
     older = {"parley": json.dumps(header | {"format_version": 2})}
     save_file(weights, saved, metadata=older)
-    with pytest.raises(CheckpointError, match=rf"-m parley\.channels\.checkpoint {saved}` renews it"):
+    with pytest.raises(CheckpointError, match=rf"parley channels renew {saved}` renews it"):
         load_channel(saved, ENDS, MODELS)
-    renew(saved)
+    assert main(["renew", str(saved)]) == 0
     loaded = load_channel(saved, ENDS, MODELS).state_dict()
     assert all(torch.equal(tensor, loaded[name]) for name, tensor in trained.state_dict().items())
-    with pytest.raises(CheckpointError, match="is no checkpoint of format version 2"):
-        renew(saved)
+    assert main(["renew", str(saved)]) == 3
+    assert "is no checkpoint of format version 2" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_diverged_is_neither_saved_nor_loaded(
