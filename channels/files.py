@@ -34,4 +34,5 @@ def atomic_write(path: Path, content: bytes) -> None:
 def remove_unfinished(folder: Path) -> None:
     """Remove what writers left that were killed, from a folder in which no other is at work."""
     for path in folder.glob(".*.unfinished"):
-        path.unlink(missing_ok=True)
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
