@@ -70,9 +70,10 @@ class ModelConfig:
             thread, and becomes several times slower where another process keeps that core busy.
     """
 
-    model: str = POCKET
-    sender: str | None = None
-    receiver: str | None = None
+    # one model goes by many names: a run is held to the fingerprints
+    model: str = field(default=POCKET, metadata=ASIDE)
+    sender: str | None = field(default=None, metadata=ASIDE)
+    receiver: str | None = field(default=None, metadata=ASIDE)
     device: str = field(default="auto", metadata=ASIDE)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = field(

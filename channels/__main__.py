@@ -2,6 +2,7 @@
 
     parley channels list
     parley channels check latent_vq
+    parley channels renew runs/old/channel.safetensors
 
 Exit codes: 0 done, 1 the channel breaks a promise, 2 usage, 3 could not run.
 """
@@ -12,6 +13,7 @@ import inspect
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -22,7 +24,9 @@ from rich.table import Table
 from rich.text import Text
 
 from parley.channels.base import Channel
+from parley.channels.checkpoint import CheckpointError, renew
 from parley.channels.registry import channel_class, channel_names, left_out
+from parley.channels.tensor_file import NotFiniteError
 from parley.channels.testing import ENDS, ContractError, check_channel
 from parley.plugins.registry import PluginError
 
@@ -75,6 +79,29 @@ class CheckChannel:
             console.print(f"[bold red]{self.name} breaks a promise:[/] {escape(str(error))}", soft_wrap=True)
             return BROKEN_PROMISE
         console.print(f"{self.name} keeps every promise", highlight=False)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenewCheckpoints:
+    """Give checkpoints of format version 2, which are no longer read, the checksum that they lack.
+
+    Args:
+        paths: of the files, which are replaced.
+    """
+
+    paths: tyro.conf.Positional[tuple[Path, ...]]
+
+    def run(self, console: Console) -> int:
+        """Renew one after the other, up to the first that cannot be."""
+        for path in self.paths:
+            try:
+                renew(path)
+            except (CheckpointError, NotFiniteError, OSError) as error:
+                errors = Console(stderr=True, soft_wrap=True)
+                errors.print(f"[bold red]could not run:[/] {escape(str(error))}")
+                return COULD_NOT_RUN
+            console.print(f"{path} is renewed", markup=False, highlight=False, soft_wrap=True)
         return 0
 
 
@@ -133,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = (
         Annotated[ListChannels, tyro.conf.subcommand("list")]
         | Annotated[CheckChannel, tyro.conf.subcommand("check")]
+        | Annotated[RenewCheckpoints, tyro.conf.subcommand("renew")]
     )
     given = sys.argv[1:] if arguments is None else arguments
     command = tyro.cli(commands, args=given, description=__doc__, prog="parley channels")

@@ -260,11 +260,11 @@ def last_place(mask: Bool[Tensor, "B T"]) -> Int[Tensor, " B"]:
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    """Refuse a setting outside [low, high].
+    """Refuse a setting outside [low, high], and one that is infinite or NaN.
 
     Raises:
         ValueError: naming the setting, the bounds and the value.
     """
-    if not low <= value <= high:
+    if not (low <= value <= high and value < float("inf")):
         bound = f"at least {low}" if high == float("inf") else f"from {low} to {high}"
         raise ValueError(f"{name} must be {bound}, got {value}")

@@ -64,7 +64,7 @@ def write_run(
     episodes: Path | None = None,
     pictures: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Write results.json first, then the reports; each file appears whole or not at all.
+    """Write the reports, and results.json last; each file appears whole or not at all.
 
     Args:
         results: as from build_results.
@@ -77,12 +77,12 @@ def write_run(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(results, indent=2, allow_nan=False) + "\n"
-    atomic_write(folder / "results.json", text.encode())
     for name, picture in (pictures or {}).items():
         atomic_write(folder / name, picture)
     gallery = gather_gallery(episodes, results) if episodes else []
     write_report(results, folder, gallery, pictures)
+    text = json.dumps(results, indent=2, allow_nan=False) + "\n"
+    atomic_write(folder / "results.json", text.encode())  # a folder that has it is finished
 
 
 def is_settled(outcomes: RunAggregator, provenance: Mapping[str, Any], gates: Sequence[int]) -> bool:

@@ -30,9 +30,9 @@ from parley.evaluation.files import atomic_write
 from parley.evaluation.reporting import cells
 from parley.evaluation.reporting.templates import templates_in
 from parley.plugins.names import unknown
+from parley.training.log import read_metrics
 from parley.training.presets import find_preset
 from parley.training.run import parse, train
-from studies.read_runs import read_metrics
 from studies.real_goals import GOALS
 from studies.real_plan import MAIN, PRESET, RUNS, SIDE, TRIALS, Trial
 from studies.real_record import is_finished, read_trial

@@ -24,8 +24,9 @@ from parley.evaluation.files import atomic_write
 from parley.evaluation.gate1 import Gate1Config
 from parley.evaluation.playing.play import PlayConfig
 from parley.evaluation.reporting.templates import templates_in
+from parley.training.log import read_metrics
 from parley.training.run import parse, train
-from studies.read_runs import brief, read_metrics
+from studies.read_runs import brief
 from studies.zoo_plan import ORDER, expectation
 
 RECORD, TEMPLATE, PAGE = "zoo.json", "zoo.md.jinja", "zoo.md"

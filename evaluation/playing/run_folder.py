@@ -6,6 +6,7 @@ were begun with, and never stand beside the results of others.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import reprlib
 from collections.abc import Iterator, Mapping
@@ -18,10 +19,11 @@ from parley.agents.command_line import check_same_settings
 from parley.channels.base import Role
 from parley.channels.conditions import find_condition
 from parley.evaluation.files import atomic_write
+from parley.evaluation.playing.marked_records import cut_back_episodes, marks_file
 from parley.evaluation.playing.plan import EpisodePlan
 from parley.evaluation.playing.play import Entry, PlayConfig, conditions_of, turns
 from parley.evaluation.records import EpisodeRecord
-from parley.evaluation.records.episodes_file import drop_cut_line, read_records
+from parley.evaluation.records.episodes_file import read_records
 
 RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
@@ -112,14 +114,16 @@ def prepare_folder(folder: Path, definition: dict[str, Any], resume: bool) -> No
     going_on = resume and _holds_episodes(folder)
     if going_on:
         check_same_settings(folder, _read(path), definition)
-    else:
-        (folder / EPISODES_FILE).unlink(missing_ok=True)
     if path.exists() or (folder / RESULTS_FILE).exists():  # a folder of something else loses nothing
         for pattern in _RESULTS:
             for stale in folder.glob(pattern):
                 stale.unlink()
     if not going_on:
-        atomic_write(path, (json.dumps(definition, indent=2) + "\n").encode())
+        for episodes in (marks_file(folder / EPISODES_FILE), folder / EPISODES_FILE):
+            episodes.unlink(missing_ok=True)
+        atomic_write(
+            path, (json.dumps(definition | {"sha256": _digest(definition)}, indent=2) + "\n").encode()
+        )
 
 
 def records_so_far(
@@ -129,7 +133,7 @@ def records_so_far(
     plan: EpisodePlan,
     look_every: int | None,
 ) -> Iterator[EpisodeRecord]:
-    """Read the records that a run wrote before it was cut; a last line that was cut is dropped from the file.
+    """Read the records that a run wrote before it was cut; what was being written then is dropped.
 
     Args:
         path: the episodes file; none, or an empty one, has no records.
@@ -143,11 +147,12 @@ def records_so_far(
 
     Raises:
         ValueError: naming the line, if one is not what the run would have written there.
+        RunError: if the file is damaged.
         OSError: if the file cannot be read or cut.
     """
     if not path.exists():
         return
-    drop_cut_line(path)
+    cut_back_episodes(path)
     if not path.stat().st_size:
         return
     expected = _expected(entries, config, plan, look_every)
@@ -207,4 +212,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged: {error}") from error
     if not isinstance(definition, dict):
         raise ValueError(f"{path} is damaged: it must hold a JSON object, got {reprlib.repr(definition)}")
+    kept = definition.pop("sha256", None)  # those of before there was a digest lack it
+    if kept not in (None, _digest(definition)):
+        raise ValueError(f"{path} is damaged: its content is not what its SHA-256 was taken of")
     return definition
+
+
+def _digest(definition: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
