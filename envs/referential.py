@@ -189,7 +189,7 @@ class ReferentialGame:
         count = self.config.num_candidates
         if not (weights < np.inf).all():
             raise ValueError(
-                f"log_weights of world {self.world.name!r} must be below infinity, got {weights}"
+                f"log_weights of world {self.world.name!r} must be below infinity, got {weights.max()}"
             )
         if (possible := int((weights > -np.inf).sum())) < count:
             raise ValueError(
