@@ -114,7 +114,7 @@ def prepare_folder(folder: Path, record: dict[str, Any], resume: bool) -> bool:
         check_same_run(settings, record)
         return (folder / "state.safetensors").exists()
     folder.mkdir(parents=True, exist_ok=True)
-    settings.write_text(json.dumps(record, indent=2) + "\n")
+    settings.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return False
 
 
