@@ -25,6 +25,7 @@ from parley.agents.player import Calibration, Profile, find_profile
 from parley.agents.readout import READOUTS
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
+from parley.agents.told_apart import check_told_apart
 from parley.channels.base import Channel, ModelInterface, Scene, Utterance, check_range
 from parley.envs.game import DEFAULT_GAME, EpisodeConfig, Game, find_game
 from parley.envs.world import AnyWorld, Referents
@@ -130,10 +131,12 @@ class Pair:
         Raises:
             ModelError: if a model cannot be used, the player profile is for others, or the two begin on
                 different devices.
-            ValueError: if the device is not there, or is named beside a device map.
+            ValueError: if the device is not there, or is named beside a device map, or two referents are the
+                same to a model.
         """
         profile = find_profile(config)
         speaking, listening = load_models(config)
+        check_told_apart(world, (speaking, listening))
         profile.check_models({"sender": speaking.fingerprint, "receiver": listening.fingerprint})
         examples = draw_examples(
             game or find_game(DEFAULT_GAME, world, EpisodeConfig(split="train")), profile.examples_seed

@@ -4,7 +4,7 @@
     parley channels check latent_vq
     parley channels renew runs/old/channel.safetensors
 
-Exit codes: 0 done, 1 the channel breaks a promise, 2 usage, 3 could not run.
+Exit codes: 0 done, 2 usage, 3 could not run, 5 the channel breaks a promise.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich import box
@@ -23,15 +23,16 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from parley.arguments import parse_arguments
 from parley.channels.base import Channel
 from parley.channels.checkpoint import CheckpointError, renew
 from parley.channels.registry import channel_class, channel_names, left_out
 from parley.channels.tensor_file import NotFiniteError
 from parley.channels.testing import ENDS, ContractError, check_channel
+from parley.exit_codes import ExitCode, exit_with
 from parley.plugins.registry import PluginError
 
 NUM_SAMPLES = 8
-BROKEN_PROMISE, USAGE, COULD_NOT_RUN = 1, 2, 3  # as every command ends; `agents` names them too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +63,22 @@ class CheckChannel:
     def run(self, console: Console) -> int:
         """Say that all is kept, or what the first broken promise teaches.
 
-        What a channel itself raises is left to be seen whole: who wrote it needs the place.
+        What a channel itself raises is a crash: who wrote it needs the place.
         """
         errors = Console(stderr=True, soft_wrap=True)
         try:
             kind = channel_class(self.name)
         except PluginError as error:
             errors.print(f"[bold red]could not run:[/] {escape(str(error))}")
-            return COULD_NOT_RUN
+            return ExitCode.COULD_NOT_RUN
         except ValueError as error:
             errors.print(f"[bold red]usage:[/] {escape(str(error))}")
-            return USAGE
+            return ExitCode.USAGE
         try:
             check_channel(kind, self.seed)
         except ContractError as error:
             console.print(f"[bold red]{self.name} breaks a promise:[/] {escape(str(error))}", soft_wrap=True)
-            return BROKEN_PROMISE
+            return ExitCode.INVALID
         console.print(f"{self.name} keeps every promise", highlight=False)
         return 0
 
@@ -157,16 +158,16 @@ def first_line(kind: type[Channel]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `parley channels`, which is `python -m parley.channels`."""
-    commands = (
+    commands: Any = (
         Annotated[ListChannels, tyro.conf.subcommand("list")]
         | Annotated[CheckChannel, tyro.conf.subcommand("check")]
         | Annotated[RenewCheckpoints, tyro.conf.subcommand("renew")]
     )
     given = sys.argv[1:] if arguments is None else arguments
-    command = tyro.cli(commands, args=given, description=__doc__, prog="parley channels")
+    command: Any = parse_arguments(commands, given, __doc__, "parley channels")
     code: int = command.run(Console())
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -18,12 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 from torch.nn import functional
 
-from parley.agents.command_line import ExitCode, RunError, defining, exit_with
+from parley.agents.command_line import ExitCode, RunError, defining, exit_with, parse_arguments
 from parley.agents.fingerprint import FINGERPRINT_FILE
 from parley.agents.folder_lock import locked
 from parley.agents.language_model import FrozenLM
@@ -221,7 +220,7 @@ def run(config: PretrainConfig) -> int:
 
 def main() -> int:
     """Entry point of `python -m studies.pretrain_pocket`."""
-    return run(tyro.cli(PretrainConfig, args=sys.argv[1:], description=__doc__))
+    return run(parse_arguments(PretrainConfig, sys.argv[1:], __doc__, "studies.pretrain_pocket"))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
 from rich.console import Console
 
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
@@ -140,7 +139,7 @@ def score(proportion: Mapping[str, Any] | None) -> str:
 
 def main() -> int:
     """Entry point of `python -m studies.real`."""
-    run(tyro.cli(RealConfig, args=sys.argv[1:], description=__doc__, prog="studies.real"), Console())
+    run(parse_arguments(RealConfig, sys.argv[1:], __doc__, "studies.real"), Console())
     return ExitCode.PASS
 
 

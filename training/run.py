@@ -24,6 +24,7 @@ from rich.console import Console
 from parley.agents.command_line import ExitCode, RunError, exit_with, parse_arguments
 from parley.agents.folder_lock import locked
 from parley.agents.pair import Pair
+from parley.arguments import value_of
 from parley.channels.base import ChannelConfig
 from parley.channels.files import atomic_write
 from parley.channels.registry import channel_class, channel_names
@@ -61,10 +62,10 @@ def ask(arguments: list[str]) -> Asked:
         ValueError: if the preset or channel is unknown, the channel has nothing to train, or a value
             is out of range.
     """
-    asked_preset = _named("--preset", arguments)
+    asked_preset = value_of("preset", arguments)
     preset_name = asked_preset or DEFAULT_PRESET
     preset = find_preset(preset_name)
-    name = _named("--channel", arguments) or preset.channel
+    name = value_of("channel", arguments) or preset.channel
     kind = channel_class(name)
     trainable = [known for known in channel_names() if channel_class(known).trainable]
     if not kind.trainable:
@@ -92,16 +93,6 @@ def ask(arguments: list[str]) -> Asked:
 
 def _choice(names: Iterable[str]) -> Any:
     return Annotated[str, tyro.conf.arg(help=f"one of {', '.join(names)}")]
-
-
-def _named(flag: str, arguments: list[str]) -> str | None:
-    """Preset and channel must be known before the flags they bring can be."""
-    for position, argument in enumerate(arguments):
-        if argument == flag and position + 1 < len(arguments):
-            return arguments[position + 1]
-        if argument.startswith(f"{flag}="):
-            return argument.removeprefix(f"{flag}=")
-    return None
 
 
 def default_folder(preset: str, channel: str, seed: int) -> Path:

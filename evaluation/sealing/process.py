@@ -90,7 +90,7 @@ class Process:
 
 
 def _failure(told: bytes, may_blame_user: bool) -> Exception:
-    """What to raise of what a process told; only the first answer can be that the user is to mend something."""
+    """What to raise of what a process told; only its first answer can be that the user is to mend it."""
     try:
         kind, promise, sentence = (str(part) for part in json.loads(told))
     except (ValueError, TypeError):
