@@ -101,7 +101,7 @@ class RenewCheckpoints:
             except (CheckpointError, NotFiniteError, OSError) as error:
                 errors = Console(stderr=True, soft_wrap=True)
                 errors.print(f"[bold red]could not run:[/] {escape(str(error))}")
-                return COULD_NOT_RUN
+                return ExitCode.COULD_NOT_RUN
             console.print(f"{path} is renewed", markup=False, highlight=False, soft_wrap=True)
         return 0
 
