@@ -77,7 +77,7 @@ class GateRun:
         check_folder(self.folder, self.resume)
         heard = None if self.hear is None else read_messages(self.hear)
         with Stage.set(self, heard, console) as stage:
-            if heard is not None:
+            if heard is not None and self.hear is not None:
                 check_same_settings(self.hear, heard.definition, stage.definition)
             prepare_folder(self.folder, stage.definition, self.resume)
             outcomes = self._play(stage, heard, console)

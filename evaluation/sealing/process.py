@@ -45,7 +45,7 @@ class Process:
     """
 
     def __init__(self, make: Callable[[Callable[[], Any]], Answers], start: Start = "fork") -> None:
-        context = get_context(start)
+        context: Any = get_context(start)  # its classes differ
         self._is_made = False
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, start), daemon=True)
