@@ -47,6 +47,7 @@ class Process:
     def __init__(self, make: Callable[[Callable[[], Any]], Answers], start: Start = "fork") -> None:
         context: Any = get_context(start)  # its classes differ
         self._is_made = False
+        self._connection: Connection
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, start), daemon=True)
         with warnings.catch_warnings():  # Python 3.12 warns of threads; those here hold no lock meanwhile
