@@ -7,7 +7,7 @@ from parley.channels.conditions.base import OwnMessage, register
 class Reordered(OwnMessage):
     """Without any message, in another order: selects the episodes in which the receiver guesses wrong."""
 
-    order = 6
+    order = 7
     delivers = "nothing, and sees the candidates in another order"
     for_channels = False
     for_baseline = True

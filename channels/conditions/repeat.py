@@ -7,7 +7,7 @@ from parley.channels.conditions.base import Condition, Draws, Look, Told, regist
 class Repeat(Condition):
     """The first message of the run, delivered to everybody: natural, and the same whatever the target is."""
 
-    order = 5
+    order = 6
     delivers = "the run's first message"
     expectation = "at_chance"
     look = Look("d", 6.4)

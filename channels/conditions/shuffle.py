@@ -9,7 +9,7 @@ from parley.channels.conditions.base import Condition, Draws, Look, Told, regist
 class Shuffle(Condition):
     """The message about the target of another episode, by a derangement over the run."""
 
-    order = 3
+    order = 4
     delivers = "another episode's message (plain)"
     expectation = "at_chance"
     shown_in_gallery = True

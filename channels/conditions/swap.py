@@ -7,7 +7,7 @@ from parley.channels.conditions.base import Condition, Draws, Look, Told, regist
 class Swap(Condition):
     """A receiver that understands picks the candidate that the message names, never the target."""
 
-    order = 4
+    order = 5
     delivers = "another candidate's message (adversarial)"
     expectation = "swap_consistency"
     names_candidate = True
