@@ -79,9 +79,9 @@ def reservations(stated: Stated, outcomes: RunOutcomes, sequential: bool) -> lis
     if stated.planned is not None and present and min(present) < stated.planned and not sequential:
         some = f"{min(present)}" if min(present) == max(present) else f"{min(present)} to {max(present)}"
         found.append(
-            f"Of the {stated.planned} episodes that were planned {some} are there: stopping before the planned "
-            f"number is optional stopping, so this cannot pass; finish the run with --resume, or judge it by "
-            f"what holds at every n, with --until-decided."
+            f"Of the {stated.planned} episodes that were planned {some} are there: to stop before the number "
+            f"that was planned is optional stopping, so this cannot pass; finish the run with --resume, or "
+            f"judge it by what holds at every n, with --until-decided."
         )
     if stated.unchanged is False:
         found.append(

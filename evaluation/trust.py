@@ -9,8 +9,8 @@ from parley.evaluation.aggregation.run_data import RunOutcomes
 from parley.evaluation.stated import Stated
 
 _FIELDS: Mapping[str, Callable[[ConditionOutcomes], bool]] = {
-    "that success is as recorded: what was picked and what was right is not in every record": lambda arm: bool(
-        ((arm.choice != UNKNOWN) & (arm.target != UNKNOWN)).all()
+    "that success is as recorded: what was picked and what was right is not in every record": lambda arm: (
+        bool(((arm.choice != UNKNOWN) & (arm.target != UNKNOWN)).all())
     ),
     "that each pick is the receiver's most probable candidate: probabilities are not in every record": (
         lambda arm: arm.probabilities is not None
@@ -38,7 +38,11 @@ def taken_on_trust(stated: Stated, outcomes: RunOutcomes) -> list[str]:
         "that targets were drawn uniformly, after the candidates were laid out",
         "that the messages are those that were delivered, and cost what is recorded",
         *([] if sealed else ["that nothing but the message joined sender and receiver"]),
-        *([] if stated.planned else ["that the number of episodes was fixed beforehand, and none is left out"]),
+        *(
+            []
+            if stated.planned
+            else ["that the number of episodes was fixed beforehand, and none is left out"]
+        ),
         *([] if stated.unchanged else ["that the records are as they were written"]),
         *[clause for clause, has in _FIELDS.items() if not all(map(has, arms))],
     ]

@@ -139,7 +139,13 @@ SIDE = (
         asks=f"What does the failed recipe come to in the first {ORIGINAL_STEPS} of its steps?",
         codecs={
             "codec": _training(
-                SMOLLM2, *HALF, "--steps", str(ORIGINAL_STEPS), "--validation-episodes", "40", preset="original"
+                SMOLLM2,
+                *HALF,
+                "--steps",
+                str(ORIGINAL_STEPS),
+                "--validation-episodes",
+                "40",
+                preset="original",
             )
         },
         gate=_gate("latent,silence", SMOLLM2),

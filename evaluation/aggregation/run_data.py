@@ -84,10 +84,8 @@ class RunOutcomes:
         """The channels that alone decide a verdict."""
         return {name: channel for name, channel in self.channels.items() if channel.role == "judged"}
 
-    def arms(
-        self, without: Container[str] = ()
-    ) -> Iterator[tuple[tuple[str, str], ConditionOutcomes]]:
-        """What was played in the order that everyone plays, by channel and condition, without some channels."""
+    def arms(self, without: Container[str] = ()) -> Iterator[tuple[tuple[str, str], ConditionOutcomes]]:
+        """What was played in the usual order, by channel and condition, without some channels."""
         for name, channel in self.channels.items():
             for condition, outcomes in channel.conditions.items():
                 if name not in without and not find_condition(condition).reorders:
@@ -95,7 +93,9 @@ class RunOutcomes:
 
     def with_channels(self, names: Iterable[str]) -> RunOutcomes:
         """The same run, with these channels beside those that have records; they are judged, on none."""
-        absent = {name: ChannelOutcomes(name=name, conditions={}) for name in names if name not in self.channels}
+        absent = {
+            name: ChannelOutcomes(name=name, conditions={}) for name in names if name not in self.channels
+        }
         return replace(self, channels={**self.channels, **absent}) if absent else self
 
     def _of(self, role: Role, *, reordered: bool) -> ConditionOutcomes | None:

@@ -110,8 +110,8 @@ def _beats_silence(
         return unknown(name, asked, "Normal and silence share no episode.")
     found, passed = inference.difference(pairs), inference.gains(pairs, asked)
     reason = (
-        f"Of {pairs.num_pairs} shared episodes normal succeeds in {100 * found.estimate:.1f} points more than "
-        f"silence; it may truly be as few as {100 * found.ci_low:.1f}, and {100 * asked:g} are asked."
+        f"On {pairs.num_pairs} shared episodes normal succeeds {100 * found.estimate:.1f} points more often "
+        f"than silence; it may truly be as few as {100 * found.ci_low:.1f}, and {100 * asked:g} are asked."
     )
     if passed is None and not inference.sequential:
         reason = f"Too few episodes in which silence fails to tell: {reason[0].lower()}{reason[1:]}"

@@ -88,7 +88,7 @@ class Inference:
         return paired_difference(**asdict(pairs), confidence=confidence)
 
     def gains(self, pairs: PairCounts, margin: float) -> bool | None:
-        """Whether the first rate is shown to be above the second by the margin; None if none of n could be."""
+        """Whether the first rate is shown to be above the second by a margin; None if no outcome could."""
         found = self.difference(pairs)
         if found.ci_low >= margin:
             return True

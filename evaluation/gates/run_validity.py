@@ -70,7 +70,9 @@ def _environment_loaded(
             return answer(name, False, reason)
     if cut:
         fewest = min(played.n for played in arms.values())
-        reason = f"The run was cut: {fewest} to {arms[longest].n} of {planned} episodes a condition are there."
+        reason = (
+            f"The run was cut: {fewest} to {arms[longest].n} of {planned} episodes a condition are there."
+        )
         return unknown(name, None, reason)
     return answer(name, True, f"Every condition played the same {arms[longest].n} episodes.")
 
@@ -115,8 +117,8 @@ def _episodes_differ(silence: ConditionOutcomes | None, num_candidates: int | No
     count = int(repeated.sum())
     p = above_p(agree, count, 1 / num_candidates) if count else 1.0
     reason = (
-        f"Of {silence.n} episodes {count} show what an earlier one showed, and in {agree} of these the target "
-        f"is the same too, where chance would give {count / num_candidates:.0f} (p = {p:.2g})."
+        f"Of {silence.n} episodes {count} show what an earlier one showed, and in {agree} of these the "
+        f"target is the same too, where chance would give {count / num_candidates:.0f} (p = {p:.2g})."
     )
     if p < LEAST_P:
         reason = f"Episodes were copied. {reason}"

@@ -40,7 +40,8 @@ def channel_checks(
         inference: the arithmetic.
 
     Returns:
-        contract_kept, injection_active, controls_with_p0, shuffle_deranges, charged_honestly and swap_craters.
+        contract_kept, injection_active, controls_with_p0, shuffle_deranges, charged_honestly and
+        swap_craters.
     """
     return Rule(
         criteria=(
@@ -81,7 +82,9 @@ def _contract_kept(channel: ChannelOutcomes, stated: Stated) -> Criterion:
     if stated.breaches is None:
         return unknown(name, None, "The run does not say whether the contract was asked for.")
     if channel.name in stated.breaches:
-        return answer(name, False, f"The contract was broken, {stated.breaches[channel.name].removesuffix('.')}.")
+        return answer(
+            name, False, f"The contract was broken, {stated.breaches[channel.name].removesuffix('.')}."
+        )
     return answer(name, True, "Every promise of the contract was kept.")
 
 
@@ -170,4 +173,3 @@ def _swap_craters(
         said = f"neither shown to be below normal nor above chance, {chance:.1%}"
     reason = f"Under swap success is {measured.rate:.1%}: {said}."
     return Criterion(name=name, statistic=measured.ci_low, threshold=chance, passed=passed, reason=reason)
-

@@ -7,7 +7,6 @@ were begun with, and never stand beside the results of others.
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import zip_longest
@@ -21,11 +20,10 @@ from parley.evaluation.files import atomic_write
 from parley.evaluation.playing.plan import EpisodePlan
 from parley.evaluation.playing.play import Entry, PlayConfig, conditions_of, turns
 from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.records.beside import RESULTS_FILE, RUN_FILE, read_object
 from parley.evaluation.records.episodes_file import drop_cut_line, read_records
 
-RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
-RESULTS_FILE = "results.json"
 _RESULTS = (RESULTS_FILE, "report.*", "junit.xml", "*.png")
 _CHECKED = ("channel", "condition", "episode_id", "target", "role")
 
@@ -111,7 +109,7 @@ def prepare_folder(folder: Path, definition: dict[str, Any], resume: bool) -> No
     path = folder / RUN_FILE
     going_on = resume and _holds_episodes(folder)
     if going_on:
-        check_same_settings(folder, _read(path), definition)
+        check_same_settings(folder, read_object(path), definition)
     else:
         (folder / EPISODES_FILE).unlink(missing_ok=True)
     if path.exists() or (folder / RESULTS_FILE).exists():  # a folder of something else loses nothing
@@ -172,8 +170,7 @@ def was_sequential(episodes: Path) -> bool:
         ValueError: if that file is damaged.
         OSError: if it cannot be read.
     """
-    path = episodes.parent / RUN_FILE
-    return path.exists() and _read(path).get("look_every") is not None
+    return read_object(episodes.parent / RUN_FILE).get("look_every") is not None
 
 
 def _expected(
@@ -188,13 +185,3 @@ def _expected(
 def _holds_episodes(folder: Path) -> bool:
     path = folder / EPISODES_FILE
     return path.exists() and path.stat().st_size > 0
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        definition = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(definition, dict):
-        raise ValueError(f"{path} is damaged: it must hold a JSON object, got {reprlib.repr(definition)}")
-    return definition
