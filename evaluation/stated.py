@@ -75,7 +75,7 @@ def reservations(stated: Stated, outcomes: RunOutcomes, sequential: bool) -> lis
         Sentences; none for a run that is as it was planned.
     """
     found = []
-    present = [played.n for _, played in outcomes.arms()]
+    present = [played.n for _, played in outcomes.arms(stated.breaches or ())]
     if stated.planned is not None and present and min(present) < stated.planned and not sequential:
         some = f"{min(present)}" if min(present) == max(present) else f"{min(present)} to {max(present)}"
         found.append(

@@ -34,14 +34,14 @@ def run_checks(
         inference: the arithmetic.
 
     Returns:
-        environment_loaded, episodes_differ and no_text_leak.
+        environment_loaded, no_text_leak and episodes_differ.
     """
     arms = {f"{channel}, {name}": played for (channel, name), played in outcomes.arms(stated.breaches or ())}
     return Rule(
         criteria=(
             _environment_loaded(arms, num_candidates, stated.planned, inference.sequential),
-            _episodes_differ(outcomes.p0, num_candidates),
             _no_text_leak(outcomes.p0, num_candidates, inference),
+            _episodes_differ(outcomes.p0, num_candidates),
         )
     )
 
@@ -116,12 +116,11 @@ def _episodes_differ(silence: ConditionOutcomes | None, num_candidates: int | No
     agree = int((silence.target == silence.target[first[group]])[repeated].sum())
     count = int(repeated.sum())
     p = above_p(agree, count, 1 / num_candidates) if count else 1.0
+    copied = "Episodes are copies, or the target follows from the candidates: of" if p < LEAST_P else "Of"
     reason = (
-        f"Of {silence.n} episodes {count} show what an earlier one showed, and in {agree} of these the "
+        f"{copied} {silence.n} episodes {count} show what an earlier one showed, and in {agree} of these the "
         f"target is the same too, where chance would give {count / num_candidates:.0f} (p = {p:.2g})."
     )
-    if p < LEAST_P:
-        reason = f"Episodes were copied. {reason}"
     return Criterion(name=name, statistic=p, threshold=LEAST_P, passed=p >= LEAST_P, reason=reason)
 
 

@@ -143,10 +143,10 @@ def notes(outcomes: RunOutcomes) -> list[str]:
     said = [f"{_list(untrained)} are untrained: they neither pass nor fail."] if untrained else []
     if len(untrained) == 1:
         said = [f"{untrained[0]} is untrained: it neither passes nor fails."]
-    widest = max(
-        (outcomes for channel in outcomes.channels.values() for outcomes in channel.conditions.values()),
-        key=_size,
-    )
+    played = [item for channel in outcomes.channels.values() for item in channel.conditions.values()]
+    if not played:
+        return said
+    widest = max(played, key=_size)
     others = {
         name: [
             c

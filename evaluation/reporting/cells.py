@@ -123,6 +123,11 @@ def gate(channel: Mapping[str, Any], fit: bool | None) -> str:
     return "invalid" if channel["validity"]["passed"] is False else verdict(channel["gate1"]["passed"], fit)
 
 
+def outcome(results: Mapping[str, Any]) -> str:
+    """The verdict and what stands beside it, such as pass, unsealed."""
+    return ", ".join([results["verdict"], *results["qualifiers"]])
+
+
 def gates(numbers: list[int]) -> str:
     """The gates that decide, such as Gate 1 or Gates 1, 2 and 3."""
     if len(numbers) == 1:
