@@ -137,7 +137,7 @@ class Cell:
 
 def cells(experiments: int, seed: int) -> list[Cell]:
     """All cells of the study."""
-    how = {"experiments": experiments, "seed": seed}
+    how: dict[str, Any] = {"experiments": experiments, "seed": seed}
     names = list(truths(USUAL_CANDIDATES))
     half = [success(HALF), *(habit for habit, parts in HABITS.items() if parts)]
     return [

@@ -122,7 +122,7 @@ class ConditionAggregator:
         twice = episode_ids[1:][episode_ids[1:] == episode_ids[:-1]]
         if len(twice):
             raise ValueError(f"records: episode_id {twice[0]} is there twice for {name}")
-        hashes = {
+        hashes: dict[str, Any] = {
             name: np.array(found, dtype=np.int64)[order] if len(found) == len(order) else None
             for name, found in (("messages", self._messages), ("views", self._views))
         }

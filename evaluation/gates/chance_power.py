@@ -22,7 +22,8 @@ def chance_power(n: int, num_candidates: int, thresholds: Thresholds | None = No
 
     Returns:
         The probability for silence and controls whose guesses are independent, which is the hardest case:
-        where they are alike, one that is at chance brings the others with it.
+        where they are alike, one that is at chance brings the others with it. 0 where chance is not below the
+        floor, since then the gate cannot be asked.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -32,6 +33,8 @@ def chance_power(n: int, num_candidates: int, thresholds: Thresholds | None = No
         raise ValueError(f"num_candidates must be at least 2, got {num_candidates}")
     inference = Inference(thresholds=thresholds or Thresholds())
     chance = 1 / num_candidates
+    if chance >= inference.thresholds.min_ci_low:
+        return 0.0  # the gate cannot be asked
     margin = inference.thresholds.margin(chance)
     likely = range(int(binom.ppf(_FAR, n, chance)), int(binom.isf(_FAR, n, chance)) + 1)
     shown = [k for k in likely if inference.stands_at(k, n, chance, margin)]

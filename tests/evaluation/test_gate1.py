@@ -82,8 +82,7 @@ def test_a_control_at_chance_at_its_boundaries(control, successes, passed):
 def test_a_control_says_what_is_shown():
     reasons = {count: judged(honest(null=count))["criteria"][2]["reason"] for count in (80, 103, 160)}
     assert (
-        reasons[80]
-        == "Null succeeds in 20.0% of 400 episodes: shown to be within 9 points of chance, 20.0%."
+        reasons[80] == "Null succeeds in 20.0% of 400 episodes: shown to be within 9 points of chance, 20.0%."
     )
     assert "neither shown to be within 9 points of chance, 20.0%, nor to have left it" in reasons[103]
     assert reasons[160].endswith("it has left chance, 20.0%.")
@@ -283,7 +282,10 @@ def test_paired_p_without_a_difference_is_one():
         assert Inference(thresholds=Thresholds(), sequential=open_ended).paired_p(0, 0, 10) == 1.0
 
 
-@pytest.mark.parametrize(("null", "passed"), [(46, False), (47, None), (66, None), (67, True), (86, True), (87, None), (118, False)])
+@pytest.mark.parametrize(
+    ("null", "passed"),
+    [(46, False), (47, None), (66, None), (67, True), (86, True), (87, None), (118, False)],
+)
 def test_in_sequence_a_control_is_shown_at_chance_at_its_boundaries(null, passed):
     """From 67 to 86 of 400 the 90% sequence lies within 9 points of chance: two one-sided tests at 5%."""
     assert sequential(honest(null=null))[1]["null_at_chance"] is passed

@@ -8,6 +8,7 @@ import pytest
 from recorded import perfect
 
 from parley.channels.conditions import condition_names
+from parley.evaluation.gates.chance_power import chance_power
 from parley.evaluation.gates.criterion import Thresholds
 from parley.evaluation.gates.inference import Inference
 from parley.evaluation.gates.verdict import EXIT_CODES
@@ -74,6 +75,16 @@ def test_the_table_of_n_is_true(row):
     assert least_successes(n, Thresholds().min_ci_low) == normal
     edges = [at_chance(count, n) for count in (lowest - 1, lowest, n // 5, highest, highest + 1)]
     assert edges == [False, True, True, True, False]
+
+
+def test_the_episodes_that_it_takes_by_number_of_candidates_are_true():
+    said = re.findall(
+        r"([\d,]+) (?:episodes )?at N = (\d+)", FLAT.split("All five conditions")[1].split(";")[0]
+    )
+    assert [int(number) for _, number in said] == [4, 5, 10, 26]
+    for n, number in said:
+        n, number = int(n.replace(",", "")), int(number)
+        assert chance_power(n, number) >= 0.95 > chance_power(n - 50, number)
 
 
 def test_fifty_episodes_show_no_control_at_chance():

@@ -59,7 +59,9 @@ def test_the_first_of_those_planned_are_optional_stopping(folder, count):
     write(folder, perfect(count))
     results = again(folder)
     assert results["verdict"] == "inconclusive"
-    assert results["sentence"].startswith("Inconclusive: latent_vq would pass, but these records cannot: of the")
+    assert results["sentence"].startswith(
+        "Inconclusive: latent_vq would pass, but these records cannot: of the"
+    )
     (note,) = [note for note in results["notes"] if "optional stopping" in note]
     assert note.startswith(f"Of the 400 episodes that were planned {count} are there")
     assert results["channels"]["latent_vq"]["gate1"]["passed"] is True
@@ -71,7 +73,9 @@ def test_a_run_that_was_cut_in_a_round_is_not_invalid(folder, sequential):
     """After Ctrl-C some conditions have a round more than others."""
     early, late = perfect(200), perfect(300)
     ahead = ("normal", "null")
-    write(folder, [*(r for r in late if r.condition in ahead), *(r for r in early if r.condition not in ahead)])
+    write(
+        folder, [*(r for r in late if r.condition in ahead), *(r for r in early if r.condition not in ahead)]
+    )
     results = again(folder, sequential=sequential)
     loaded = results["validity"]["criteria"][0]
     assert (loaded["passed"], loaded["reason"]) == (
@@ -117,7 +121,9 @@ def test_a_file_alone_is_taken_on_trust_and_says_so(tmp_path):
     write(tmp_path, perfect(N))
     results = again(tmp_path)
     assert results["verdict"] == "pass"
-    assert {TRUSTED, "that nothing but the message joined sender and receiver"} <= {*results["taken_on_trust"]}
+    assert {TRUSTED, "that nothing but the message joined sender and receiver"} <= {
+        *results["taken_on_trust"]
+    }
     assert TRUSTED in render_report(results)
     assert TRUSTED in render_html(results)
     bare = build_results(without(perfect(20), "choice", "target", "intended"), {"episodes": {"file": "a"}})
@@ -135,7 +141,9 @@ def test_what_the_run_said_of_itself_is_said_again(folder):
 
 def test_another_number_of_candidates_is_a_contradiction(folder):
     (folder / "run.json").write_text(json.dumps({"play": {"episodes": N, "num_candidates": 4}}))
-    with pytest.raises(ValueError, match="num_candidates must be 5, the number of the records' candidates, got 4"):
+    with pytest.raises(
+        ValueError, match="num_candidates must be 5, the number of the records' candidates, got 4"
+    ):
         again(folder)
 
 

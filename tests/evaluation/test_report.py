@@ -142,7 +142,7 @@ def test_the_terminal_shows_the_same_table_within_80_columns():
     for channel in results["channels"].values():
         for row in channel["conditions"].values():
             assert f"{100 * row['rate']:.1f}%" in text
-            assert f"{100 * row['ci_low']:.1f}–{100 * row['ci_high']:.1f}" in text
+            assert f"{100 * row['ci_low']:.0f}–{100 * row['ci_high']:.0f}" in text
         assert cells.gate(channel, None) in text
     assert "…" not in text
     assert results["sentence"] in " ".join(text.split())

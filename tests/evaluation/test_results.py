@@ -245,7 +245,7 @@ def test_num_candidates_comes_from_records_or_provenance():
     with pytest.raises(ValueError, match="num_candidates must be an integer of at least 2, got 1"):
         build([record], num_candidates=1)
     other = EpisodeRecord(channel="a", condition="null", episode_id=1, success=True, probabilities=[0.5, 0.5])
-    with pytest.raises(ValueError, match="probabilities must be as many in all records, got 4 and 2"):
+    with pytest.raises(ValueError, match="candidates must be as many in all records, got 4 and 2"):
         build([record, other])
 
 

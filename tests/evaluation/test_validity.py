@@ -208,8 +208,8 @@ def test_copies_are_no_episodes(sound):
     results = build_results(copied(records, 100), {})
     assert results["verdict"] == "invalid"
     assert (
-        "of 200 episodes 100 show what an earlier one showed, and in 100 of these the target is the same too, "
-        "where chance would give 20" in results["sentence"]
+        "of 200 episodes 100 show what an earlier one showed, and in 100 of these the target is the same "
+        "too, where chance would give 20" in results["sentence"]
     )
     plain = [replace(r, candidates=None) for r in copied(records, 100)]
     assert failing(plain) == set(), "the probabilities of this receiver tell episodes too badly apart"
