@@ -91,8 +91,8 @@ recipes: $(VENV)/installed  ## the failed recipe, the default and 12 bits, judge
 study: pocket  ## the study of docs/results/repair.md: hours; resumes
 	$(BIN)/python -m studies.repair --parts all --jobs 2
 
-calibration: $(VENV)/installed  ## how often Gate 1 errs: docs/results/calibration.md, half an hour
-	$(BIN)/python -m studies.calibration --experiments 2000 --jobs 2
+calibration: $(VENV)/installed  ## how often Gate 1 errs: docs/results/calibration.md, three minutes
+	$(BIN)/python -m studies.calibration --experiments 2000
 
 zoo: $(VENV)/installed  ## every channel through Gate 1: docs/results/zoo.md, 20 minutes; resumes
 	$(BIN)/python -m studies.zoo --seeds 0

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from parley.evaluation.playing.run_folder import EPISODES_FILE, RESULTS_FILE
+from parley.evaluation.playing.run_folder import EPISODES_FILE
 from parley.evaluation.records import read_records
+from parley.evaluation.records.beside import RESULTS_FILE
 from parley.evaluation.reporting.cells import gate
 from parley.evaluation.results import SCHEMA_VERSION
 from parley.training.log import read_metrics

@@ -6,9 +6,7 @@ were begun with, and never stand beside the results of others.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import zip_longest
@@ -23,11 +21,10 @@ from parley.evaluation.playing.marked_records import cut_back_episodes, marks_fi
 from parley.evaluation.playing.plan import EpisodePlan
 from parley.evaluation.playing.play import Entry, PlayConfig, conditions_of, turns
 from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.records.beside import RESULTS_FILE, RUN_FILE, digest_of, read_object
 from parley.evaluation.records.episodes_file import read_records
 
-RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
-RESULTS_FILE = "results.json"
 _RESULTS = (RESULTS_FILE, "report.*", "junit.xml", "*.png")
 _CHECKED = ("channel", "condition", "episode_id", "target", "role")
 
@@ -113,7 +110,7 @@ def prepare_folder(folder: Path, definition: dict[str, Any], resume: bool) -> No
     path = folder / RUN_FILE
     going_on = resume and _holds_episodes(folder)
     if going_on:
-        check_same_settings(folder, _read(path), definition)
+        check_same_settings(folder, read_object(path), definition)
     if path.exists() or (folder / RESULTS_FILE).exists():  # a folder of something else loses nothing
         for pattern in _RESULTS:
             for stale in folder.glob(pattern):
@@ -122,7 +119,7 @@ def prepare_folder(folder: Path, definition: dict[str, Any], resume: bool) -> No
         for episodes in (marks_file(folder / EPISODES_FILE), folder / EPISODES_FILE):
             episodes.unlink(missing_ok=True)
         atomic_write(
-            path, (json.dumps(definition | {"sha256": _digest(definition)}, indent=2) + "\n").encode()
+            path, (json.dumps(definition | {"sha256": digest_of(definition)}, indent=2) + "\n").encode()
         )
 
 
@@ -177,8 +174,7 @@ def was_sequential(episodes: Path) -> bool:
         ValueError: if that file is damaged.
         OSError: if it cannot be read.
     """
-    path = episodes.parent / RUN_FILE
-    return path.exists() and _read(path).get("look_every") is not None
+    return read_object(episodes.parent / RUN_FILE).get("look_every") is not None
 
 
 def planned_seed(folder: Path) -> int | None:
@@ -188,7 +184,7 @@ def planned_seed(folder: Path) -> int | None:
         ValueError: if its run.json is damaged.
     """
     path = folder / RUN_FILE
-    return int(_read(path)["play"]["seed"]) if path.exists() and _holds_episodes(folder) else None
+    return int(read_object(path)["play"]["seed"]) if path.exists() and _holds_episodes(folder) else None
 
 
 def _expected(
@@ -203,20 +199,3 @@ def _expected(
 def _holds_episodes(folder: Path) -> bool:
     path = folder / EPISODES_FILE
     return path.exists() and path.stat().st_size > 0
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        definition = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(definition, dict):
-        raise ValueError(f"{path} is damaged: it must hold a JSON object, got {reprlib.repr(definition)}")
-    kept = definition.pop("sha256", None)  # those of before there was a digest lack it
-    if kept not in (None, _digest(definition)):
-        raise ValueError(f"{path} is damaged: its content is not what its SHA-256 was taken of")
-    return definition
-
-
-def _digest(definition: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()

@@ -34,6 +34,8 @@ def test_a_file_is_judged_as_its_records_are(tmp_path):
     assert results["provenance"]["episodes"] == {
         "file": "my episodes.jsonl",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "planned": None,
+        "sha256_when_played": None,
     }
     assert results["provenance"]["command"].endswith(f"--from-episodes '{path}'")
     direct = build_results(attempt_02(), results["provenance"])
