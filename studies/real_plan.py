@@ -54,7 +54,7 @@ class Trial:
         """All flags of `parley gate1`."""
         codecs = [*(runs / codec for codec in self.borrows), *self.trainings(runs)]
         given = ["--checkpoint", *(codec.as_posix() for codec in codecs)] if codecs else []
-        return [*self.gate, *given, "--folder", self.gate_folder(runs).as_posix()]
+        return [*self.gate, "--seed", "0", *given, "--folder", self.gate_folder(runs).as_posix()]
 
     @property
     def train_commands(self) -> list[str]:
