@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from parley.channels.base import Channel
 from parley.channels.checkpoint import CheckpointError, renew
 from parley.channels.registry import channel_class, channel_names, left_out
 from parley.channels.tensor_file import NotFiniteError
-from parley.channels.testing import ENDS, ContractError, check_channel
+from parley.channels.testing import ENDS, ContractError, ContractReport, check_channel
 from parley.exit_codes import ExitCode, exit_with
 from parley.plugins.registry import PluginError
 
@@ -61,9 +62,9 @@ class CheckChannel:
     seed: int = 0
 
     def run(self, console: Console) -> int:
-        """Say that all is kept, or what the first broken promise teaches.
+        """Say which promises are kept and which could not be checked, or what the first broken one teaches.
 
-        What a channel itself raises is a crash: who wrote it needs the place.
+        Of what a channel itself raises the traceback is shown: who wrote it needs the place.
         """
         errors = Console(stderr=True, soft_wrap=True)
         try:
@@ -75,12 +76,34 @@ class CheckChannel:
             errors.print(f"[bold red]usage:[/] {escape(str(error))}")
             return ExitCode.USAGE
         try:
-            check_channel(kind, self.seed)
+            report = check_channel(kind, self.seed)
         except ContractError as error:
-            console.print(f"[bold red]{self.name} breaks a promise:[/] {escape(str(error))}", soft_wrap=True)
+            if error.__cause__ is not None:
+                errors.print("".join(traceback.format_exception(error.__cause__)), markup=False)
+            broken = f"[bold red]{self.name} breaks a promise, {error.promise}:[/] {escape(str(error))}"
+            console.print(broken, soft_wrap=True)
             return ExitCode.INVALID
-        console.print(f"{self.name} keeps every promise", highlight=False)
+        if not report.checked:
+            reasons = "; ".join(dict.fromkeys(report.unchecked.values()))
+            errors.print(
+                f"[bold red]could not run:[/] no promise of {self.name} could be checked: {escape(reasons)}"
+            )
+            return ExitCode.COULD_NOT_RUN
+        show_report(self.name, report, console)
         return 0
+
+
+def show_report(name: str, report: ContractReport, console: Console) -> None:
+    """Which promises a channel keeps, and which could not be checked, by reason."""
+    console.print(
+        f"{name} keeps every promise{' that was checked' if report.unchecked else ''}", highlight=False
+    )
+    console.print(f"checked: {', '.join(report.checked)}", soft_wrap=True, highlight=False)
+    for reason in dict.fromkeys(report.unchecked.values()):
+        names = [promise for promise, why in report.unchecked.items() if why == reason]
+        console.print(
+            f"not checked: {', '.join(names)}: {reason}", soft_wrap=True, highlight=False, markup=False
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

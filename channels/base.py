@@ -40,6 +40,17 @@ learned, so it neither passes nor fails. The others are compared with and decide
 a reference; the ceiling, the sender's own words; the baseline, no message at all, whose success is P0."""
 
 
+class NeedsModelsError(ValueError):
+    """A channel that looks at the models was made without them.
+
+    Args:
+        what: it does with them, in a clause.
+    """
+
+    def __init__(self, what: str = "this channel runs the models themselves") -> None:
+        super().__init__(f"{what}: make it with the `interface` of a Pair")
+
+
 class Scene(NamedTuple):
     """What the receivers see and should pick: for references, which may know what no channel may."""
 

@@ -227,7 +227,7 @@ FAILURES = (
         what="A codec in fp16 against a model in bf16.",
         held_by="tests/agents/test_receiver.py::test_logits_are_float32_over_the_candidates",
     ),
-    Failure(number=8, what="Dropout hid a collapse.", held_by="channels/testing.py::check_eval_mode"),
+    Failure(number=8, what="Dropout hid a collapse.", held_by="channels/promises.py::eval_is_deterministic"),
     Failure(number=9, what="A scale gate of 0.1 was inert.", records=_inert_gate),
     Failure(
         number=10,
