@@ -5,7 +5,7 @@ An installed package brings more by an entry point of the group `parley.channels
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from parley.channels.base import Channel
@@ -37,6 +37,11 @@ def register(name: str) -> Callable[[C], C]:
 def channel_names() -> list[str]:
     """Names of all channels, in alphabetical order."""
     return CHANNELS.names()
+
+
+def own_channels(names: Collection[str] | None = None) -> list[str]:
+    """Those of some names, or of all, that the project itself brings; no plug-in of others is imported."""
+    return CHANNELS.own(names)
 
 
 def channel_class(name: str) -> type[Channel]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space, Text
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Text, Tuple
 
 
 def empty_message(space: Space[Any]) -> Any:
     """The element of a message space that stands where nothing was said yet.
 
     Args:
-        space: a MultiDiscrete, Discrete, bounded Box or Text.
+        space: a MultiDiscrete, MultiBinary, Discrete, bounded Box or Text, or a Dict or Tuple of them.
 
     Returns:
         Zeros clipped into the space; for Text the shortest string, of the first character.
@@ -28,7 +28,16 @@ def empty_message(space: Space[Any]) -> Any:
         return np.asarray(np.clip(0, space.low, space.high), dtype=space.dtype)
     if isinstance(space, Text):
         return space.characters[:1] * space.min_length
-    raise ValueError(f"message_space must be a MultiDiscrete, Discrete, bounded Box or Text, got {space}")
+    if isinstance(space, MultiBinary):
+        return np.zeros(space.shape, dtype=space.dtype)
+    if isinstance(space, Dict):
+        return {name: empty_message(part) for name, part in space.spaces.items()}
+    if isinstance(space, Tuple):
+        return tuple(map(empty_message, space.spaces))
+    raise ValueError(
+        f"message_space must be a MultiDiscrete, MultiBinary, Discrete, bounded Box or Text, or a Dict or "
+        f"Tuple of them, got {space}"
+    )
 
 
 def contains(space: Space[Any], message: Any) -> bool:
@@ -48,6 +57,10 @@ def own_copy(space: Space[Any], message: Any) -> Any:
     """The message in the space's own type, apart from whatever buffer or subclass carried it."""
     if isinstance(space, Text):
         return str(message)
+    if isinstance(space, Dict):
+        return {name: own_copy(part, message[name]) for name, part in space.spaces.items()}
+    if isinstance(space, Tuple):
+        return tuple(own_copy(part, one) for part, one in zip(space.spaces, message, strict=True))
     assert space.dtype is not None
     if isinstance(space, Discrete):
         return space.dtype.type(message)

@@ -3,7 +3,7 @@
 | Agents          | `sender_0`, `receiver_0` (acting in that order)                        |
 |-----------------|------------------------------------------------------------------------|
 | Interfaces      | `env` (AEC, wrapped), `raw_env` (AEC), `parallel_env` (two phases)     |
-| Sender acts     | `message_space`: MultiDiscrete, Discrete, bounded Box or Text          |
+| Sender acts     | `message_space`: codes, bounded Box, Text, or Dict or Tuple of them    |
 | Sender sees     | `Dict(target=MultiDiscrete(num_values), speaking=Discrete(2))`         |
 | Receiver acts   | `Discrete(N)`: the position of the candidate it takes for the target   |
 | Receiver sees   | `Dict(candidates=MultiDiscrete (N, A), message=message_space, heard=Discrete(2))` |

@@ -1,8 +1,9 @@
 """Things known by name, to which any file or installed package may add: channels, games, objectives, ....
 
-A thing registers itself when its module is imported. The modules of the project's own folder and every
-entry point of the group are imported once, on the first question. A plug-in that cannot be imported is named
-and left out, unless what it should have brought is asked for.
+A thing registers itself when its module is imported: the modules of the project's own folder, and the entry
+points of the group. Each is imported once, and none that is not needed to find what is asked for: what others
+have installed does not run beside what they did not bring. A plug-in that cannot be imported is named and
+left out, unless what it should have brought is asked for.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import pkgutil
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from types import FrameType
@@ -23,6 +24,8 @@ from parley.plugins.names import unknown
 T = TypeVar("T")
 Added = TypeVar("Added")
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
+OWN = __name__.partition(".")[0]
+"""The package to which the project's own modules belong."""
 logger = logging.getLogger("parley")
 
 
@@ -47,6 +50,15 @@ class LeftOut(NamedTuple):
         return f"plug-in {self.name!r} ({self.source}), which cannot be used: {self.cause}"
 
 
+class Plugin(NamedTuple):
+    """What may bring something."""
+
+    name: str  # of the module, or of the entry point
+    source: str  # the module, or the installed package and its version
+    key: str  # what tells it from others
+    bring: Callable[[], Any]  # imports it
+
+
 class Registry(Generic[T]):
     """Things of one kind, by name.
 
@@ -66,7 +78,7 @@ class Registry(Generic[T]):
         self._known: dict[str, T] = {}
         self._left_out: list[LeftOut] = []
         self._unsaid: list[LeftOut] = []  # left out, and not reported yet
-        self._complete = False
+        self._begun: set[str] = set()  # what has been imported, or is being imported
         self.every.append(self)
 
     def register(self, name: str) -> Callable[[Added], Added]:
@@ -112,10 +124,11 @@ class Registry(Generic[T]):
                 that are left out, any of which may have been to bring it.
             PluginError: if a plug-in of that name is there and cannot be used.
         """
-        self._import_all()
-        if name in self._known:
-            self._say_what_is_left_out()
-            return self._known[name]
+        for plugins in (self._modules, partial(self._entry_points, [name]), self._entry_points):
+            self._import(plugins())
+            if name in self._known:
+                self._say_what_is_left_out()
+                return self._known[name]
         for plugin in self._left_out:
             if plugin.name == name:
                 self._say_what_is_left_out(but=name)
@@ -125,6 +138,17 @@ class Registry(Generic[T]):
                 ) from plugin.error
         left_out = "".join(f". Left out is {plugin}" for plugin in self.left_out())
         raise unknown(self.kind, name, sorted(self._known), left_out + remark)
+
+    def own(self, names: Collection[str] | None = None) -> list[str]:
+        """Those of some names, or of all, that the project itself brings; nothing else is imported.
+
+        Args:
+            names: that are asked for; None for all.
+        """
+        self._import(self._modules())
+        self._import(self._entry_points(names, own=True))
+        brought = [name for name, item in self._known.items() if _top(_origin(item)) == OWN]
+        return sorted(name for name in brought if names is None or name in names)
 
     def left_out(self) -> list[LeftOut]:
         """The plug-ins that cannot be used, for one who shows them: nothing is said on stderr any more."""
@@ -140,29 +164,36 @@ class Registry(Generic[T]):
         self._unsaid.clear()
 
     def _import_all(self) -> None:
-        if self._complete:
-            return
-        self._complete = True  # a module that asks while it is imported gets what is there so far
-        self._left_out.clear()
-        try:
-            for name, source, bring in [*self._modules(), *self._entry_points()]:
-                self._try(name, source, bring)
-        except BaseException:  # the user's own interruption: the next question begins again
-            self._complete = False
-            raise
-        self._unsaid = list(self._left_out)
+        self._import([*self._modules(), *self._entry_points()])
 
-    def _modules(self) -> list[tuple[str, str, Callable[[], Any]]]:
+    def _import(self, plugins: Iterable[Plugin]) -> None:
+        for plugin in plugins:
+            if plugin.key not in self._begun:
+                self._begun.add(
+                    plugin.key
+                )  # a module that asks while it is imported gets what is there so far
+                try:
+                    self._try(plugin)
+                except BaseException:  # the user's own interruption: the next question begins again
+                    self._begun.remove(plugin.key)
+                    raise
+
+    def _modules(self) -> list[Plugin]:
         if self._folder is None:
             return []
         found = pkgutil.iter_modules(importlib.import_module(self._folder).__path__)
         names = [module.name for module in found if not module.name.startswith("__")]
         paths = {name: f"{self._folder}.{name}" for name in names}
-        return [(name, path, partial(importlib.import_module, path)) for name, path in paths.items()]
+        return [
+            Plugin(name, path, path, partial(importlib.import_module, path)) for name, path in paths.items()
+        ]
 
-    def _entry_points(self) -> list[tuple[str, str, Callable[[], Any]]]:
-        points = entry_points(group=self.group)
-        return [(point.name, _package(point), partial(self._load, point)) for point in points]
+    def _entry_points(self, names: Collection[str] | None = None, own: bool = False) -> list[Plugin]:
+        return [
+            Plugin(point.name, _package(point), f"{point.name}={point.value}", partial(self._load, point))
+            for point in entry_points(group=self.group)
+            if (names is None or point.name in names) and (not own or _top(point.value) == OWN)
+        ]
 
     def _load(self, point: EntryPoint) -> None:
         """Import what an installed package names.
@@ -176,13 +207,14 @@ class Registry(Generic[T]):
         if before == set(self._known) and _top(point.value) not in packages:
             raise ValueError(f"{point.value} registers no {self.kind}")
 
-    def _try(self, name: str, source: str, bring: Callable[[], Any]) -> None:
+    def _try(self, plugin: Plugin) -> None:
         """Import one plug-in; if that fails, what it had registered until then is forgotten."""
         before = set(self._known)
         try:
-            bring()
+            plugin.bring()
         except (Exception, SystemExit) as error:  # a script without a main guard may end the process
-            self._left_out.append(LeftOut(name, source, error))
+            self._left_out.append(LeftOut(plugin.name, plugin.source, error))
+            self._unsaid.append(self._left_out[-1])
             for new in self._known.keys() - before:
                 if not _is_imported(self._known[new]):
                     del self._known[new]

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from time import sleep
 from typing import Any, Literal
 
 import torch
@@ -30,7 +31,7 @@ Start = Literal["fork", "spawn"]
 Answers = Mapping[str, Callable[..., bytes]]
 REFUSED = {kind.__name__: kind for kind in (ValueError, CheckpointError, PluginError)}
 """What is the user's to mend, by name: it is raised again where it was asked."""
-ASKED_BY_USER = ("cards",)
+ASKED_BY_USER = ("list", "card")
 """Requests whose refusal is the user's to mend, as is whatever refuses to be made."""
 _ANSWER, _QUESTION, _ERROR = b"=", b"?", b"!"
 
@@ -74,20 +75,24 @@ class Process:
             while (reply := self._connection.recv_bytes())[:1] == _QUESTION:
                 self._connection.send_bytes(pickle.dumps(answer() if answer else None))
         except (EOFError, OSError):
-            self._process.join(1)
-            raise Breach("runs", f"its process ended by itself, with code {self._process.exitcode}") from None
+            raise Breach("runs", f"its process {self._how_it_ended()}") from None
         was_made, self._is_made = self._is_made, True
         if reply[:1] == _ANSWER:
             return reply[1:]
         raise _failure(reply[1:], may_blame_user=not was_made)
 
+    def _how_it_ended(self) -> str:
+        for _ in range(100):  # join with a time limit waits for a pipe that the process has closed itself
+            if not self._process.is_alive():
+                return f"ended by itself, with code {self._process.exitcode}"
+            sleep(0.01)
+        return "hung up"
+
     def close(self) -> None:
-        """End the process."""
+        """End the process at once: it has nothing to finish, and threads of its own would keep it for ever."""
         self._connection.close()
-        self._process.join(1)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self._process.kill()
+        self._process.join()
 
 
 def _failure(told: bytes, may_blame_user: bool) -> Exception:

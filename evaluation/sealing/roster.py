@@ -112,6 +112,8 @@ def assemble(wanted: Wanted, pair: Pair, bring: Callable[[], Pair], console: Con
                 make = partial(_enter, name, partial(_apart, bring), file, named, settings)
             is_judged = card.role == "judged" and (named or (card.trainable and file is not None))
             try:
+                if card.breach is not None:
+                    raise card.breach
                 roster.entries[name] = _admit(name, make, pair, start if wanted.sealed else None)
             except Breach as breach:
                 console.print(f"{name} is left out: {breach}", soft_wrap=True, markup=False)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete, MultiDiscrete, Text
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.envs.message import contains
+from parley.envs.message import contains, empty_message, own_copy
 
 CODES = MultiDiscrete([3, 5], start=[-2, 4])
 
@@ -49,3 +49,16 @@ def test_codes_are_in_where_the_space_holds_them(numbers, dtype, shape):
 )
 def test_a_message_is_in_or_out(space, message, inside):
     assert contains(space, message) is inside
+
+
+def test_a_message_of_parts_is_empty_and_copied_part_by_part():
+    space = Dict(word=Text(3, min_length=1, charset="ab"), rest=Tuple([MultiBinary(2), Discrete(2, start=4)]))
+    empty = empty_message(space)
+    assert empty["word"] in ("a", "b")
+    np.testing.assert_array_equal(empty["rest"][0], [0, 0])
+    assert empty["rest"][1] == 4
+    sent = {"word": "ba", "rest": (np.ones(2, np.int8), 5)}
+    copied = own_copy(space, sent)
+    assert space.contains(copied)
+    assert copied["word"] == "ba"
+    assert not np.shares_memory(copied["rest"][0], sent["rest"][0])

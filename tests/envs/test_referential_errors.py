@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete, MultiBinary, Text
+from gymnasium.spaces import Box, Discrete, MultiBinary, Sequence, Text
 from gymnasium.utils.env_checker import data_equivalence
 from referential_cases import each_interface
 
@@ -20,12 +20,14 @@ from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, parallel_env, r
         ({"num_rounds": 0}, "num_rounds must be at least 1, got 0"),
         ({"render_mode": "rgb_array"}, "render_mode must be None, 'human' or 'ansi', got 'rgb_array'"),
         (
-            {"message_space": MultiBinary(4)},
-            "message_space must be a MultiDiscrete, Discrete, bounded Box or Text, got MultiBinary(4)",
+            {"message_space": Sequence(MultiBinary(4))},
+            "message_space must be a MultiDiscrete, MultiBinary, Discrete, bounded Box or Text, or a Dict or Tuple "
+            "of them, got Sequence(MultiBinary(4)",
         ),
         (
             {"message_space": Box(-np.inf, np.inf, (2,), np.float32)},
-            "message_space must be a MultiDiscrete, Discrete, bounded Box or Text, got Box(",
+            "message_space must be a MultiDiscrete, MultiBinary, Discrete, bounded Box or Text, or a Dict or Tuple "
+            "of them, got Box(",
         ),
         ({"config": EpisodeConfig(num_candidates=4000)}, "num_candidates must be at most 1843, "),
     ],

@@ -218,7 +218,7 @@ def test_help_lists_the_channels_there_are_and_no_other_run_looks_for_them(monke
 def test_a_broken_plug_in_stops_who_asks_for_it_and_no_other(tmp_path, monkeypatch, capfd, caplog):
     known = registry.CHANNELS
     known.names()
-    for name, value in (("_known", dict(known._known)), ("_left_out", []), ("_complete", False)):
+    for name, value in (("_known", dict(known._known)), ("_left_out", []), ("_begun", set())):
         monkeypatch.setattr(known, name, value)
     (tmp_path / "hoarsepackage.py").write_text("import no_such_voice")
     monkeypatch.syspath_prepend(tmp_path)
@@ -232,7 +232,7 @@ def test_a_broken_plug_in_stops_who_asks_for_it_and_no_other(tmp_path, monkeypat
     shown = " ".join(capfd.readouterr().err.split())
     assert shown == f"could not run: channel 'hoarse' was to come from hoarsepackage, {cause}"
     assert caplog.messages == [], "it is said once"
-    known._complete = False
+    known._begun.clear()
     assert command("--channels", "text", *arguments) == ExitCode.INCONCLUSIVE
     assert caplog.messages == [f"left out: plug-in 'hoarse' (hoarsepackage), {cause}"]
 

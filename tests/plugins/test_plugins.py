@@ -95,6 +95,19 @@ def test_every_plug_in_is_imported_once(workshop):
     assert "tubas" not in sys.modules
 
 
+def test_what_is_not_needed_to_find_a_name_is_not_imported(workshop):
+    """What others have installed does not run beside what they did not bring."""
+    workshop.write("brass.tuba", HORN.format(name="tuba"))
+    workshop.install("alphorn", "alphorns", HORN.format(name="alphorn"))
+    workshop.install("any", "bugles", HORN.format(name="bugle"))
+    assert workshop.registry.find("tuba").__module__ == "brass.tuba"
+    assert workshop.registry.own() == [], "the project brings none of these"
+    assert not {"alphorns", "bugles"} & sys.modules.keys()
+    assert workshop.registry.find("alphorn").__module__ == "alphorns"
+    assert "bugles" not in sys.modules
+    assert workshop.registry.find("bugle").__module__ == "bugles"
+
+
 def test_a_plug_in_that_asks_while_it_is_imported_gets_what_is_there_so_far(workshop):
     workshop.write("brass.cornet", HORN.format(name="cornet"))
     workshop.install("tuba", "tubas", HORN.format(name="tuba") + "SEEN = HORNS.names()\n")
@@ -236,6 +249,7 @@ def test_the_first_keeps_its_name_and_the_other_is_left_out(workshop, said):
     workshop.write("brass.tuba", HORN.format(name="tuba"))
     workshop.install("my-tuba", "tubas", HORN.format(name="tuba"))
     assert workshop.registry.find("tuba").__module__ == "brass.tuba"
+    assert workshop.registry.names() == ["tuba"]
     assert said == [
         "WARNING left out: plug-in 'my-tuba' (tubas), which cannot be used: "
         "ValueError: horn 'tuba' is registered already, by brass.tuba.Horn"
