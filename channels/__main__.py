@@ -22,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parley.arguments import parse_arguments
-from parley.channels.base import Channel
+from parley.channels.base import Channel, check_range
 from parley.channels.registry import channel_class, channel_names, left_out
 from parley.channels.testing import ENDS, ContractError, check_channel
 from parley.exit_codes import ExitCode, exit_with
@@ -55,6 +55,9 @@ class CheckChannel:
 
     name: tyro.conf.Positional[str]
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_range("seed", self.seed, 0, 2**31 - 1)
 
     def run(self, console: Console) -> int:
         """Say that all is kept, or what the first broken promise teaches.

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.channels.base import check_range
 from parley.evaluation.reporting import cells
 from parley.evaluation.statistics import episodes_needed, fewest_episodes, gate_power, least_successes
 
@@ -43,6 +44,8 @@ class PowerConfig:
     episodes: int | None = None
 
     def __post_init__(self) -> None:
+        if self.episodes is not None:
+            check_range("episodes", self.episodes, 1)
         if self.power is not None and self.episodes is not None:
             raise ValueError(
                 f"power must not be given with episodes, which asks what the power is, "
