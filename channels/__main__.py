@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parley.arguments import parse_arguments
-from parley.channels.base import Channel
+from parley.channels.base import Channel, check_range
 from parley.channels.checkpoint import CheckpointError, renew
 from parley.channels.registry import channel_class, channel_names, left_out
 from parley.channels.tensor_file import NotFiniteError
@@ -60,6 +60,9 @@ class CheckChannel:
 
     name: tyro.conf.Positional[str]
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_range("seed", self.seed, 0, 2**31 - 1)
 
     def run(self, console: Console) -> int:
         """Say which promises are kept and which could not be checked, or what the first broken one teaches.

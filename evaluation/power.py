@@ -49,6 +49,8 @@ class PowerConfig:
 
     def __post_init__(self) -> None:
         check_range("num_candidates", self.num_candidates, 2, 26)
+        if self.episodes is not None:
+            check_range("episodes", self.episodes, 1)
         if self.power is not None and self.episodes is not None:
             raise ValueError(
                 f"power must not be given with episodes, which asks what the power is, "

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Collection, Sequence
+from contextlib import redirect_stderr
 from dataclasses import is_dataclass
+from io import StringIO
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
-from parley.exit_codes import Ended, ExitCode
+from parley.exit_codes import Ended, ExitCode, is_usage
 
 Settings = TypeVar("Settings")
 FLAG = re.compile(r"--[A-Za-z][\w.-]*")
@@ -29,19 +32,33 @@ def parse_arguments(
         prog: the command's name.
 
     Raises:
-        ValueError: if a flag of a single value is given twice.
+        ValueError: if a flag of a single value is given twice, or settings refuse a value.
         Ended: after `--help`, or if something else is wrong, which was said.
     """
-    given = unite(arguments, list_flags(kind))
+    given, told = unite(arguments, list_flags(kind)), StringIO()
     try:
-        return tyro.cli(
-            kind, args=given, description=description, config=(tyro.conf.OmitArgPrefixes,), prog=prog
-        )
+        with redirect_stderr(told):
+            return tyro.cli(
+                kind, args=given, description=description, config=(tyro.conf.OmitArgPrefixes,), prog=prog
+            )
     except SystemExit as end:  # tyro's own, unless a plug-in's settings raised it
+        if (refusal := _refusal(end)) is not None:
+            told = StringIO()  # the refusal says it in one line
+            raise refusal from None
         asked = not end.code and not set(HELP).isdisjoint(given)
         if asked or end.code == ExitCode.USAGE:
             raise Ended(end.code) from None
         raise
+    finally:
+        sys.stderr.write(told.getvalue())
+
+
+def _refusal(end: SystemExit) -> BaseException | None:
+    """The error by which settings refused a value, of which tyro makes a page."""
+    cause = end.__context__
+    while cause is not None and not is_usage(cause):
+        cause = cause.__context__
+    return cause
 
 
 class _Given(NamedTuple):

@@ -57,7 +57,7 @@ def run_command(command: Callable[[], int]) -> int:
         if is_usage(error):
             _say("usage:", _text_of(error))
             return ExitCode.USAGE
-        foreseen = isinstance(error, OSError) or _is_ours(type(error).__module__)
+        foreseen = _is_ours(type(error).__module__) or (isinstance(error, OSError) and not _owner_of(error))
         _say("could not run:", _text_of(error) if foreseen else crash_line(error))
     return ExitCode.COULD_NOT_RUN
 
@@ -87,13 +87,18 @@ def crash_line(error: BaseException) -> str:
     """What crashed and why, and the file of the traceback, in one line."""
     named = f"{type(error).__name__}: {_text_of(error)}".removesuffix(": ")
     places = list(_places(error))
-    owners = [owner for place in places if (owner := registered_owner(place.tb_frame))]
-    who = f"{owners[-1]} raised " if owners else ""
+    who = f"{owner} raised " if (owner := _owner_of(error)) else ""
     code = places[-1].tb_frame.f_code if places else None
     where = (
         f" ({Path(code.co_filename).name}, line {places[-1].tb_lineno}, in {code.co_name})" if code else ""
     )
     return f"{who}{named}{where}; traceback: {_keep_traceback(error)}"
+
+
+def _owner_of(error: BaseException) -> str | None:
+    """The innermost thing by name, such as a channel, that was at work; None if there was none."""
+    owners = [owner for place in _places(error) if (owner := registered_owner(place.tb_frame))]
+    return owners[-1] if owners else None
 
 
 def _keep_traceback(error: BaseException) -> str:

@@ -222,7 +222,8 @@ class Registry(Generic[T]):
 
 def registered_owner(frame: FrameType) -> str | None:
     """What is at work in a frame, such as `channel 'latent'`; None if it is nothing that is registered."""
-    actor, code = type(frame.f_locals.get("self")), frame.f_code
+    code = frame.f_code
+    actor = type(frame.f_locals.get(code.co_varnames[0])) if code.co_argcount else None  # `self`, in a method
     for registry in Registry.every:
         for name, item in registry._known.items():
             if item is actor or getattr(item, "__code__", None) is code:

@@ -89,7 +89,7 @@ class Process:
         return "hung up"
 
     def close(self) -> None:
-        """End the process at once: it has nothing to finish, and threads of its own would keep it for ever."""
+        """End the process at once: it has nothing to finish, and its threads would keep it for ever."""
         self._connection.close()
         self._process.kill()
         self._process.join()
