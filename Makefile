@@ -37,7 +37,7 @@ weights: $(VENV)/weights  ## bring SmolLM2-135M-Instruct, 98 MB, and the reader 
 
 gate1: $(VENV)/installed  ## train latent_vq and put every channel through Gate 1
 	$(BIN)/python -m training.run --channel latent_vq --seed $(SEED) --folder $(RUN) --resume
-	$(BIN)/python -m evaluation.gate1 --channels all --checkpoint $(RUN) --folder $(RUN)/gate1
+	$(BIN)/python -m evaluation.gate1 --channels all --seed 0 --checkpoint $(RUN) --folder $(RUN)/gate1
 
 # a file's tests stay together, for what they share is made once a file
 test: $(VENV)/installed-dev  ## run the tests, in JOBS processes
@@ -84,15 +84,15 @@ recipes: $(VENV)/installed  ## the failed recipe, the default and 12 bits, judge
 	echo "$$RECIPES" | while IFS=: read name channel flags seeds; do for seed in $$seeds; do \
 	  run=runs/recipes/$$name-$$seed; \
 	  $(BIN)/parley train --channel $$channel $$flags --seed $$seed --folder $$run --resume </dev/null && \
-	  $(BIN)/parley gate1 --channels $$channel --checkpoint $$run --folder $$run/gate1 </dev/null; \
+	  $(BIN)/parley gate1 --channels $$channel --seed 0 --checkpoint $$run --folder $$run/gate1 </dev/null; \
 	  [ $$? -le 1 ] || exit 1; \
 	done; done
 
 study: pocket  ## the study of docs/results/repair.md: hours; resumes
 	$(BIN)/python -m studies.repair --parts all --jobs 2
 
-calibration: $(VENV)/installed  ## how often Gate 1 errs: docs/results/calibration.md, half an hour
-	$(BIN)/python -m studies.calibration --experiments 2000 --jobs 2
+calibration: $(VENV)/installed  ## how often Gate 1 errs: docs/results/calibration.md, three minutes
+	$(BIN)/python -m studies.calibration --experiments 2000
 
 zoo: $(VENV)/installed  ## every channel through Gate 1: docs/results/zoo.md, 20 minutes; resumes
 	$(BIN)/python -m studies.zoo --seeds 0
@@ -104,7 +104,7 @@ real: $(VENV)/weights  ## train between two SmolLM2, and put the channels throug
 	  $(BIN)/parley train --model smollm2 --preset aligned --channel $$channel --seed $(SEED) --threads $(JOBS) \
 	    --folder $(REAL)/$$channel --resume || exit $$?; \
 	done
-	$(BIN)/parley gate1 --model smollm2 --channels latent_vq,latent,text,silence --threads $(JOBS) \
+	$(BIN)/parley gate1 --model smollm2 --channels latent_vq,latent,text,silence --seed 0 --threads $(JOBS) \
 	  --checkpoint $(REAL)/latent_vq $(REAL)/latent --folder $(REAL)/gate1 --resume
 
 real-study: $(VENV)/weights  ## every trial on SmolLM2: docs/results/real.md, hours; resumes
@@ -116,7 +116,7 @@ pairs: $(VENV)/installed  ## two models of different width and vocabulary: docs/
 	for pair in $(PAIRS); do \
 	  set -- $$(echo $$pair | tr ':' ' '); run=runs/pairs/$$1-$$2-$$3; \
 	  $(BIN)/python -m training.run --channel latent_vq --sender $$1 --receiver $$2 --k $$3 --folder $$run --resume && \
-	  $(BIN)/python -m evaluation.gate1 --channels latent_vq,text --sender $$1 --receiver $$2 \
+	  $(BIN)/python -m evaluation.gate1 --channels latent_vq,text --seed 0 --sender $$1 --receiver $$2 \
 	    --checkpoint $$run --folder $$run/gate1 || exit 1; \
 	done
 

@@ -1,29 +1,36 @@
-"""What every command shares: exit codes, errors of one clear line, and what a resumed run is held to."""
+"""What commands about models share: flags of worlds and games, and what a resumed run is held to."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from enum import IntEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from rich.console import Console
-from rich.markup import escape
 
-from parley.agents.language_model import ModelError
-from parley.channels.checkpoint import CheckpointError
+from parley.arguments import parse_arguments
 from parley.envs.game import GAMES
 from parley.envs.worlds import world_names
-from parley.plugins.registry import PluginError
+from parley.exit_codes import ExitCode, RunError, exit_with, run_command
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Settings = TypeVar("Settings")
+__all__ = [
+    "ASIDE",
+    "ExitCode",
+    "GameName",
+    "RunError",
+    "WorldName",
+    "check_same_settings",
+    "defining",
+    "exit_with",
+    "parse_arguments",
+    "run_command",
+]
+
 ASIDE = MappingProxyType({"defines_run": False})
 """Metadata of a setting that does not define a run, or only through another that is recorded."""
 
@@ -39,58 +46,6 @@ def _games(default: str) -> str:
 
 GameName = Annotated[str, tyro.conf.arg(help_behavior_hint=_games)]
 WorldName = Annotated[str, tyro.conf.arg(help_behavior_hint=_worlds)]
-
-
-class ExitCode(IntEnum):
-    """How a command ended."""
-
-    PASS = 0
-    FAIL = 1
-    USAGE = 2
-    COULD_NOT_RUN = 3
-    INCONCLUSIVE = 4
-    INVALID = 5
-
-
-class RunError(RuntimeError):
-    """A run that had to stop; the message says why, and what was kept."""
-
-
-def parse_arguments(
-    kind: type[Settings], arguments: Sequence[str], description: str | None, prog: str
-) -> Settings:
-    """Read a command line into settings; the flags of settings within settings have no prefix.
-
-    Args:
-        kind: the dataclass of all flags.
-        arguments: what stands behind the command's name.
-        description: what the command does, for `--help`.
-        prog: the command's name.
-    """
-    return tyro.cli(
-        kind, args=arguments, description=description, config=(tyro.conf.OmitArgPrefixes,), prog=prog
-    )
-
-
-def run_command(command: Callable[[], int]) -> int:
-    """Run a command; the user's errors become one line on stderr and an exit code, no traceback."""
-    console = Console(stderr=True, soft_wrap=True)
-    try:
-        return command()
-    except (ModelError, CheckpointError, PluginError, RunError, OSError) as error:
-        console.print(f"[bold red]could not run:[/] {escape(str(error))}")
-        return ExitCode.COULD_NOT_RUN
-    except ValueError as error:
-        console.print(f"[bold red]usage:[/] {escape(str(error))}")
-        return ExitCode.USAGE
-    except KeyboardInterrupt:
-        console.print("[bold red]interrupted[/]")
-        return ExitCode.COULD_NOT_RUN
-
-
-def exit_with(command: Callable[[], int]) -> None:
-    """End the process with the command's exit code."""
-    sys.exit(int(run_command(command)))
 
 
 def defining(settings: DataclassInstance) -> dict[str, Any]:

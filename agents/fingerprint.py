@@ -10,8 +10,9 @@ from typing import Any
 
 from transformers.utils import cached_file
 
-from parley.agents.model_sources import Source
+from parley.agents.model_sources import ModelError, Source
 
+FINGERPRINT_FILE = "fingerprint.txt"
 _SAFETENSORS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -40,6 +41,20 @@ def fingerprint_of(source: Source, tokenizer: Any, model: Any) -> str:
     }
     digest.update(json.dumps(in_force, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def check_fingerprint(name: str, source: Source, fingerprint: str) -> None:
+    """Refuse a model whose folder says that it was another when it was made, as the embedded ones' do.
+
+    Raises:
+        ModelError: if the two differ.
+    """
+    path = Path(source.place) / FINGERPRINT_FILE
+    if path.is_file() and (made := path.read_bytes().strip()) != fingerprint.encode():
+        raise ModelError(
+            f"model {name!r} is damaged or was changed: its fingerprint is {fingerprint}, and {path} says "
+            f"{made.decode(errors='replace')!a}"
+        )
 
 
 def _files(source: Source) -> list[Path]:

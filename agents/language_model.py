@@ -7,6 +7,7 @@ fingerprint of its files.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from jinja2 import TemplateError
 from torch import Tensor, nn
 
+from parley.agents.control_tokens import ControlTokens
 from parley.agents.model_files import POCKET, DeviceMap, ModelError, load_checkpoint
 from parley.agents.prompts import Turn
 
@@ -105,6 +107,10 @@ class FrozenLM:
                 f"and Parley reads the answer at one position; take a version that need not think"
             )
 
+    @cached_property
+    def _control_tokens(self) -> ControlTokens:
+        return ControlTokens(self.tokenizer.backend_tokenizer)
+
     @property
     def num_layers(self) -> int:
         """Decoder layers."""
@@ -142,18 +148,24 @@ class FrozenLM:
     def render(self, content: str, turns: Sequence[Turn] = ()) -> str:
         """The chat template around a user turn, up to where the answer begins; no thinking.
 
+        Control tokens in the words of the turns are quoted: `encode` takes them for plain characters.
+
         Args:
             content: the user's words.
             turns: earlier ones, each with its answer.
+
+        Raises:
+            ValueError: if words hold a character by which control tokens are quoted.
         """
+        quote = self._control_tokens.quote
         chat = [
-            {"role": role, "content": words}
+            {"role": role, "content": quote(words)}
             for turn in turns
             for role, words in zip(("user", "assistant"), turn, strict=True)
         ]
         return str(
             self.tokenizer.apply_chat_template(
-                [*chat, {"role": "user", "content": content}],
+                [*chat, {"role": "user", "content": quote(content)}],
                 tokenize=False,
                 add_generation_prompt=True,
                 enable_thinking=False,
@@ -161,7 +173,9 @@ class FrozenLM:
         )
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a text in which control tokens count as such: for prompts."""
+        """Token ids of a text in which control tokens count as such, but for those that `render` quoted."""
+        if self._control_tokens.is_quoted(text):
+            return self._control_tokens.encode(text)
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def encode_plain(self, text: str) -> list[int]:

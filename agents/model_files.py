@@ -6,6 +6,7 @@ Nothing that a checkpoint brings is ever run: no code of its own, no pickle.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from transformers.utils import find_adapter_config_file, logging
 from transformers.utils.quantization_config import GgufConfig
 
-from parley.agents.fingerprint import fingerprint_of
+from parley.agents.fingerprint import check_fingerprint, fingerprint_of
 from parley.agents.gguf_files import gguf_path, num_weights, opened, read_gguf_config
 from parley.agents.model_checks import check_family, check_layers
 from parley.agents.model_sources import (
@@ -50,6 +51,8 @@ __all__ = [
 ]
 
 DeviceMap = str | Mapping[str, Any]
+_LAUNCHERS = ("ACCELERATE_", "FSDP_", "TORCHELASTIC_")
+_LAUNCHED = frozenset({"WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
 
 
 class Checkpoint(NamedTuple):
@@ -71,13 +74,14 @@ def load_checkpoint(name: str, dtype: torch.dtype, device_map: DeviceMap | None)
     Raises:
         ModelError: if they cannot be found, lack a file, or are of a family that cannot play.
     """
-    with _quiet(), opened(name, find_source(name)) as source:
+    with _quiet(), _one_process(), opened(name, find_source(name)) as source:
         config = _check_source(name, source)
         try:
             tokenizer = load_tokenizer(source)
             model = _load_model(name, source, config, dtype, device_map)
             decode_greedily(model, tokenizer)
             fingerprint = fingerprint_of(source, tokenizer, model)
+            check_fingerprint(name, source, fingerprint)
         except ModelError:
             raise
         except Exception as error:  # tokenizers raises nothing more exact
@@ -213,6 +217,17 @@ def _check_folder(folder: Path) -> None:
         raise ModelError(f"model folder {folder} lacks tokenizer.json (or vocab.json and merges.txt)")
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"model folder {folder} lacks weights (*.safetensors)")
+
+
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """Hide what a launcher of many processes says of them: here one process loads the whole model."""
+    names = [name for name in os.environ if name in _LAUNCHED or name.startswith(_LAUNCHERS)]
+    hidden = {name: os.environ.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from parley.agents.player import Calibration, Profile, find_profile
 from parley.agents.readout import READOUTS
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
+from parley.agents.told_apart import check_told_apart
 from parley.channels.base import Channel, ModelInterface, Scene, Utterance, check_range
 from parley.envs.game import DEFAULT_GAME, EpisodeConfig, Game, find_game
 from parley.envs.world import AnyWorld, Referents
@@ -70,9 +71,10 @@ class ModelConfig:
             thread, and becomes several times slower where another process keeps that core busy.
     """
 
-    model: str = POCKET
-    sender: str | None = None
-    receiver: str | None = None
+    # one model goes by many names: a run is held to the fingerprints
+    model: str = field(default=POCKET, metadata=ASIDE)
+    sender: str | None = field(default=None, metadata=ASIDE)
+    receiver: str | None = field(default=None, metadata=ASIDE)
     device: str = field(default="auto", metadata=ASIDE)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = field(
@@ -129,10 +131,12 @@ class Pair:
         Raises:
             ModelError: if a model cannot be used, the player profile is for others, or the two begin on
                 different devices.
-            ValueError: if the device is not there, or is named beside a device map.
+            ValueError: if the device is not there, or is named beside a device map, or two referents are the
+                same to a model.
         """
         profile = find_profile(config)
         speaking, listening = load_models(config)
+        check_told_apart(world, (speaking, listening))
         profile.check_models({"sender": speaking.fingerprint, "receiver": listening.fingerprint})
         examples = draw_examples(
             game or find_game(DEFAULT_GAME, world, EpisodeConfig(split="train")), profile.examples_seed

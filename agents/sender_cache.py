@@ -7,7 +7,6 @@ of that key and its content, and there whole or not at all.
 from __future__ import annotations
 
 import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -20,6 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load, save
 from torch import Tensor
+
+from parley.channels.files import atomic_write
 
 ROWS_AT_ONCE = 256
 ROWS_A_FILE = 64  # so that less is lost when a long reading is cut
@@ -62,10 +63,7 @@ class Kept(dict[int, T], ABC, Generic[T]):
             return
         content = self.encode(batch)
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{self._digest(content)}{self.suffix}"
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
+        atomic_write(self.folder / f"{self._digest(content)}{self.suffix}", content)
 
     def _read(self, path: Path) -> None:
         content = path.read_bytes()

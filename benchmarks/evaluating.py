@@ -27,10 +27,11 @@ from parley.agents.pair import ModelConfig, Pair
 from parley.agents.receiver import Receiver
 from parley.agents.sender import Sender
 from parley.channels.base import check_range
-from parley.channels.conditions import Condition, condition_names
+from parley.channels.conditions import condition_names
 from parley.envs.batched import BatchedEnv
 from parley.envs.worlds import find_world
 from parley.evaluation.playing import play as playing
+from parley.evaluation.playing.crossing import Crossing
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import Entry, PlayConfig, make_plan, num_plays, play
 from parley.evaluation.playing.stopwatch import timed
@@ -43,8 +44,9 @@ FURTHER, FASTER = 0.25, 30.0
 WARM, COLD, LOOP = "sender warm", "sender cold", "one by one"
 PARTS: dict[str, list[Method]] = {
     "reading the candidates": [(Pair, "read")],
-    "sending": [(playing, "_send")],
-    "choosing": [(Condition, "receive"), (Receiver, "choose")],
+    "sending": [(Crossing, "said")],
+    "receiving": [(Crossing, "_receive")],
+    "choosing": [(Receiver, "choose")],
     "environment": [(BatchedEnv, "reset"), (BatchedEnv, "step")],
     "records": [(vars(playing)["_Round"], "_record"), (RecordWriter, "write")],
 }

@@ -8,7 +8,6 @@ episodes, log and progress, against the sum of its steps.
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from parley.envs.batched import BatchedEnv
 from parley.envs.world import objects_world
 from parley.evaluation.playing.stopwatch import timed
 from parley.training.config import TrainConfig
+from parley.training.log import read_metrics
 from parley.training.objectives.messages import Reconstruction
 from parley.training.step import ContextBatch
 from parley.training.trainer import Trainer
@@ -212,16 +212,15 @@ def _loop(trainer: Trainer, steps: int) -> dict[str, float]:
     """The trainer's own loop, timed from outside, beside the seconds of its steps."""
     trainer.step_number, before = 0, trainer.seconds
     _, loop = timed(trainer.run, trainer.pair.device)
-    logged = [json.loads(line) for line in (trainer.folder / "metrics.jsonl").read_text().splitlines()]
-    assert logged[-1]["step"] == steps
+    assert read_metrics(trainer.folder)[-1]["step"] == steps
     inside = trainer.seconds - before
     _, validation = timed(trainer.validate, trainer.pair.device)
     _, saving = timed(trainer.save, trainer.pair.device)
     return {
         "loop seconds": loop,
         "sum of its steps, seconds": inside,
-        "one validation and one saving, seconds": validation + saving,
-        "loop over steps": (loop - validation - saving) / inside,
+        "one validation and two savings, seconds": validation + 2 * saving,
+        "loop over steps": (loop - validation - 2 * saving) / inside,
         "loop over steps, with the validation": loop / inside,
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 
 from parley.agents.pair import Pair, ReceiverView
@@ -19,8 +20,8 @@ from parley.channels.conditions import Condition, conditions
 from parley.channels.receiver_input import zeros_like_input
 from parley.envs.referential import ReferentialEpisode
 from parley.envs.world import Referents
+from parley.evaluation.playing.crossing import SAMPLE
 from parley.evaluation.playing.plan import EpisodePlan, PlayConfig, message_rng
-from parley.evaluation.playing.play import others, sample_messages
 
 T = TypeVar("T")
 
@@ -63,14 +64,16 @@ def play_one_by_one(
         rows: which of its episodes.
     """
     forgetful = Pair(ForgetfulSender(pair.sender.lm, pair.world), pair.receiver, pair.world)
-    sample = sample_messages(pair, channel, plan)
+    sampled = np.array([episode.sender_view for episode in plan.episodes[:SAMPLE]])
+    sample = channel.send(pair.speak(channel, sampled))
     choices = []
     for row in rows:
         descriptions = [pair.world.describe(candidate) for candidate in plan.episodes[row].candidates]
         for condition in conditions():
             message = encode(forgetful, channel, told(plan, row, condition))
             rng = message_rng(config, row, name, condition.name)
-            delivered = condition.deliver(message, channel.message_space, rng, others(sample, row))
+            others = [sent for place, sent in enumerate(sample) if place != row]
+            delivered = condition.deliver(message, channel.message_space, rng, others)
             free = condition.content_free
             receiver_input = zeros_like_input(channel.null_input(1)) if free else channel.receive([delivered])
             logits = pair.receiver.choose_uncached([descriptions], receiver_input)

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
 from rich.console import Console
 
 from benchmarks.pictures import draw_gain, draw_growth
 from benchmarks.record import FOLDER, spell
-from parley.agents.command_line import ExitCode, exit_with
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.evaluation.files import atomic_write
 from parley.evaluation.reporting.templates import templates_in
 
@@ -79,7 +78,7 @@ def markdown_goals(goals: Sequence[Mapping[str, Any]]) -> str:
 
 def main() -> int:
     """Entry point of `python -m benchmarks.report`."""
-    config = tyro.cli(ReportConfig, args=sys.argv[1:], description=__doc__, prog="benchmarks.report")
+    config = parse_arguments(ReportConfig, sys.argv[1:], __doc__, "benchmarks.report")
     write_page(config.folder, config.page)
     Console().print(f"page: {config.page}")
     return ExitCode.PASS

@@ -2,17 +2,20 @@
 
     parley channels list
     parley channels check latent_vq
+    parley channels renew runs/old/channel.safetensors
 
-Exit codes: 0 done, 1 the channel breaks a promise, 2 usage, 3 could not run.
+Exit codes: 0 done, 2 usage, 3 could not run, 5 the channel breaks a promise.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
 from rich import box
@@ -21,13 +24,16 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from parley.channels.base import Channel
+from parley.arguments import parse_arguments
+from parley.channels.base import Channel, check_range
+from parley.channels.checkpoint import CheckpointError, renew
 from parley.channels.registry import channel_class, channel_names, left_out
-from parley.channels.testing import ENDS, ContractError, check_channel
+from parley.channels.tensor_file import NotFiniteError
+from parley.channels.testing import ENDS, ContractError, ContractReport, check_channel
+from parley.exit_codes import ExitCode, exit_with
 from parley.plugins.registry import PluginError
 
 NUM_SAMPLES = 8
-BROKEN_PROMISE, USAGE, COULD_NOT_RUN = 1, 2, 3  # as every command ends; `agents` names them too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,26 +61,74 @@ class CheckChannel:
     name: tyro.conf.Positional[str]
     seed: int = 0
 
-    def run(self, console: Console) -> int:
-        """Say that all is kept, or what the first broken promise teaches.
+    def __post_init__(self) -> None:
+        check_range("seed", self.seed, 0, 2**31 - 1)
 
-        What a channel itself raises is left to be seen whole: who wrote it needs the place.
+    def run(self, console: Console) -> int:
+        """Say which promises are kept and which could not be checked, or what the first broken one teaches.
+
+        Of what a channel itself raises the traceback is shown: who wrote it needs the place.
         """
         errors = Console(stderr=True, soft_wrap=True)
         try:
             kind = channel_class(self.name)
         except PluginError as error:
             errors.print(f"[bold red]could not run:[/] {escape(str(error))}")
-            return COULD_NOT_RUN
+            return ExitCode.COULD_NOT_RUN
         except ValueError as error:
             errors.print(f"[bold red]usage:[/] {escape(str(error))}")
-            return USAGE
+            return ExitCode.USAGE
         try:
-            check_channel(kind, self.seed)
+            report = check_channel(kind, self.seed)
         except ContractError as error:
-            console.print(f"[bold red]{self.name} breaks a promise:[/] {escape(str(error))}", soft_wrap=True)
-            return BROKEN_PROMISE
-        console.print(f"{self.name} keeps every promise", highlight=False)
+            if error.__cause__ is not None:
+                errors.print("".join(traceback.format_exception(error.__cause__)), markup=False)
+            broken = f"[bold red]{self.name} breaks a promise, {error.promise}:[/] {escape(str(error))}"
+            console.print(broken, soft_wrap=True)
+            return ExitCode.INVALID
+        if not report.checked:
+            reasons = "; ".join(dict.fromkeys(report.unchecked.values()))
+            errors.print(
+                f"[bold red]could not run:[/] no promise of {self.name} could be checked: {escape(reasons)}"
+            )
+            return ExitCode.COULD_NOT_RUN
+        show_report(self.name, report, console)
+        return 0
+
+
+def show_report(name: str, report: ContractReport, console: Console) -> None:
+    """Which promises a channel keeps, and which could not be checked, by reason."""
+    console.print(
+        f"{name} keeps every promise{' that was checked' if report.unchecked else ''}", highlight=False
+    )
+    console.print(f"checked: {', '.join(report.checked)}", soft_wrap=True, highlight=False)
+    for reason in dict.fromkeys(report.unchecked.values()):
+        names = [promise for promise, why in report.unchecked.items() if why == reason]
+        console.print(
+            f"not checked: {', '.join(names)}: {reason}", soft_wrap=True, highlight=False, markup=False
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenewCheckpoints:
+    """Give checkpoints of format version 2, which are no longer read, the checksum that they lack.
+
+    Args:
+        paths: of the files, which are replaced.
+    """
+
+    paths: tyro.conf.Positional[tuple[Path, ...]]
+
+    def run(self, console: Console) -> int:
+        """Renew one after the other, up to the first that cannot be."""
+        for path in self.paths:
+            try:
+                renew(path)
+            except (CheckpointError, NotFiniteError, OSError) as error:
+                errors = Console(stderr=True, soft_wrap=True)
+                errors.print(f"[bold red]could not run:[/] {escape(str(error))}")
+                return ExitCode.COULD_NOT_RUN
+            console.print(f"{path} is renewed", markup=False, highlight=False, soft_wrap=True)
         return 0
 
 
@@ -130,15 +184,16 @@ def first_line(kind: type[Channel]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `parley channels`, which is `python -m parley.channels`."""
-    commands = (
+    commands: Any = (
         Annotated[ListChannels, tyro.conf.subcommand("list")]
         | Annotated[CheckChannel, tyro.conf.subcommand("check")]
+        | Annotated[RenewCheckpoints, tyro.conf.subcommand("renew")]
     )
     given = sys.argv[1:] if arguments is None else arguments
-    command = tyro.cli(commands, args=given, description=__doc__, prog="parley channels")
+    command: Any = parse_arguments(commands, given, __doc__, "parley channels")
     code: int = command.run(Console())
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

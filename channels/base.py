@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -38,6 +38,17 @@ Role = Literal["judged", "untrained", "reference", "ceiling", "baseline"]
 """What a channel is played for. Judged: the gates decide on it. Untrained: what it could learn it has not
 learned, so it neither passes nor fails. The others are compared with and decide nothing, whatever they score:
 a reference; the ceiling, the sender's own words; the baseline, no message at all, whose success is P0."""
+
+
+class NeedsModelsError(ValueError):
+    """A channel that looks at the models was made without them.
+
+    Args:
+        what: it does with them, in a clause.
+    """
+
+    def __init__(self, what: str = "this channel runs the models themselves") -> None:
+        super().__init__(f"{what}: make it with the `interface` of a Pair")
 
 
 class Scene(NamedTuple):
@@ -205,6 +216,11 @@ class Channel(nn.Module, ABC):
         return self.relay(utterance)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Its configuration, as plain values."""
+        return asdict(self.config)
+
+    @property
     def state_width(self) -> int:
         """Width of the states that it is handed."""
         return self.interface.state_width
@@ -255,11 +271,11 @@ def last_place(mask: Bool[Tensor, "B T"]) -> Int[Tensor, " B"]:
 
 
 def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    """Refuse a setting outside [low, high].
+    """Refuse a setting outside [low, high], and one that is infinite or NaN.
 
     Raises:
         ValueError: naming the setting, the bounds and the value.
     """
-    if not low <= value <= high:
+    if not (low <= value <= high and value < float("inf")):
         bound = f"at least {low}" if high == float("inf") else f"from {low} to {high}"
         raise ValueError(f"{name} must be {bound}, got {value}")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import shlex
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load
+from torch import Tensor
 
 from parley.channels.base import Channel, ModelInterface
 from parley.channels.registry import channel_class
+from parley.channels.tensor_file import TensorFileError, header_of, read_tensors, write_tensors
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+_WITHOUT_CHECKSUM = 2
 NORM_SLACK = 1e-2
 
 
@@ -43,7 +45,12 @@ class CheckpointHeader:
 
 
 def save_channel(path: Path, channel: Channel, models: dict[str, str], training: dict[str, Any]) -> None:
-    """Write a channel; a cut while writing leaves an earlier file whole."""
+    """Write a channel; a cut while writing leaves an earlier file whole.
+
+    Raises:
+        NotFiniteError: if one of its numbers is NaN or infinite.
+        OSError: if it cannot be written.
+    """
     header = CheckpointHeader(
         channel=channel.name,
         config=asdict(channel.config),
@@ -51,27 +58,27 @@ def save_channel(path: Path, channel: Channel, models: dict[str, str], training:
         models=models,
         training=training,
     )
-    weights = {name: tensor.contiguous() for name, tensor in channel.state_dict().items()}
-    temporary = path.with_suffix(".tmp")
-    save_file(weights, temporary, metadata={"parley": json.dumps(asdict(header))})
-    temporary.replace(path)
+    write_tensors(path, channel.state_dict(), asdict(header))
 
 
 def read_header(path: Path) -> CheckpointHeader:
-    """Read what stands beside the weights, without the weights.
+    """Read what stands beside the weights; the whole file is checked.
 
     Raises:
         CheckpointError: if there is no such file, it is damaged, not ours, or of another version.
     """
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], CheckpointHeader]:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}")
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("parley", "null"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
-    if not isinstance(header, dict):
-        raise CheckpointError(f"{path} is a safetensors file, but not a channel's checkpoint")
+        weights, header = read_tensors(path)
+    except TensorFileError as error:
+        raise CheckpointError(f"{path} {error}{_hint(path)}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     if (version := header.get("format_version")) != FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format version {version}, and this program reads {FORMAT_VERSION}: train again"
@@ -80,7 +87,39 @@ def read_header(path: Path) -> CheckpointHeader:
     for name, kind in kinds.items():
         if not isinstance(header.get(name), kind):
             raise CheckpointError(f"{path} has a header without a proper {name!r} in it")
-    return CheckpointHeader(**{name: header[name] for name in kinds})
+    return weights, CheckpointHeader(**{name: header[name] for name in kinds})
+
+
+def _hint(path: Path) -> str:
+    """The command that makes a checkpoint readable that is only too old, as the end of a sentence."""
+    try:
+        _read_older(path)
+    except CheckpointError:
+        return ""
+    return f"; if you trust it, `parley channels renew {shlex.quote(str(path))}` renews it"
+
+
+def _read_older(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        content = path.read_bytes()
+        weights, header = load(content), header_of(content)
+    except Exception as error:  # what is damaged fails in many ways
+        raise CheckpointError(f"{path} cannot be renewed: {error}") from error
+    if "sha256" in header or header.get("format_version") != _WITHOUT_CHECKSUM:
+        raise CheckpointError(f"{path} is no checkpoint of format version {_WITHOUT_CHECKSUM}")
+    return weights, header
+
+
+def renew(path: Path) -> None:
+    """Give a checkpoint of format version 2 the checksum that it lacks, in its place.
+
+    Raises:
+        CheckpointError: if it is no such checkpoint.
+        NotFiniteError: if one of its numbers is NaN or infinite.
+        OSError: if it cannot be written.
+    """
+    weights, header = _read_older(path)
+    write_tensors(path, weights, header | {"format_version": FORMAT_VERSION})
 
 
 def load_channel(path: Path, interface: ModelInterface, models: dict[str, str]) -> Channel:
@@ -89,7 +128,7 @@ def load_channel(path: Path, interface: ModelInterface, models: dict[str, str]) 
     Raises:
         CheckpointError: as `read_header`, or if the checkpoint was made for other models or widths.
     """
-    header = read_header(path)
+    weights, header = _read(path)
     _check_ends(path, header.interface, interface)
     for role, fingerprint in models.items():
         if (trained_for := str(header.models.get(role))) != fingerprint:
@@ -101,8 +140,8 @@ def load_channel(path: Path, interface: ModelInterface, models: dict[str, str]) 
     try:
         kind = channel_class(header.channel)
         channel = kind(kind.Config.from_json(header.config), replace(interface, **header.interface))
-        channel.load_state_dict(load_file(path), strict=True)
-    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        channel.load_state_dict(weights, strict=True)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not fit channel {header.channel!r}: {error}") from error
     return channel.eval()
 

@@ -16,6 +16,7 @@ from parley.channels.base import (
     ChannelConfig,
     Message,
     ModelInterface,
+    NeedsModelsError,
     ReceiverInput,
     TextInput,
     Utterance,
@@ -95,13 +96,11 @@ def token_reader(interface: ModelInterface) -> TokenReader:
     """The receiver, for its tokens.
 
     Raises:
-        ValueError: if `interface` has no models.
+        NeedsModelsError: if `interface` has none.
     """
     reader = getattr(interface.models, "receiver", None)
     if not isinstance(reader, TokenReader):
-        raise ValueError(
-            "unit tokens asks the receiver for its tokens: make it with the `interface` of a Pair"
-        )
+        raise NeedsModelsError("unit tokens asks the receiver for its tokens")
     return reader
 
 

@@ -19,6 +19,7 @@ from parley.plugins.registry import Registry
 
 View = NDArray[np.int64]
 DEFAULT_GAME = "referential"
+LEAST_RESAMPLED = 1e-9  # below, rounding decides between the least likely candidates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class EpisodeConfig:
 
     Args:
         num_candidates: N, at least 2.
-        resample_probability: chance in (0, 1] that an attribute of the common base referent is
+        resample_probability: chance, 1e-9 to 1, that an attribute of the common base referent is
             drawn anew; the lower, the more confusable the candidates.
         split: the split that every candidate belongs to.
     """
@@ -39,8 +40,10 @@ class EpisodeConfig:
     def __post_init__(self) -> None:
         if self.num_candidates < 2:
             raise ValueError(f"num_candidates must be at least 2, got {self.num_candidates}")
-        if not 0 < self.resample_probability <= 1:
-            raise ValueError(f"resample_probability must be in (0, 1], got {self.resample_probability}")
+        if not LEAST_RESAMPLED <= self.resample_probability <= 1:
+            raise ValueError(
+                f"resample_probability must be in [{LEAST_RESAMPLED}, 1], got {self.resample_probability}"
+            )
 
 
 @runtime_checkable

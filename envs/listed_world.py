@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from parley.envs.unicode_forms import first_repeat
 from parley.envs.world import SPLITS, AnyWorld, Attribute, Referents
 
 FEWEST_IN_A_SPLIT = 2  # an episode has at least two candidates
@@ -61,7 +62,7 @@ class ListedWorld(AnyWorld):
                 if value not in own:
                     raise ValueError(f"referent {number}: {value!r} is no value of {attribute.name!r}")
         if repeat := first_repeat([self.describe(referent) for referent in self._listed_indices]):
-            raise ValueError(f"referents {repeat[0]} and {repeat[1]} read the same")
+            raise ValueError(f"referents {repeat.first} and {repeat.again} read the same: {repeat.texts}")
         for split, count in zip(SPLITS, np.bincount(self._split_of, minlength=len(SPLITS)), strict=True):
             if count < FEWEST_IN_A_SPLIT:
                 raise ValueError(
@@ -103,15 +104,6 @@ class ListedWorld(AnyWorld):
         """The referents (n, A) of some indices (n,)."""
         referents: Referents = self._listed_indices[indices]
         return referents
-
-
-def first_repeat(texts: Sequence[str]) -> tuple[int, int] | None:
-    """The numbers, from 1, of the first text that was there before and of where it was, earlier first."""
-    seen: dict[str, int] = {}
-    for number, text in enumerate(texts, start=1):
-        if seen.setdefault(text, number) != number:
-            return seen[text], number
-    return None
 
 
 def _check_lengths(listed: Sequence[Sequence[str]], num_attributes: int) -> None:

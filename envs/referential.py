@@ -8,6 +8,7 @@ message succeeds with probability exactly 1/N.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 
 from parley.envs.game import EpisodeConfig, register_game
 from parley.envs.world import AnyWorld, Referents
+
+MOST_COPIES = 10_240
+"""Copies of a base that are drawn for one episode; candidates that are missing then are drawn by weight."""
 
 
 class ReferentialEpisode(NamedTuple):
@@ -42,7 +46,8 @@ class ReferentialGame:
 
     A base referent is uniform in the split. The candidates are what a copy of it becomes when each of its
     attributes is drawn anew with some probability: copy after copy, without what is not in the split and
-    without repeats, until there are N. The base itself is a candidate only if a copy comes out as it.
+    without repeats, until there are N. The base itself is a candidate only if a copy comes out as it. Where
+    nearly every copy is a repeat or outside the split, the rest is drawn from the same law at once.
 
     Args:
         world: what the candidates are.
@@ -75,7 +80,7 @@ class ReferentialGame:
     def draw(self, rng: np.random.Generator) -> ReferentialEpisode:
         """One episode."""
         base = self._referents[rng.integers(len(self._referents))]
-        rows = self._resampled(base, rng) if self.world.complete else self._weighted(base, rng)
+        rows = self._completed({}, base, 8, rng) if self.world.complete else self._weighted(base, rng)
         rng.shuffle(rows)  # acceptance favours likely variants first: undo the order
         target = int(rng.integers(self.config.num_candidates))
         return ReferentialEpisode(self._referents[rows], target)
@@ -88,12 +93,9 @@ class ReferentialGame:
         bases = self._referents[rng.integers(len(self._referents), size=size)]
         shape = (size, 4 * count, bases.shape[1])
         chosen = [dict.fromkeys(row) for row in self._variants(bases[:, None], shape, rng).tolist()]
-        for base, found in zip(bases, chosen, strict=True):
+        for found in chosen:
             found.pop(-1, None)
-            while len(found) < count:
-                found |= dict.fromkeys(self._variants(base, shape[1:], rng).tolist())
-                found.pop(-1, None)
-        rows = np.array([list(found)[:count] for found in chosen])
+        rows = np.array([self._completed(*each, 4, rng) for each in zip(chosen, bases, strict=True)])
         laid_out = self._referents[rng.permuted(rows, axis=1)]
         return list(map(ReferentialEpisode, laid_out, rng.integers(count, size=size).tolist()))
 
@@ -136,14 +138,30 @@ class ReferentialGame:
         """The same episode with its candidates in another order, a permutation (N,) of their places."""
         return ReferentialEpisode(episode.candidates[order], int(np.flatnonzero(order == episode.target)[0]))
 
-    def _resampled(self, base: Referents, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(N,) rows of distinct variants of the base (A,), all in the split, by drawing until there are N."""
-        shape = (8 * self.config.num_candidates, len(base))
-        chosen: list[int] = []
-        while len(chosen) < self.config.num_candidates:
-            rows = self._variants(base, shape, rng)
-            chosen = list(dict.fromkeys(chosen + rows[rows >= 0].tolist()))
-        return np.array(chosen[: self.config.num_candidates])
+    def _completed(
+        self, chosen: dict[int, None], base: Referents, copies: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """(N,) rows of distinct variants of the base (A,), all in the split, in the order of their drawing.
+
+        Copies are independent of each other, so after any number of them the next new row is drawn in
+        proportion to the weights of those that are not chosen yet: `_weighted` goes on with the same law.
+
+        Args:
+            chosen: rows that were drawn before; added to.
+            base: what is copied.
+            copies: how many are drawn at once for each candidate.
+            rng: draws them.
+        """
+        count = self.config.num_candidates
+        shape = (copies * count, len(base))
+        drawn = 0
+        while len(chosen) < count and drawn < MOST_COPIES:
+            chosen |= dict.fromkeys(self._variants(base, shape, rng).tolist())
+            chosen.pop(-1, None)
+            drawn += shape[0]
+        if len(chosen) < count:
+            chosen |= dict.fromkeys(self._weighted(base, rng, list(chosen)).tolist())
+        return np.array(list(chosen)[:count])
 
     def _variants(
         self, base: Referents, shape: tuple[int, ...], rng: np.random.Generator
@@ -154,16 +172,33 @@ class ReferentialGame:
         rows: NDArray[np.int64] = self._row[self.world.index(variants)]
         return rows
 
-    def _weighted(self, base: Referents, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(N,) rows of distinct variants of the base (A,), drawn in the same way from their weights.
+    def _weighted(
+        self, base: Referents, rng: np.random.Generator, chosen: Sequence[int] = ()
+    ) -> NDArray[np.int64]:
+        """Rows of distinct variants of the base (A,) beside those chosen, N in all, drawn from their weights.
 
-        Where few combinations are referents, nearly every copy would be thrown away. The N largest of the
-        log-weights, each with Gumbel noise of its own, are N draws in proportion to the weights without
-        repeats (P. S. Efraimidis and P. G. Spirakis, Information Processing Letters 97 (2006) 181-185).
+        The largest of the log-weights, each with Gumbel noise of its own, are draws in proportion to the
+        weights without repeats (P. S. Efraimidis and P. G. Spirakis, Information Processing Letters 97
+        (2006) 181-185).
+
+        Raises:
+            ValueError: if the world's weights are none, or leave fewer than N candidates.
         """
-        weights = self.world.log_weights(base, self._referents, self.config.resample_probability)
+        weigh = partial(AnyWorld.log_weights, self.world) if self.world.complete else self.world.log_weights
+        weights = np.array(weigh(base, self._referents, self.config.resample_probability))
+        count = self.config.num_candidates
+        if not (weights < np.inf).all():
+            raise ValueError(
+                f"log_weights of world {self.world.name!r} must be below infinity, got {weights.max()}"
+            )
+        if (possible := int((weights > -np.inf).sum())) < count:
+            raise ValueError(
+                f"num_candidates must be at most {possible}, the referents that world {self.world.name!r} "
+                f"can draw next to {self.world.describe(base)!r}, got {count}"
+            )
+        weights[list(chosen)] = -np.inf
         keys = weights + rng.gumbel(size=len(weights))
-        return np.argsort(-keys)[: self.config.num_candidates]
+        return np.argsort(-keys)[: count - len(chosen)]
 
 
 def _refuse(candidates: Referents, wrong: Any, wanted: str, which: NDArray[np.bool_] | None = None) -> None:

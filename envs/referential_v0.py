@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from difflib import get_close_matches
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Space
@@ -77,10 +78,10 @@ class GameEnv:
         ValueError: if an argument is out of bounds.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012 - PettingZoo's; each environment has a copy
         "name": "referential_v0",
         "render_modes": ["human", "ansi"],
-        "is_parallelizable": True,
+        "is_parallelizable": False,  # the receiver acts on what the sender did; `parallel_env` has phases
         "render_fps": 1,
     }
 
@@ -95,6 +96,7 @@ class GameEnv:
         render_mode: str | None = None,
     ) -> None:
         super().__init__()
+        self.metadata = deepcopy(type(self).metadata)  # wrappers change an environment's in place
         if num_rounds < 1:
             raise ValueError(f"num_rounds must be at least 1, got {num_rounds}")
         if render_mode not in (None, *self.metadata["render_modes"]):

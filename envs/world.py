@@ -16,6 +16,8 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from parley.envs.unicode_forms import first_repeat
+
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -139,13 +141,15 @@ class World(AnyWorld):
     """All combinations of the attributes' values; takes the arguments of `AnyWorld`.
 
     Raises:
-        ValueError: if the fractions are off, or a value would be missing from a split.
+        ValueError: if the fractions are off, two values of an attribute or two referents read the same, or a
+            value would be missing from a split.
     """
 
     complete = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_readings()
         for split in SPLITS:
             referents = self.referents(split)
             for position, attribute in enumerate(self.attributes):
@@ -155,6 +159,22 @@ class World(AnyWorld):
                         f"world {self.name!r} is too small to split: {missing} of {len(attribute.values)} "
                         f"values of {attribute.name!r} do not occur in the {split} split"
                     )
+
+    def _check_readings(self) -> None:
+        for attribute in self.attributes:
+            if repeat := first_repeat(attribute.values):
+                raise ValueError(
+                    f"world {self.name!r} must have values of {attribute.name!r} that read differently, got "
+                    f"{repeat.texts}"
+                )
+        values = [value for attribute in self.attributes for value in attribute.values]
+        # only blanks within values can make one text of different ones: "a b", "c" and "a", "b c"
+        if any(len(value.split()) > 1 for value in values) and (
+            repeat := first_repeat(map(self.describe, self.at(np.arange(self.size))))
+        ):
+            raise ValueError(
+                f"world {self.name!r} must have referents that read differently, got {repeat.texts}"
+            )
 
     @cached_property
     def _shape(self) -> tuple[int, ...]:

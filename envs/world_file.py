@@ -12,7 +12,8 @@ import unicodedata
 from pathlib import Path
 from typing import Any, NoReturn
 
-from parley.envs.listed_world import ListedWorld, first_repeat
+from parley.envs.listed_world import ListedWorld
+from parley.envs.unicode_forms import first_repeat
 
 SUFFIX = ".jsonl"
 HASH_DIGITS = 8
@@ -54,7 +55,10 @@ def read_world(path: Path, name: str | None = None) -> ListedWorld:
             raise ValueError(f"{path}, line {number}: {error}") from error
     listed = [tuple(row.values()) for row in rows]
     if repeat := first_repeat([" ".join(values) for values in listed]):
-        raise ValueError(f"{path}, line {repeat[1]}: the referent reads the same as that of line {repeat[0]}")
+        raise ValueError(
+            f"{path}, line {repeat.again}: the referent reads the same as that of line {repeat.first}: "
+            f"{repeat.texts}"
+        )
     try:
         name = name or f"{path.stem}-{hashlib.sha256(content).hexdigest()[:HASH_DIGITS]}"
         return ListedWorld.of(name, tuple(rows[0]), listed)

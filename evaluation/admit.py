@@ -25,6 +25,7 @@ from rich.progress import Progress
 from parley.agents.command_line import ExitCode, RunError, exit_with, parse_arguments
 from parley.agents.pair import ModelConfig, load_models
 from parley.agents.player import Profile, ReceiverSettings, SenderSettings, profile_json
+from parley.agents.told_apart import check_told_apart
 from parley.envs.worlds import find_world
 from parley.evaluation.admission.grid import SENDER_SHOTS, SHOTS, wording_texts
 from parley.evaluation.admission.procedure import admit, num_trials
@@ -73,8 +74,9 @@ def run(config: AdmitConfig) -> int:
     """Try, choose, write and show."""
     console = Console()
     with console.status("the models are loaded"):
-        models = load_models(config.models)
-        trials = Trials(models, find_world(config.play.world), replace(config.play, seed=config.seed))
+        models, world = load_models(config.models), find_world(config.play.world)
+        check_told_apart(world, models)
+        trials = Trials(models, world, replace(config.play, seed=config.seed))
     fingerprints = {"sender": models[0].fingerprint, "receiver": models[1].fingerprint}
     settings = define(trials) | {"models": fingerprints}
     kept = TrialsFile(config.path.with_suffix(".trials.jsonl"), settings)

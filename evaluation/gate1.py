@@ -22,6 +22,7 @@ import tyro
 from rich.console import Console
 
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.agents.folder_lock import locked
 from parley.agents.pair import ModelConfig
 from parley.channels.base import check_range
 from parley.channels.registry import channel_names
@@ -133,7 +134,8 @@ def run(config: Gate1Config, arguments: list[str]) -> int:
     if config.from_episodes is not None:
         folder = config.folder or Path("runs/gate1-judged-again")
         sequential = config.until_decided or was_sequential(config.from_episodes)
-        results = judge_file(config.from_episodes, folder, gates=config.gates, sequential=sequential)
+        with locked(folder):
+            results = judge_file(config.from_episodes, folder, gates=config.gates, sequential=sequential)
     else:
         folder = config.folder or Path("runs/gate1")
         played = config.made(folder, arguments)
@@ -141,7 +143,8 @@ def run(config: Gate1Config, arguments: list[str]) -> int:
             played.say(config.say_only, console)
             console.print(f"messages: {config.say_only}, to be judged with --hear", soft_wrap=True)
             return ExitCode.PASS
-        results = played.judge(console)
+        with locked(folder):
+            results = played.judge(console)
     print_table(results, console)
     console.print(f"report: {folder / 'report.html'}, and report.md beside it", soft_wrap=True)
     return EXIT_CODES[results["verdict"]]

@@ -1,6 +1,5 @@
 """Judge recorded episodes and write the run: what the command line calls, without any model."""
 
-import hashlib
 import json
 import platform
 import shlex
@@ -9,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from parley.evaluation.aggregation.run_data import RunAggregator
+from parley.evaluation.aggregation.run_data import RunAggregator, gather_file
 from parley.evaluation.files import atomic_write
-from parley.evaluation.records import read_records
+from parley.evaluation.records.beside import RESULTS_FILE, file_sha256, origin_of
 from parley.evaluation.reporting.gallery import gather_gallery
 from parley.evaluation.reporting.report import write_report
 from parley.evaluation.results import Results, build_results
@@ -28,12 +27,12 @@ def judge_file(
     gates: Sequence[int] = (1,),
     sequential: bool = False,
 ) -> Results:
-    """Judge an episodes file and write the run to a folder.
+    """Judge an episodes file and write the run to a folder; run.json and results.json beside it are read.
 
     Args:
         path: the JSON-lines file.
         folder: where results.json and the reports go; made if need be.
-        provenance: added to the file's name and hash and the versions.
+        provenance: added to what is found beside the file and to the versions.
         gates: those that decide the verdict, of 1, 2 and 3.
         sequential: whether the number of episodes was left open.
 
@@ -41,19 +40,17 @@ def judge_file(
         The content of results.json.
 
     Raises:
-        ValueError: naming the line that is wrong; nothing is written then.
+        ValueError: naming the line, or the file beside, that is wrong; nothing is written then.
         OSError: if the file cannot be read or the folder not be written.
     """
     path = Path(path)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     origin: dict[str, Any] = {
         "command": f"parley gate1 --from-episodes {shlex.quote(str(path))}",
-        "episodes": {"file": path.name, "sha256": sha256},
+        **origin_of(path),
         "versions": versions("numpy", "scipy"),
     }
     origin |= provenance or {}
-    results = build_results(read_records(path), origin, gates=gates, sequential=sequential)
+    results = build_results(gather_file(path), origin, gates=gates, sequential=sequential)
     write_run(results, folder, path)
     return results
 
@@ -64,10 +61,10 @@ def write_run(
     episodes: Path | None = None,
     pictures: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Write results.json first, then the reports; each file appears whole or not at all.
+    """Write the reports, and results.json last; each file appears whole or not at all.
 
     Args:
-        results: as from build_results.
+        results: as from build_results; its provenance also keeps the SHA-256 of the episodes.
         folder: where to; made if need be.
         episodes: the file that was judged, from which the report shows some episodes.
         pictures: PNG files by name, written beside the reports and shown in them.
@@ -77,12 +74,14 @@ def write_run(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(results, indent=2, allow_nan=False) + "\n"
-    atomic_write(folder / "results.json", text.encode())
+    if episodes is not None and isinstance(results["provenance"].get("episodes"), int):
+        results["provenance"]["episodes_sha256"] = file_sha256(episodes)
     for name, picture in (pictures or {}).items():
         atomic_write(folder / name, picture)
     gallery = gather_gallery(episodes, results) if episodes else []
     write_report(results, folder, gallery, pictures)
+    text = json.dumps(results, indent=2, allow_nan=False) + "\n"
+    atomic_write(folder / RESULTS_FILE, text.encode())  # a folder that has it is finished
 
 
 def is_settled(outcomes: RunAggregator, provenance: Mapping[str, Any], gates: Sequence[int]) -> bool:

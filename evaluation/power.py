@@ -1,10 +1,10 @@
-"""How many episodes does Gate 1's floor need, or what chance does a channel have with those there are?
+"""How many episodes does Gate 1 need, or what chance does a channel have with those there are?
 
     parley power --true-rate 0.4 --power 0.95
     parley power --true-rate 0.4 --episodes 50
 
-Computes the exact chance that the lower end of Wilson's interval reaches the floor. Plays nothing and needs
-no model. Exit codes: 0 done, 2 usage.
+Computes the exact chance that the lower end of Wilson's interval reaches the floor, and that all conditions
+which must be shown at chance are. Plays nothing and needs no model. Exit codes: 0 done, 2 usage.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
+from parley.channels.base import check_range
+from parley.evaluation.gates.chance_power import chance_power
+from parley.evaluation.gates.gate1 import controls
 from parley.evaluation.reporting import cells
 from parley.evaluation.statistics import episodes_needed, fewest_episodes, gate_power, least_successes
 
@@ -34,6 +37,7 @@ class PowerConfig:
         floor: what the lower end of the interval must reach.
         confidence: nominal coverage of the interval.
         episodes: ask for the chance to pass with this number, rather than for the number needed.
+        num_candidates: N, for the conditions at chance.
     """
 
     true_rate: float
@@ -41,8 +45,12 @@ class PowerConfig:
     floor: float = 0.30
     confidence: float = 0.95
     episodes: int | None = None
+    num_candidates: int = 5
 
     def __post_init__(self) -> None:
+        check_range("num_candidates", self.num_candidates, 2, 26)
+        if self.episodes is not None:
+            check_range("episodes", self.episodes, 1)
         if self.power is not None and self.episodes is not None:
             raise ValueError(
                 f"power must not be given with episodes, which asks what the power is, "
@@ -59,6 +67,7 @@ def run(config: PowerConfig) -> int:
         n = config.episodes
         _say_power(config, n, console)
     console.print(_table(config, n))
+    _say_chance(config.num_candidates, n, console)
     return ExitCode.PASS
 
 
@@ -91,6 +100,17 @@ def _say_power(config: PowerConfig, n: int, console: Console) -> None:
     console.print(
         f"{_episodes(n)}: a channel whose true success is {config.true_rate:.6g} reaches the floor of "
         f"{config.floor:.6g} with a chance of {cells.percent(chance)}; {needed}.",
+        soft_wrap=True,
+    )
+
+
+def _say_chance(num_candidates: int, n: int, console: Console) -> None:
+    """Print how likely criterion 2 of Gate 1 is met by a sound run."""
+    chance = chance_power(n, num_candidates)
+    console.print(
+        f"Gate 1 also asks that silence and {len(controls())} controls be shown at chance, all of them. With "
+        f"{num_candidates} candidates and {_episodes(n)} a sound run shows it with a chance of at least "
+        f"{cells.percent(chance)}.",
         soft_wrap=True,
     )
 

@@ -22,13 +22,23 @@ from parley.evaluation.gates.further import gate2, gate3
 from parley.evaluation.gates.gate1 import ASKED, controls, gate1
 from parley.evaluation.gates.inference import Inference
 from parley.evaluation.gates.original_rule import original_rule
-from parley.evaluation.gates.validity import channel_checks, run_checks
-from parley.evaluation.gates.verdict import GATES, Judged, notes, overall_verdict, plain_sentence
+from parley.evaluation.gates.run_validity import run_checks
+from parley.evaluation.gates.validity import channel_checks
+from parley.evaluation.gates.verdict import (
+    GATES,
+    Judged,
+    notes,
+    overall_verdict,
+    plain_sentence,
+    qualified,
+)
 from parley.evaluation.records import EpisodeRecord
-from parley.evaluation.stated import asked_episodes, find_num_candidates
+from parley.evaluation.stated import Stated, find_num_candidates, find_stated, reservations
 from parley.evaluation.statistics import Proportion
+from parley.evaluation.trust import taken_on_trust
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+RULE_VERSION = 3
 NOT_SMALL = 0.05
 Results = dict[str, Any]
 
@@ -65,16 +75,18 @@ def build_results(
     if not gates or not set(gates) <= set(GATES):
         raise ValueError(f"gates must be some of {', '.join(map(str, GATES))}, got {list(gates)}")
     inference = Inference(thresholds=thresholds or Thresholds(), sequential=sequential)
+    stated = find_stated(provenance)
     outcomes = records if isinstance(records, RunOutcomes) else gather(records)
+    outcomes = outcomes.with_channels(stated.breaches or ())
     measured = _measured(diagnostics or {}, outcomes)
     num_candidates = find_num_candidates(outcomes, provenance)
-    checks = run_checks(outcomes, num_candidates, asked_episodes(provenance, sequential), inference)
-    everyone = judge_channels(outcomes, num_candidates, inference)
+    checks = run_checks(outcomes, num_candidates, stated, inference)
+    everyone = judge_channels(outcomes, num_candidates, inference, stated)
     fitness = pair_fitness(outcomes, provenance, inference)
     judged = {name: everyone[name] for name in outcomes.judged}
     return {
         "schema_version": SCHEMA_VERSION,
-        **_verdict(judged, checks, gates, outcomes, fitness, inference),
+        **_verdict(judged, checks, gates, outcomes, fitness, inference, stated),
         "num_candidates": num_candidates,
         "chance": None if num_candidates is None else 1 / num_candidates,
         "p0": _rate(outcomes.p0, inference),
@@ -108,10 +120,12 @@ def _verdict(
     outcomes: RunOutcomes,
     fitness: Fitness,
     inference: Inference,
+    stated: Stated,
 ) -> Results:
     """What is said of the run: the verdict, whether it is settled, and the sentences."""
+    reserved = reservations(stated, outcomes, inference.sequential)
     same = {name: p for name in judged if (p := _alike(outcomes.channels[name], inference)) is not None}
-    verdict = overall_verdict(judged, checks, gates, fitness.fit)
+    verdict = overall_verdict(judged, checks, gates, fitness.fit, reserved)
     passed = {name: entry.passed(gates) for name, entry in judged.items()}
     met = [name for name in judged if passed[name]]
     return {
@@ -119,13 +133,17 @@ def _verdict(
         "gates": sorted(set(gates)),
         "sequential": inference.sequential,
         "settled": is_settled(passed.values(), fitness),
-        "sentence": plain_sentence(judged, checks, gates, outcomes.p0, same, fitness),
-        "notes": [*notes(outcomes), *fitness_notes(fitness, verdict, met)],
+        "sentence": qualified(
+            plain_sentence(judged, checks, gates, outcomes.p0, same, fitness, reserved), stated.qualifiers
+        ),
+        "qualifiers": stated.qualifiers,
+        "notes": [*reserved, *notes(outcomes), *fitness_notes(fitness, verdict, met)],
+        "taken_on_trust": taken_on_trust(stated, outcomes),
     }
 
 
 def judge_channels(
-    outcomes: RunOutcomes, num_candidates: int | None, inference: Inference
+    outcomes: RunOutcomes, num_candidates: int | None, inference: Inference, stated: Stated
 ) -> dict[str, Judged]:
     """All that is said of every channel.
 
@@ -133,6 +151,7 @@ def judge_channels(
         outcomes: the run.
         num_candidates: N, None if it is not known.
         inference: the arithmetic.
+        stated: what the run says of itself.
 
     Returns:
         By name, in the order of the run.
@@ -145,7 +164,7 @@ def judge_channels(
             gate2=gate2(channel, outcomes.ceiling, inference),
             gate3=gate3(channel),
             original_rule=original_rule(channel, outcomes.p0, inference.thresholds),
-            checks=channel_checks(channel, num_candidates, comparisons[name], inference),
+            checks=channel_checks(channel, num_candidates, comparisons[name], stated, inference),
             comparisons=comparisons[name],
         )
         for name, channel in outcomes.channels.items()
@@ -165,7 +184,7 @@ def _channel(judged: Judged, num_candidates: int | None, inference: Inference) -
         "conditions": {name: _rate(channel.conditions[name], inference) for name in _played(channel)},
         "validity": _rule(judged.checks, asked=asked),
         "gate1": {
-            "version": 2,
+            "version": RULE_VERSION,
             **_rule(judged.gate1, asked=asked),
             "original_rule": _rule(judged.original_rule, asked=asked),
         },

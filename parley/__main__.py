@@ -11,12 +11,13 @@ from __future__ import annotations
 import runpy
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import NamedTuple
 
+from parley.exit_codes import ExitCode, RunError, run_command
 from parley.plugins.names import unknown
-
-USAGE = 2  # as every command ends; `agents` names the exit codes, and takes seconds to import
+from parley.streams import tolerant_streams
 
 
 class Command(NamedTuple):
@@ -55,27 +56,32 @@ def help_text() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that is named first; its exit code ends the process.
+    """Run the command that is named first.
 
     Args:
         arguments: a command's name and what it is given; by default those of the process.
 
     Returns:
-        0 for help and version, 2 for an unknown command.
+        The command's exit code: 0 for help and version, 2 for an unknown command.
     """
-    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    with tolerant_streams():
+        return run_command(partial(_run, sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
         sys.stdout.write(help_text())
-        return 0
-    if name == "--version":
+    elif name == "--version":
         sys.stdout.write(f"parley {version('parley')}\n")
-        return 0
-    if name not in COMMANDS:
+    elif name not in COMMANDS:
         sys.stderr.write(f"usage: {unknown('command', name, COMMANDS)}\n")
-        return USAGE
-    sys.argv = [f"parley {name}", *rest]
-    runpy.run_module(COMMANDS[name].module, run_name="__main__", alter_sys=True)
-    return 0
+        return ExitCode.USAGE
+    else:
+        sys.argv = [f"parley {name}", *rest]
+        runpy.run_module(COMMANDS[name].module, run_name="__main__", alter_sys=True)
+        raise RunError(f"{COMMANDS[name].module} ended without an exit code")
+    return ExitCode.PASS
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, NamedTuple, TypeVar
+from types import FrameType
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from parley.plugins.names import unknown
 
@@ -65,7 +66,12 @@ class Registry(Generic[T]):
         kind: what they are called, in the singular.
         group: the entry points that bring more of them.
         folder: a package whose modules are imported first; None where there is no such folder.
+
+    Attributes:
+        every: all registries, to say what a crash came from.
     """
+
+    every: ClassVar[list[Registry[Any]]] = []
 
     def __init__(self, kind: str, group: str, folder: str | None = None) -> None:
         self.kind, self.group, self._folder = kind, group, folder
@@ -73,6 +79,7 @@ class Registry(Generic[T]):
         self._left_out: list[LeftOut] = []
         self._unsaid: list[LeftOut] = []  # left out, and not reported yet
         self._begun: set[str] = set()  # what has been imported, or is being imported
+        self.every.append(self)
 
     def register(self, name: str) -> Callable[[Added], Added]:
         """A decorator that makes a class or function known by name.
@@ -211,6 +218,17 @@ class Registry(Generic[T]):
             for new in self._known.keys() - before:
                 if not _is_imported(self._known[new]):
                     del self._known[new]
+
+
+def registered_owner(frame: FrameType) -> str | None:
+    """What is at work in a frame, such as `channel 'latent'`; None if it is nothing that is registered."""
+    code = frame.f_code
+    actor = type(frame.f_locals.get(code.co_varnames[0])) if code.co_argcount else None  # `self`, in a method
+    for registry in Registry.every:
+        for name, item in registry._known.items():
+            if item is actor or getattr(item, "__code__", None) is code:
+                return f"{registry.kind} {name!r}"
+    return None
 
 
 def _package(point: EntryPoint) -> str:

@@ -1,6 +1,6 @@
 """The calibration of Gate 1: how often does it pass what it must refuse, and refuse what it must pass?
 
-    python -m studies.calibration --experiments 2000 --jobs 2
+    python -m studies.calibration --experiments 2000
 
 Simulates experiments whose truth is known, judges each by the rule, puts the failures of
 the original experiment to the instrument, and writes calibration.json, calibration.md and a picture.
@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from rich.progress import track
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.channels.base import check_range
 from parley.evaluation.files import atomic_write
+from parley.evaluation.gates.chance_power import chance_power, episodes_for_chance
+from parley.evaluation.gates.criterion import Thresholds
 from parley.evaluation.records import RecordWriter
 from parley.evaluation.reporting.templates import templates_in
 from parley.evaluation.results import build_results
@@ -49,7 +52,7 @@ class CalibrationConfig:
 
     experiments: int = 2000
     seed: int = 0
-    jobs: int = 2
+    jobs: int = 1
     docs: Path = Path("docs/results")
     page_only: bool = False
 
@@ -69,30 +72,50 @@ def run_cells(config: CalibrationConfig, console: Console) -> list[dict[str, Any
 
 def write_page(rows: Rows, folder: Path) -> None:
     """Write the page and its picture beside the file of record."""
-    atomic_write(folder / PICTURE, draw_calibration(rows))
+    atomic_write(folder / PICTURE, draw_calibration(partial(_find, rows)))
     with RecordWriter(folder / ORIGINAL) as writer:
         writer.write(original_records())
     environment = templates_in(Path(__file__).parent)
-    environment.filters.update(share=_share, caught=_caught)
+    environment.filters.update(share=_share, passes=_passes, caught=_caught)
     page = environment.get_template("calibration.md.jinja").render(
-        false=[row for row in rows if row["truth"] in plan.FALSE],
-        true=[row for row in rows if row["truth"] not in plan.FALSE],
-        truths={"false": list(plan.FALSE), "true": [name for name in plan.TRUTHS if name not in plan.FALSE]},
-        cell=lambda truth, n, open_ended: next(
-            row for row in rows if (row["truth"], row["n"], row["until_decided"]) == (truth, n, open_ended)
-        ),
-        episodes=plan.EPISODES,
-        look_every=plan.LOOK_EVERY,
+        plan=plan,
+        honest=[plan.success(rate) for rate in plan.SUCCESS],
+        cell=partial(_find, rows),
+        cells_of=partial(_fault_cells, rows),
+        worst=partial(_worst, rows),
+        needed={number: episodes_for_chance(plan.LEAST_PASSES, number) for number in plan.CANDIDATES},
+        all_at_chance=chance_power(plan.USUAL_N, plan.USUAL_CANDIDATES),
         experiments=rows[0]["experiments"],
         seed=rows[0]["seed"],
-        most=plan.MOST_FALSE_PASSES,
-        least=plan.LEAST_PASSES,
-        worst=max(_passes(row) for row in rows if row["truth"] in plan.FALSE),
         caught=[judge_failure(failure) for failure in FAILURES if failure.records],
         original=build_results(original_records(), {})["sentence"],
         held=[failure for failure in FAILURES if not failure.records],
     )
     atomic_write(folder / PAGE, page.encode())
+
+
+def _find(
+    rows: Rows, truth: str, n: int, number: int = plan.USUAL_CANDIDATES, **others: object
+) -> Mapping[str, Any]:
+    """The cell of a truth, a number of episodes and one of candidates; by default with n fixed beforehand."""
+    wanted = {"truth": truth, "n": n, "num_candidates": number, "until_decided": False, **others}
+    wanted.setdefault("margin", Thresholds().most_margin)
+    return next(row for row in rows if all(row[key] == value for key, value in wanted.items()))
+
+
+def _fault_cells(rows: Rows, truth: str) -> list[Mapping[str, Any]]:
+    """The cells of a fault: by n, until decided, and with more candidates."""
+    return [
+        *(_find(rows, truth, n) for n in plan.EPISODES),
+        _find(rows, truth, plan.MOST_EPISODES, until_decided=True),
+        *(_find(rows, truth, plan.EPISODES[-1], number) for number in (10, 26)),
+    ]
+
+
+def _worst(rows: Rows, truths: Iterable[str], number: int | None = None) -> float:
+    """The largest share of passes of some truths in any cell, for some number of candidates or for all."""
+    chosen = [row for row in rows if row["truth"] in truths and number in (None, row["num_candidates"])]
+    return max(map(_passes, chosen))
 
 
 def _passes(row: Mapping[str, Any]) -> float:

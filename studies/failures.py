@@ -109,7 +109,7 @@ def _placeholder() -> Records:
 
 def _text_leak() -> Records:
     """The text stands in the receiver's prompt whatever the channel delivers."""
-    return records_of(_play(Truth(leaked=0.9)), N)
+    return records_of(_play(Truth.of_lift(0.72)), N)
 
 
 def _same_as_silence() -> Records:
@@ -148,8 +148,7 @@ def _nothing_understood() -> Records:
 
 def _leaking_task() -> Records:
     """The task gives the target away: silence scores 52%."""
-    played = _play(Truth(leaked=0.4))
-    return records_of(replace(played, silence=_play(Truth(leaked=0.4)).picks["null"]), N)
+    return records_of(_play(Truth.of_lift(0.32, [*ASKED, SILENCE])), N)
 
 
 def _point_estimate() -> Records:
@@ -176,7 +175,7 @@ def _skipped() -> Records:
 
 def _other_seed() -> Records:
     """P0 was played with another seed."""
-    silence = records_of(_play(replace(GOOD, leaked=0.01)), N)
+    silence = records_of(_play(GOOD), N)
     own = (record for record in records_of(_play(GOOD), N) if record.channel == CHANNEL)
     rng = np.random.default_rng(SEED + 1)
     yield from own
@@ -228,7 +227,7 @@ FAILURES = (
         what="A codec in fp16 against a model in bf16.",
         held_by="tests/agents/test_receiver.py::test_logits_are_float32_over_the_candidates",
     ),
-    Failure(number=8, what="Dropout hid a collapse.", held_by="channels/testing.py::check_eval_mode"),
+    Failure(number=8, what="Dropout hid a collapse.", held_by="channels/promises.py::eval_is_deterministic"),
     Failure(number=9, what="A scale gate of 0.1 was inert.", records=_inert_gate),
     Failure(
         number=10,

@@ -7,111 +7,39 @@ a run that was cut. The pocket never sees a soft prefix, nor a test referent.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 from torch.nn import functional
 
-from parley.agents.command_line import ExitCode, RunError, exit_with
+from parley.agents.command_line import ExitCode, RunError, defining, exit_with, parse_arguments
+from parley.agents.fingerprint import FINGERPRINT_FILE
+from parley.agents.folder_lock import locked
+from parley.agents.language_model import FrozenLM
+from parley.agents.marked_file import cut_back, mark_of
+from parley.channels.files import atomic_write
 from parley.envs.world import World, objects_world
+from parley.training.config import check_same_run
+from parley.training.log import METRICS_FILE, STATE_FILE, MetricsLog
+from parley.training.run import CONFIG_FILE
 from parley.training.state import load_state, save_state
+from parley.training.stopping import StopSignals
 from studies.pocket_lessons import CURRICULUM, IGNORED, Lessons, corpus, encode_lessons
-from studies.pocket_model import PocketConfig, build_model, hidden_states, train_tokenizer
+from studies.pocket_model import build_model, hidden_states, train_tokenizer
+from studies.pocket_progression import PretrainConfig, Progression
 
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainConfig:
-    """How the pocket is pretrained.
-
-    Args:
-        folder: run folder; `folder/pocket` is the result, `folder/milestones` what the model was
-            whenever it mastered a stage.
-        seed: of the initial weights and the lessons.
-        batch_size: lessons a step.
-        num_rounds: messages and answers over one candidate list.
-        learning_rate: AdamW's, after `warmup_steps`; falls to 0 along a cosine over the last
-            `polish_steps`, which begin when the last stage is mastered, or after `patience` steps of it.
-        weight_decay: AdamW's.
-        max_grad_norm: gradients are clipped to this L2 norm.
-        mastery: accuracy over the last `mastery_window` batches at which a stage is mastered.
-        mastery_window: batches.
-        review: share of the receiver's batches drawn from any stage so far.
-        sender_share: share of all batches that are the sender's turn.
-        patience: most steps of the last stage at the full learning rate.
-        polish_steps: steps at the falling learning rate.
-        max_steps: gives up, with the checkpoint kept, when the curriculum takes longer.
-        checkpoint_every: steps between checkpoints.
-        threads: CPU threads.
-        model: the architecture.
-    """
-
-    folder: Path = Path("runs/pocket")
-    seed: int = 0
-    batch_size: int = 48
-    num_rounds: int = 4
-    learning_rate: float = 1e-3
-    warmup_steps: int = 100
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
-    mastery: float = 0.92
-    mastery_window: int = 25
-    review: float = 0.25
-    sender_share: float = 0.2
-    patience: int = 600
-    polish_steps: int = 2500
-    max_steps: int = 20000
-    checkpoint_every: int = 100
-    threads: int = 1
-    model: PocketConfig = field(default_factory=PocketConfig)
-
-
-@dataclass
-class Progression:
-    """Where the training stands; saved with every checkpoint."""
-
-    step: int = 0
-    stage: int = 0
-    stage_start: int = 0
-    polish_start: int | None = None
-    accuracies: deque[float] = field(default_factory=deque)
-
-    def advance(self, accuracy: float, config: PretrainConfig) -> bool:
-        """Note the accuracy of a batch of the current stage; say whether that masters the stage."""
-        self.accuracies.append(accuracy)
-        if len(self.accuracies) > config.mastery_window:
-            self.accuracies.popleft()
-        full = len(self.accuracies) == config.mastery_window
-        mastered = full and float(np.mean(self.accuracies)) >= config.mastery
-        last = self.stage + 1 == len(CURRICULUM)
-        if last and self.polish_start is None:
-            if mastered or self.step - self.stage_start >= config.patience:
-                self.polish_start = self.step
-        elif mastered and not last:
-            self.stage, self.stage_start = self.stage + 1, self.step
-            self.accuracies.clear()
-            return True
-        return False
-
-    def learning_rate(self, config: PretrainConfig) -> float:
-        """The learning rate of this step."""
-        if self.polish_start is None:
-            return config.learning_rate * min(1.0, (self.step + 1) / config.warmup_steps)
-        done = min(1.0, (self.step - self.polish_start) / config.polish_steps)
-        return config.learning_rate * 0.5 * (1 + float(np.cos(np.pi * done)))
-
-    def finished(self, config: PretrainConfig) -> bool:
-        """Whether training is over."""
-        polished = self.polish_start is not None and self.step >= self.polish_start + config.polish_steps
-        return polished or self.step >= config.max_steps
+LOG_EVERY = 20
+_TRACES = (STATE_FILE, METRICS_FILE, "pocket", "milestones")
 
 
 class Pretraining:
@@ -135,12 +63,37 @@ class Pretraining:
         self.progression = Progression()
         self._encode = lru_cache(maxsize=1 << 16)(self._tokens)
         config.folder.mkdir(parents=True, exist_ok=True)
-        self._state = config.folder / "state.safetensors"
-        if self._state.exists():
+        self._state = config.folder / STATE_FILE
+        if self._holds_run():
             self.resume()
+        else:
+            self.save()
+
+    def _holds_run(self) -> bool:
+        """Whether the folder holds a state to resume; if not, it says from now on what it is of.
+
+        Raises:
+            RunError: if what it holds cannot be continued.
+            ValueError: if its run has other settings.
+        """
+        asked, path = json.loads(json.dumps(defining(self.config))), self.config.folder / CONFIG_FILE
+        if path.exists():
+            check_same_run(path, asked)
+        elif traces := [name for name in _TRACES if (self.config.folder / name).exists()]:
+            raise RunError(
+                f"{self.config.folder} holds {', '.join(traces)} but no {CONFIG_FILE}, so it cannot be "
+                f"continued; name another --folder"
+            )
+        else:
+            atomic_write(path, (json.dumps(asked, indent=2) + "\n").encode())
+        return self._state.exists()
 
     def steps(self) -> Iterator[dict[str, float]]:
-        """Train to the end; yields what each step recorded, and keeps checkpoints as it goes."""
+        """Train to the end; yields what each step recorded, and keeps checkpoints as it goes.
+
+        Raises:
+            RunError: if it diverges; the last state stays.
+        """
         while not self.progression.finished(self.config):
             yield self.step()
             if self.progression.step % self.config.checkpoint_every == 0:
@@ -155,14 +108,13 @@ class Pretraining:
             group["lr"] = progression.learning_rate(config)
         lesson = self._choose_lesson()
         loss, accuracy = self.loss(lesson)
-        if not torch.isfinite(loss):
-            raise RunError(
-                f"the loss is {loss.item()} at step {progression.step}; {self._state} stays as it was"
-            )
+        self._check_finite("the loss", loss)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
+        self._check_finite("the gradient's norm", norm)
         self.optimizer.step()
+        self._check_finite("the weights' norm", torch.nn.utils.get_total_norm(list(self.model.parameters())))
         progression.step += 1
         if lesson == progression.stage and progression.advance(accuracy, config):
             self.save_model(config.folder / "milestones" / f"step-{progression.step:05d}")
@@ -173,6 +125,12 @@ class Pretraining:
             "loss": loss.item(),
             "accuracy": accuracy,
         }
+
+    def _check_finite(self, what: str, value: Tensor) -> None:
+        if not torch.isfinite(value):
+            raise RunError(
+                f"{what} is {value.item()} at step {self.progression.step}; {self._state} stays as it was"
+            )
 
     def _choose_lesson(self) -> int:
         """The stage of the receiver's next lesson, or -1 for the sender's turn."""
@@ -201,47 +159,68 @@ class Pretraining:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def save_model(self, folder: Path) -> None:
-        """Write a `from_pretrained` folder."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        """Write a `from_pretrained` folder that says its fingerprint, all of it or nothing."""
+        unfinished = folder.with_name(f".{folder.name}.unfinished")
+        for stale in (unfinished, folder):
+            shutil.rmtree(stale, ignore_errors=True)
+        self.model.save_pretrained(unfinished)
+        self.tokenizer.save_pretrained(unfinished)
+        os.umask(mask := os.umask(0))
+        for path in unfinished.iterdir():
+            path.chmod(0o666 & ~mask)  # safetensors leaves 0600
+        fingerprint = FrozenLM(str(unfinished)).fingerprint
+        atomic_write(unfinished / FINGERPRINT_FILE, f"{fingerprint}\n".encode())
+        unfinished.rename(folder)
 
     def save(self) -> None:
         """Write what is needed to resume."""
         notes = asdict(self.progression) | {
             "accuracies": list(self.progression.accuracies),
             "rng": self.rng.bit_generator.state,
+            "log": mark_of(self.config.folder / METRICS_FILE),
         }
         save_state(self._state, self.model, self.optimizer, notes)
 
     def resume(self) -> None:
-        """Continue from the checkpoint in the run folder."""
+        """Continue from the checkpoint in the run folder; what was logged after it is forgotten."""
         notes = load_state(self._state, self.model, self.optimizer)
+        mark = notes.pop("log")
+        if (self.config.folder / METRICS_FILE).exists():
+            cut_back(self.config.folder / METRICS_FILE, mark)
         self.rng.bit_generator.state = notes.pop("rng")
         self.progression = Progression(**notes | {"accuracies": deque(notes["accuracies"])})
 
 
 def run(config: PretrainConfig) -> int:
-    """Pretrain, with progress and a metrics file."""
+    """Pretrain, with progress and a metrics file.
+
+    Raises:
+        RunError: if it was asked to stop, or diverged; or if another run is at work in the folder.
+    """
     torch.set_num_threads(config.threads)
-    training = Pretraining(config, objects_world())
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with (
-        (config.folder / "metrics.jsonl").open("a") as metrics,
-        Progress(*columns, refresh_per_second=1) as progress,
-    ):
-        task = progress.add_task("pretraining", total=config.max_steps)
-        for record in training.steps():
-            text = f"stage {record['stage'] + 1} of {len(CURRICULUM)}  loss {record['loss']:.3f}"
-            progress.update(task, completed=record["step"], description=text)
-            if record["step"] % 20 == 0:
-                metrics.write(json.dumps(record) + "\n")
-                metrics.flush()
+    with locked(config.folder):
+        training = Pretraining(config, objects_world())
+        with (
+            MetricsLog(config.folder) as log,
+            Progress(*columns, refresh_per_second=1) as progress,
+            StopSignals() as stop,
+        ):
+            task = progress.add_task("pretraining", total=config.max_steps)
+            for record in training.steps():
+                text = f"stage {record['stage'] + 1} of {len(CURRICULUM)}  loss {record['loss']:.3f}"
+                progress.update(task, completed=record["step"], description=text)
+                if record["step"] % LOG_EVERY == 0:
+                    log.write(record)
+                if stop.asked:
+                    training.save()
+                    raise RunError(f"interrupted at step {record['step']}; the same command resumes")
     return ExitCode.PASS
 
 
 def main() -> int:
     """Entry point of `python -m studies.pretrain_pocket`."""
-    return run(tyro.cli(PretrainConfig, args=sys.argv[1:], description=__doc__))
+    return run(parse_arguments(PretrainConfig, sys.argv[1:], __doc__, "studies.pretrain_pocket"))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
 from rich.console import Console
 
 from parley.agents.command_line import ExitCode, exit_with, parse_arguments
@@ -30,9 +29,9 @@ from parley.evaluation.files import atomic_write
 from parley.evaluation.reporting import cells
 from parley.evaluation.reporting.templates import templates_in
 from parley.plugins.names import unknown
+from parley.training.log import read_metrics
 from parley.training.presets import find_preset
 from parley.training.run import parse, train
-from studies.read_runs import read_metrics
 from studies.real_goals import GOALS
 from studies.real_plan import MAIN, PRESET, RUNS, SIDE, TRIALS, Trial
 from studies.real_record import is_finished, read_trial
@@ -78,6 +77,7 @@ def run(config: RealConfig, console: Console) -> None:
     Raises:
         ValueError: if no trial is finished, so that there is nothing to show.
     """
+    config.results.mkdir(parents=True, exist_ok=True)
     if not config.render_only:
         for trial in config.chosen:
             perform(trial, config)
@@ -139,7 +139,7 @@ def score(proportion: Mapping[str, Any] | None) -> str:
 
 def main() -> int:
     """Entry point of `python -m studies.real`."""
-    run(tyro.cli(RealConfig, args=sys.argv[1:], description=__doc__, prog="studies.real"), Console())
+    run(parse_arguments(RealConfig, sys.argv[1:], __doc__, "studies.real"), Console())
     return ExitCode.PASS
 
 

@@ -54,7 +54,7 @@ class Trial:
         """All flags of `parley gate1`."""
         codecs = [*(runs / codec for codec in self.borrows), *self.trainings(runs)]
         given = ["--checkpoint", *(codec.as_posix() for codec in codecs)] if codecs else []
-        return [*self.gate, *given, "--folder", self.gate_folder(runs).as_posix()]
+        return [*self.gate, "--seed", "0", *given, "--folder", self.gate_folder(runs).as_posix()]
 
     @property
     def train_commands(self) -> list[str]:
@@ -139,7 +139,13 @@ SIDE = (
         asks=f"What does the failed recipe come to in the first {ORIGINAL_STEPS} of its steps?",
         codecs={
             "codec": _training(
-                SMOLLM2, *HALF, "--steps", str(ORIGINAL_STEPS), "--validation-episodes", "40", preset="original"
+                SMOLLM2,
+                *HALF,
+                "--steps",
+                str(ORIGINAL_STEPS),
+                "--validation-episodes",
+                "40",
+                preset="original",
             )
         },
         gate=_gate("latent,silence", SMOLLM2),

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from parley.evaluation.playing.run_folder import EPISODES_FILE, RESULTS_FILE
+from parley.evaluation.playing.run_folder import EPISODES_FILE
 from parley.evaluation.records import read_records
+from parley.evaluation.records.beside import RESULTS_FILE
 from parley.evaluation.reporting.cells import gate
 from parley.evaluation.results import SCHEMA_VERSION
-from studies.read_runs import brief, read_metrics
+from parley.training.log import read_metrics
+from studies.read_runs import brief
 from studies.real_plan import RUNS, Trial
 
 AT_CHANCE = "_at_chance"

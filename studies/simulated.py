@@ -6,8 +6,9 @@ random. What a channel does to that is its Truth; everything else follows from t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,42 +19,58 @@ from parley.evaluation.gates.gate1 import ASKED
 from parley.evaluation.records import EpisodeRecord
 
 CHANNEL, SILENCE = "simulated", "silence"
-Picks = npt.NDArray[np.int64]
+Picks = npt.NDArray[np.int8]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Truth:
-    """What a simulated channel does.
+    """What a simulated channel does; everything that is not said is as it should be.
 
     Args:
         understood: probability that the receiver picks what the message names.
-        leaked: probability that it knows the target whatever is delivered; silence tells it nothing.
+        lifts: by condition (or silence), by how much knowing the target, whatever is delivered, raises
+            success above that of guessing.
+        harm: by condition, the probability that a pick of the target goes elsewhere.
+        common: probability that a guess is the episode's own, the same under every condition.
+        favoured: probability that a guess falls on the first place.
         num_candidates: N.
     """
 
     understood: float = 0.0
-    leaked: float = 0.0
+    lifts: Mapping[str, float] = field(default_factory=dict)
+    harm: Mapping[str, float] = field(default_factory=dict)
+    common: float = 0.0
+    favoured: float = 0.0
     num_candidates: int = 5
 
     @classmethod
-    def of_success(cls, rate: float, num_candidates: int = 5) -> Truth:
+    def of_success(cls, rate: float, num_candidates: int = 5, **others: Any) -> Truth:
         """The channel that succeeds at this rate under normal, and honestly.
 
         Raises:
             ValueError: if the rate is below chance.
         """
-        return cls(understood=_above_chance(rate, num_candidates), num_candidates=num_candidates)
+        understood = _above_chance(rate, num_candidates)
+        return cls(understood=understood, num_candidates=num_candidates, **others)
 
     @classmethod
-    def of_priming(cls, lift: float, num_candidates: int = 5) -> Truth:
-        """The channel that says nothing and lifts every condition of its own alike, by so much."""
-        rate = 1 / num_candidates + lift
-        return cls(leaked=_above_chance(rate, num_candidates), num_candidates=num_candidates)
+    def of_lift(
+        cls, lift: float, conditions: Iterable[str] = ASKED, num_candidates: int = 5, **others: Any
+    ) -> Truth:
+        """The channel under which some conditions succeed that much above chance, whatever is delivered.
+
+        By default all of a channel's own: it says nothing, and primes.
+        """
+        return cls(lifts=dict.fromkeys(conditions, lift), num_candidates=num_candidates, **others)
+
+    def among(self, num_candidates: int) -> Truth:
+        """The same with another number of candidates; what is understood stays as it is."""
+        return replace(self, num_candidates=num_candidates)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Experiment:
-    """Simulated episodes: (n,) targets, swap targets, and the picks by condition, with those of silence."""
+    """Simulated episodes: (..., n) targets, swap targets, and picks by condition, with those of silence."""
 
     target: Picks
     swap_target: Picks
@@ -63,37 +80,51 @@ class Experiment:
     def first(self, n: int) -> Experiment:
         """The same experiment after its first n episodes."""
         return Experiment(
-            target=self.target[:n],
-            swap_target=self.swap_target[:n],
-            picks={condition: picks[:n] for condition, picks in self.picks.items()},
-            silence=self.silence[:n],
+            target=self.target[..., :n],
+            swap_target=self.swap_target[..., :n],
+            picks={condition: picks[..., :n] for condition, picks in self.picks.items()},
+            silence=self.silence[..., :n],
         )
 
 
-def simulate(truth: Truth, n: int, rng: np.random.Generator) -> Experiment:
+def simulate(truth: Truth, n: int, rng: np.random.Generator, experiments: int | None = None) -> Experiment:
     """Play n episodes of every condition.
 
     Args:
         truth: of the channel.
         n: episodes.
         rng: of the targets, swap targets and picks.
+        experiments: how many side by side, as a first axis; None for one without that axis.
     """
     count = truth.num_candidates
-    target = rng.integers(count, size=n)
-    swap_target = (target + rng.integers(1, count, size=n)) % count
+    shape = (n,) if experiments is None else (experiments, n)
+    target = rng.integers(count, size=shape, dtype=np.int8)
+    swap_target = (target + rng.integers(1, count, size=shape, dtype=np.int8)) % count
+    own_guess = rng.integers(count, size=shape, dtype=np.int8) if truth.common else None
 
-    def receive(named: Picks | None) -> Picks:
-        picks = rng.integers(count, size=n)
-        if named is not None:
-            picks = np.where(rng.random(n) < truth.understood, named, picks)
-        return np.where(rng.random(n) < truth.leaked, target, picks)
+    def happens(probability: float) -> npt.NDArray[np.bool_]:
+        return rng.random(shape, dtype=np.float32) < probability
+
+    def receive(condition: str, named: Picks | None) -> Picks:
+        picks = rng.integers(count, size=shape, dtype=np.int8)
+        if truth.favoured:
+            picks[happens(truth.favoured)] = 0
+        if own_guess is not None:
+            picks = np.where(happens(truth.common), own_guess, picks)
+        if named is not None and truth.understood:
+            picks = np.where(happens(truth.understood), named, picks)
+        if (lift := truth.lifts.get(condition)) is not None:
+            picks = np.where(happens(_above_chance(1 / count + lift, count)), target, picks)
+        if (harm := truth.harm.get(condition)) is not None:
+            picks = np.where(happens(harm) & (picks == target), (target + 1) % count, picks)
+        return picks
 
     named = {"normal": target, "swap": swap_target}
     return Experiment(
         target=target,
         swap_target=swap_target,
-        picks={condition: receive(named.get(condition)) for condition in ASKED},
-        silence=rng.integers(count, size=n),
+        picks={condition: receive(condition, named.get(condition)) for condition in ASKED},
+        silence=receive(SILENCE, None),
     )
 
 
@@ -136,6 +167,7 @@ def _arm(experiment: Experiment, picks: Picks, intended: Picks | None) -> Condit
         intended=np.full(n, UNKNOWN, np.int32) if intended is None else intended.astype(np.int32),
         probabilities=None,
         messages=None,
+        views=None,
         overdrawn=0,
         mean_bits=None,
         mean_tokens=None,
@@ -161,6 +193,7 @@ def records_of(experiment: Experiment, count: int) -> Iterator[EpisodeRecord]:
         "normal": experiment.target,
         "null": np.full(n, -1),
         "random": np.arange(n) % count,
+        "matched": np.roll(experiment.target, 2),
         "shuffle": partners,
         "swap": experiment.swap_target,
     }

@@ -23,6 +23,7 @@ from parley.envs.world import objects_world
 from parley.evaluation.files import atomic_write
 from parley.evaluation.playing.entries import CHECKPOINT_FILE
 from parley.evaluation.playing.play import PlayConfig
+from parley.training.log import read_metrics
 from parley.training.run import parse, train
 from studies.cross_play import CrossedChannel
 from studies.measure import Outcome, measure
@@ -148,5 +149,5 @@ def load_pair(models: ModelConfig) -> Pair:
 
 def validation_curve(folder: Path) -> list[list[Any]]:
     """Step and validation success, as training went."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [[line["step"], line["validation_success"]] for line in lines if "validation_success" in line]
+    logged = read_metrics(folder)
+    return [[line["step"], line["validation_success"]] for line in logged if "validation_success" in line]

@@ -15,17 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tyro
 from rich.console import Console
 
-from parley.agents.command_line import ExitCode, exit_with
+from parley.agents.command_line import ExitCode, exit_with, parse_arguments
 from parley.channels.registry import channel_class, channel_names
 from parley.evaluation.files import atomic_write
 from parley.evaluation.gate1 import Gate1Config
 from parley.evaluation.playing.play import PlayConfig
 from parley.evaluation.reporting.templates import templates_in
+from parley.training.log import read_metrics
 from parley.training.run import parse, train
-from studies.read_runs import brief, read_metrics
+from studies.read_runs import brief
 from studies.zoo_plan import ORDER, expectation
 
 RECORD, TEMPLATE, PAGE = "zoo.json", "zoo.md.jinja", "zoo.md"
@@ -129,7 +129,7 @@ def _place(row: dict[str, Any]) -> tuple[int, str, int]:
 
 def main() -> int:
     """Entry point of `python -m studies.zoo`."""
-    run(tyro.cli(ZooConfig, args=sys.argv[1:], description=__doc__, prog="studies.zoo"), Console())
+    run(parse_arguments(ZooConfig, sys.argv[1:], __doc__, "studies.zoo"), Console())
     return ExitCode.PASS
 
 

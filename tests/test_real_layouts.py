@@ -131,8 +131,8 @@ def test_a_sender_and_a_receiver_of_other_family_width_and_tokenizer(
     assert_judged(code, results)
     roles = results["provenance"]["models"]
     assert roles["sender"]["sha256"] != roles["receiver"]["sha256"]
-    header = json.loads((tmp_path / "run/config.json").read_text())["training"]["models"]
-    assert (header["sender"], header["receiver"]) == (models[1], models[3])
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert config["names"] == {"sender": models[1], "receiver": models[3]}
 
 
 def test_a_device_map_plays_the_same_run(layout: Callable[..., Path], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parley.agents.command_line import ASIDE, GameName, WorldName, check_same_settings, defining
+from parley.agents.command_line import ASIDE, GameName, RunError, WorldName, check_same_settings, defining
 from parley.agents.pair import ModelConfig
 from parley.agents.player import find_profile
 from parley.channels.base import Channel, ChannelConfig, check_range
@@ -17,6 +17,9 @@ from parley.envs.world import AnyWorld, Split
 from parley.envs.worlds import DEFAULT_WORLD, find_world
 from parley.training.loss import ObjectiveWeights
 from parley.training.token_targets import Labels
+
+LARGEST_STEP = 1e6
+"""Of learning rate and weight decay: beyond, what AdamW multiplies no longer fits its numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +98,11 @@ class TrainConfig:
         check_range("num_candidates", self.num_candidates, 2, 26)
         check_range("messages_per_context", self.messages_per_context, 1, self.num_candidates)
         check_range("fixed_episodes", self.fixed_episodes, 0, 10_000_000)
-        check_range("learning_rate", self.learning_rate, 0)
+        check_range("learning_rate", self.learning_rate, 0, LARGEST_STEP)
         check_range("learning_rate_every", self.learning_rate_every, 1)
-        check_range("beta2", self.beta2, 0, 1)
+        if not 0 <= self.beta2 < 1:
+            raise ValueError(f"beta2 must be from 0 to less than 1, got {self.beta2}")
+        check_range("weight_decay", self.weight_decay, 0, LARGEST_STEP)
         check_range("warmup_steps", self.warmup_steps, 0)
         check_range("max_grad_norm", self.max_grad_norm, 1e-9)
         check_range("validate_every", self.validate_every, 1)
@@ -144,7 +149,7 @@ class TrainConfig:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
     def record(self, channel: str, channel_config: ChannelConfig) -> dict[str, Any]:
-        """What defines the run, as JSON: not where it is kept, nor how fast it goes.
+        """What defines the run beside its models, as JSON: not where it is kept, nor how fast it goes.
 
         Raises:
             ValueError: if there is no such world or game.
@@ -160,11 +165,22 @@ class TrainConfig:
 
 
 def check_same_run(path: Path, record: dict[str, Any]) -> None:
-    """Refuse to continue a run under other settings.
+    """Refuse to continue a run under other settings, or with other models.
+
+    Args:
+        path: of the run's configuration.
+        record: what is to be the same of it.
 
     Raises:
         ValueError: naming each setting that differs.
+        RunError: if the file is damaged.
     """
-    kept = json.loads(path.read_text())
-    kept.setdefault("training", {}).setdefault("world", DEFAULT_WORLD)  # runs from before there were others
-    check_same_settings(path.parent, kept, record)
+    try:
+        kept = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    if not isinstance(kept, dict) or not all(
+        isinstance(kept.get(name), type(record[name])) for name in record
+    ):
+        raise RunError(f"{path} is damaged: it must hold {', '.join(record)}")
+    check_same_settings(path.parent, {name: kept[name] for name in record}, record)

@@ -22,16 +22,23 @@ import tyro
 from rich.console import Console
 
 from parley.agents.command_line import ExitCode, RunError, exit_with, parse_arguments
+from parley.agents.folder_lock import locked
 from parley.agents.pair import Pair
+from parley.arguments import value_of
 from parley.channels.base import ChannelConfig
+from parley.channels.files import atomic_write
 from parley.channels.registry import channel_class, channel_names
 from parley.envs.worlds import find_world
 from parley.training.config import TrainConfig, check_same_run
 from parley.training.costs.cards import EstimateConfig
 from parley.training.costs.table import show_estimate
+from parley.training.log import METRICS_FILE, STATE_FILE
 from parley.training.objective_flags import FLAGS
 from parley.training.presets import DEFAULT_PRESET, PRESETS, find_preset
-from parley.training.trainer import Trainer
+from parley.training.trainer import CHECKPOINT_FILE, Trainer
+
+CONFIG_FILE = "config.json"
+_TRACES = (CONFIG_FILE, STATE_FILE, METRICS_FILE, CHECKPOINT_FILE)
 
 
 class Asked(NamedTuple):
@@ -55,10 +62,10 @@ def ask(arguments: list[str]) -> Asked:
         ValueError: if the preset or channel is unknown, the channel has nothing to train, or a value
             is out of range.
     """
-    asked_preset = _named("--preset", arguments)
+    asked_preset = value_of("preset", arguments)
     preset_name = asked_preset or DEFAULT_PRESET
     preset = find_preset(preset_name)
-    name = _named("--channel", arguments) or preset.channel
+    name = value_of("channel", arguments) or preset.channel
     kind = channel_class(name)
     trainable = [known for known in channel_names() if channel_class(known).trainable]
     if not kind.trainable:
@@ -88,16 +95,6 @@ def _choice(names: Iterable[str]) -> Any:
     return Annotated[str, tyro.conf.arg(help=f"one of {', '.join(names)}")]
 
 
-def _named(flag: str, arguments: list[str]) -> str | None:
-    """Preset and channel must be known before the flags they bring can be."""
-    for position, argument in enumerate(arguments):
-        if argument == flag and position + 1 < len(arguments):
-            return arguments[position + 1]
-        if argument.startswith(f"{flag}="):
-            return argument.removeprefix(f"{flag}=")
-    return None
-
-
 def default_folder(preset: str, channel: str, seed: int) -> Path:
     """Where a run is kept unless it is said: by channel, and by preset if it is not the default."""
     name = channel if preset == DEFAULT_PRESET else preset
@@ -106,25 +103,35 @@ def default_folder(preset: str, channel: str, seed: int) -> Path:
     return Path("runs") / f"{name}-seed{seed}"
 
 
-def prepare_folder(folder: Path, record: dict[str, Any], resume: bool) -> bool:
-    """Make the run folder and write its configuration; say whether there is a state to resume.
+def check_folder(folder: Path, record: dict[str, Any], resume: bool) -> bool:
+    """Refuse a folder in which a run would be lost; say whether there is a state to resume.
+
+    Args:
+        folder: of the run.
+        record: its settings.
+        resume: whether what it holds is to be continued.
 
     Raises:
-        ValueError: if it holds a run already and was not to be resumed, or has other settings.
-        OSError: if it cannot be written.
+        ValueError: if it holds a run that was not to be resumed, or has other settings.
+        RunError: if it holds what is left of one, which cannot be continued.
     """
-    settings = folder / "config.json"
-    # one that was refused before its first step, such as for an unsuitable setting, is no run
-    if settings.exists() and (folder / "metrics.jsonl").exists():
-        if not resume:
-            raise ValueError(
-                f"{folder} holds a run already; continue it with --resume, or name another --folder"
-            )
-        check_same_run(settings, record)
-        return (folder / "state.safetensors").exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    settings.write_text(json.dumps(record, indent=2) + "\n")
-    return False
+    traces = [
+        name for name in (CONFIG_FILE, STATE_FILE, METRICS_FILE, CHECKPOINT_FILE) if (folder / name).exists()
+    ]
+    if traces and not resume:
+        raise ValueError(
+            f"{folder} holds a run already ({', '.join(traces)}); continue it with --resume, or name another "
+            f"--folder"
+        )
+    lacking = [name for name in (CONFIG_FILE, STATE_FILE) if name not in traces]
+    if traces and traces != [CONFIG_FILE] and lacking:
+        raise RunError(
+            f"{folder} holds {', '.join(traces)} but no {' and no '.join(lacking)}, so that run cannot be "
+            f"continued; name another --folder"
+        )
+    if traces:
+        check_same_run(folder / CONFIG_FILE, record)
+    return STATE_FILE in traces
 
 
 def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | None = None) -> Path:
@@ -138,17 +145,37 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
 
     Raises:
         ValueError: if the pair plays about another world than the configuration's.
-        RunError: if it was interrupted or came to nothing; what was learned is kept.
+        RunError: if it was interrupted or came to nothing, what was learned being kept; or if another run is
+            at work in the folder.
     """
     assert config.folder is not None, "a run needs a folder"
-    console, folder = Console(), config.folder
+    with locked(config.folder):
+        trainer = _begin(name, codec, config, config.folder, pair)
+        try:
+            trainer.run()
+        except KeyboardInterrupt:
+            raise trainer.interrupted() from None
+    Console().print(
+        f"{name}: best validation success {trainer.best:.1%} after {trainer.step_number} steps and "
+        f"{trainer.seconds:.0f} s of training; checkpoint {config.folder / CHECKPOINT_FILE}",
+        soft_wrap=True,
+    )
+    return config.folder
+
+
+def _begin(name: str, codec: ChannelConfig, config: TrainConfig, folder: Path, pair: Pair | None) -> Trainer:
+    """A trainer where the folder's run left off; the folder says what is trained once it can be."""
     game = config.find_game(find_world(config.world), "train")
     world = game.world
     if pair is not None and pair.world.name != world.name:
         raise ValueError(f"the pair must play about world {world.name!r}, got one about {pair.world.name!r}")
-    resuming = prepare_folder(folder, config.record(name, codec), config.resume)
-    with console.status("the models are loaded"):
+    record = config.record(name, codec)
+    resuming = check_folder(folder, record, config.resume)
+    with Console().status("the models are loaded"):
         pair = pair or Pair.load(config.models, world, game)
+    record |= {"models": pair.fingerprints}
+    if resuming:
+        check_same_run(folder / CONFIG_FILE, record)
     torch.manual_seed(config.seed)
     if (incompatibility := channel_class(name).incompatibility(pair.interface)) is not None:
         raise ValueError(f"channel {name!r} cannot stand between these models: {incompatibility}")
@@ -156,20 +183,10 @@ def train(name: str, codec: ChannelConfig, config: TrainConfig, pair: Pair | Non
     trainer = Trainer(channel, pair, config, folder)  # the sender reads, and shows how far it is
     if resuming:
         trainer.resume()
-    try:
-        trainer.run()
-    except KeyboardInterrupt:
-        trainer.save()
-        raise RunError(
-            f"interrupted at step {trainer.step_number}; what was learned is kept in {folder}: "
-            f"add --resume to the same command to go on"
-        ) from None
-    console.print(
-        f"{name}: best validation success {trainer.best:.1%} after {trainer.step_number} steps and "
-        f"{trainer.seconds:.0f} s of training; checkpoint {folder / 'channel.safetensors'}",
-        soft_wrap=True,
-    )
-    return folder
+    else:
+        record["names"] = {"sender": pair.sender.lm.name, "receiver": pair.receiver.lm.name}  # for people
+        atomic_write(folder / CONFIG_FILE, (json.dumps(record, indent=2) + "\n").encode())
+    return trainer
 
 
 def main() -> int:

@@ -1,18 +1,18 @@
-"""Saving and resuming a training: one safetensors file that is replaced whole."""
+"""Saving and resuming a training: one file with a checksum that is replaced whole."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from parley.agents.command_line import RunError
+from parley.channels.tensor_file import TensorFileError, read_tensors, write_tensors
+
+_FORMAT = "parley.training/2"
 
 
 class StateError(RunError):
@@ -20,21 +20,21 @@ class StateError(RunError):
 
 
 def save_state(path: Path, module: nn.Module, optimizer: Optimizer, notes: dict[str, Any]) -> None:
-    """Write weights, optimiser moments, torch's generator and notes (JSON).
+    """Write weights, optimiser moments, torch's generators and notes (JSON).
 
     A cut while writing leaves an earlier file whole.
+
+    Raises:
+        NotFiniteError: if a number is NaN or infinite.
+        OSError: if it cannot be written.
     """
-    tensors: dict[str, Tensor] = {
-        f"module.{name}": t.detach().clone() for name, t in module.state_dict().items()
-    }
+    tensors: dict[str, Tensor] = {f"module.{name}": t for name, t in module.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value.clone() for name, value in moments.items()}
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
     tensors["generator"] = torch.get_rng_state()
-    temporary = path.with_suffix(".tmp")
-    save_file(
-        {k: t.contiguous() for k, t in tensors.items()}, temporary, metadata={"notes": json.dumps(notes)}
-    )
-    temporary.replace(path)
+    for number, state in enumerate(_cuda_generators(module)):
+        tensors[f"cuda.{number}"] = state
+    write_tensors(path, tensors, {"format": _FORMAT, "notes": notes})
 
 
 def load_state(path: Path, module: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
@@ -43,20 +43,47 @@ def load_state(path: Path, module: nn.Module, optimizer: Optimizer) -> dict[str,
     Raises:
         StateError: if the file is damaged or belongs to another model.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            notes: dict[str, Any] = json.loads(file.metadata()["notes"])
-        module.load_state_dict(_strip(tensors, "module."), strict=True)
-    except (SafetensorError, OSError, RuntimeError, KeyError, TypeError) as error:
-        raise StateError(f"{path} cannot be resumed: {error}") from error
+    tensors, notes = _read(path)
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in _strip(tensors, "optimizer.").items():
         index, moment = name.split(".")
         moments.setdefault(int(index), {})[moment] = value
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
-    torch.set_rng_state(tensors["generator"])
+    try:
+        module.load_state_dict(_strip(tensors, "module."), strict=True)
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+        torch.set_rng_state(tensors["generator"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StateError(f"{path} cannot be resumed: {error}") from error
+    if (cuda := _strip(tensors, "cuda.")) and _cuda_generators(module):
+        torch.cuda.set_rng_state_all([cuda[number] for number in sorted(cuda, key=int)])
     return notes
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """The notes of a saved training.
+
+    Raises:
+        StateError: if the file is damaged.
+    """
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        tensors, header = read_tensors(path)
+    except OSError as error:
+        raise StateError(f"{path} cannot be resumed: {error.strerror}") from error
+    except TensorFileError as error:
+        raise StateError(f"{path} cannot be resumed: it {error}") from error
+    if header.get("format") != _FORMAT:
+        raise StateError(f"{path} cannot be resumed: it is no saved training of format {_FORMAT!r}")
+    return tensors, header["notes"]
+
+
+def _cuda_generators(module: nn.Module) -> list[Tensor]:
+    """The states of all cards' generators where the module is on one."""
+    on_cuda = any(parameter.is_cuda for parameter in module.parameters())
+    return torch.cuda.get_rng_state_all() if on_cuda else []
 
 
 def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,41 +1,32 @@
-"""The training loop: fresh episodes, one frozen pair, one codec that learns."""
+"""The training loop: steps, validations, and what is kept of them so that nothing is lost."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import math
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.optim import AdamW
-
-from parley.agents.choosing import pick
 from parley.agents.command_line import RunError
-from parley.agents.pair import Pair, ReceiverView
-from parley.channels.base import Channel, TextInput
+from parley.agents.marked_file import cut_back, mark_of
+from parley.agents.pair import Pair
+from parley.channels.base import Channel
 from parley.channels.checkpoint import save_channel
-from parley.envs.batched import BatchedEnv
-from parley.envs.rules import RECEIVER, SENDER
-from parley.envs.world import Referents
+from parley.channels.tensor_file import NotFiniteError, is_finite
 from parley.training.config import TrainConfig
-from parley.training.episodes import Episodes
-from parley.training.loss import Loss
-from parley.training.metrics import StepMetrics
+from parley.training.learner import Learner
+from parley.training.log import METRICS_FILE, STATE_FILE, MetricsLog
 from parley.training.progress import TrainingProgress
 from parley.training.state import load_state, save_state
-from parley.training.step import ContextBatch, MessageBatch, PlayedBatch, ReceiverPasses
-from parley.training.token_targets import TokenTargets
+from parley.training.stopping import StopSignals
 from parley.training.validation import Validation
 
+CHECKPOINT_FILE = "channel.safetensors"
 LOG_EVERY = 10
 
 
-class Trainer:
-    """Trains one channel between one frozen pair.
+class Trainer(Learner):
+    """Trains one channel between one frozen pair, and keeps what comes of it.
 
     Args:
         channel: the codec; the only thing that changes.
@@ -49,165 +40,86 @@ class Trainer:
     """
 
     def __init__(self, channel: Channel, pair: Pair, config: TrainConfig, folder: Path) -> None:
-        config.check_channel(channel)
-        self.config, self.pair, self.folder = config, pair, folder
-        self.channel = channel.to(pair.device).train()
-        self.loss = Loss(config.objectives, channel, pair.world).to(pair.device)
-        self.trainable = nn.ModuleDict({"channel": channel, "loss": self.loss})
-        self.optimizer = AdamW(
-            self.trainable.parameters(),
-            lr=config.learning_rate,
-            betas=(0.9, config.beta2),
-            weight_decay=config.weight_decay,
-        )
-        self.rng = np.random.default_rng(config.seed)
-        game = config.find_game(pair.world, "train")
-        self.episodes = Episodes(game, config.messages_per_context, config.fixed_episodes, config.seed)
-        self.env = BatchedEnv(game, channel.message_space)
-        self.ask_receiver = ReceiverPasses(
-            receiver=pair.receiver,
-            needs=config.objectives.needs,
-            num_pairs=config.objectives.num_pairs,
-            among=config.objectives.among,
-        )
+        super().__init__(channel, pair, config)
+        self.folder = folder
         validated = config.find_game(pair.world, "validation")
         self.validation = Validation(pair, channel, validated, config.validation_episodes)
-        self.train_utterances = pair.calibrate(channel)
-        self.targets = TokenTargets.of_training(
-            pair, channel.num_slots, config.first_tokens_only, config.labels
-        )
-        self.step_number, self.best, self.seconds = 0, -1.0, 0.0
+        self.best, self.seconds = -1.0, 0.0
+        self._saved_step = 0
 
     def run(self) -> None:
         """Train to the last step, from where a resumed state left off.
 
         Raises:
-            RunError: if the loss is no longer finite; the last good state and checkpoint stay.
+            RunError: if it was asked to stop, or diverged; what was saved last stays.
+            OSError: if the run folder cannot be written.
         """
+        self.save()  # so that a run with anything to lose has a state
         with (
-            (self.folder / "metrics.jsonl").open("a") as metrics,
+            MetricsLog(self.folder) as log,
             TrainingProgress(self.config.steps, self.step_number) as progress,
+            StopSignals() as stop,
         ):
             while self.step_number < self.config.steps:
-                began = monotonic()
-                record = self.step()
-                self.seconds += monotonic() - began
-                if self._due(self.config.validate_every):
-                    record |= self.validate()
+                if stop.asked:
                     self.save()
-                if self._due(LOG_EVERY) or "validation_success" in record:
-                    metrics.write(json.dumps(record | {"seconds": round(self.seconds, 2)}) + "\n")
-                    metrics.flush()
-                progress.update(record)
+                    raise self.interrupted()
+                progress.update(self._logged_step(log))
+
+    def interrupted(self) -> RunError:
+        """What to say of a run that was asked to stop."""
+        return RunError(
+            f"interrupted; what was learned in {self._saved_step} steps is kept in {self.folder}: add "
+            f"--resume to the same command to go on"
+        )
+
+    def _logged_step(self, log: MetricsLog) -> dict[str, Any]:
+        """A step, and what is due after it: validation, log and state."""
+        began = monotonic()
+        try:
+            record = self.step()
+            self.seconds += monotonic() - began
+            validated = self._due(self.config.validate_every)
+            if validated:
+                record |= self.validate()
+            if self._due(LOG_EVERY) or validated:
+                log.write(record | {"seconds": round(self.seconds, 2)})
+            if validated:
+                self.save()  # after what it was logged with
+        except (RunError, OSError):
+            raise
+        except NotFiniteError as error:
+            raise self._diverged(str(error)) from error
+        except Exception as error:
+            if is_finite(self.trainable):
+                raise
+            raise self._diverged(f"some weights are not finite ({error})") from error
+        return record
+
+    def _diverged(self, what: str) -> RunError:
+        kept = (self.folder / CHECKPOINT_FILE).exists()
+        there = f"{self.folder} keeps the last good checkpoint" if kept else "there is no checkpoint yet"
+        return RunError(
+            f"{what} at step {self.step_number + 1}; the training diverged and was stopped, and {there}; a "
+            f"lower --learning-rate may help"
+        )
 
     def _due(self, every: int) -> bool:
         return self.step_number % every == 0 or self.step_number == self.config.steps
 
-    def step(self) -> dict[str, Any]:
-        """One optimiser step; returns what is logged, losses in nats."""
-        self._start_quantizing_when_due()
-        if self.step_number < self.config.alignment_steps:
-            return self.learn(self.loss.of_messages(self.send(self.sample_sender_views())))
-        return self.play(self.sample_contexts())
-
-    def play(self, contexts: ContextBatch) -> dict[str, Any]:
-        """One step in which the receiver plays: send, receive, losses, backward."""
-        batch = self.send(contexts.sender_views, contexts.seen)
-        # gradients of one tensor add up in the order of its uses, so to the last bit this order matters
-        terms = self.loss.of_messages(batch)
-        played = self.receive(batch, contexts)
-        terms |= self.loss.of_play(played)
-        return self.learn(terms) | {"success": played.rewards.mean().item()}
-
-    def sample_sender_views(self) -> Referents:
-        """Random training referents (B, A), whose messages are aligned without a receiver."""
-        everyone = self.pair.world.referents("train")
-        size = min(self.config.alignment_batch, len(everyone))
-        return everyone[self.rng.choice(len(everyone), size, replace=False)]
-
-    def sample_contexts(self) -> ContextBatch:
-        """Begin episodes in the environment; the receiver reads each context once."""
-        config = self.config
-        played = self.step_number - config.alignment_steps
-        episodes = self.episodes.draw(config.batch_size, played, self.rng)
-        observations, _ = self.env.reset(options={"episodes": episodes})
-        targets = torch.tensor([episode.target for episode in episodes], device=self.pair.device)
-        views = observations[RECEIVER]["candidates"]
-        contexts = list(views[:: config.messages_per_context])
-        context = self.pair.read(contexts, cached=not self.channel.at_start)
-        return ContextBatch(episodes, observations[SENDER]["target"], views, targets, context)
-
-    def send(self, sender_views: Referents, seen: ReceiverView | None = None) -> MessageBatch:
-        """The messages about sender views (B, A), and what comes of them through the channel."""
-        utterance = self.pair.speak(self.channel, sender_views, seen)
-        output = self.channel(utterance)
-        assert not isinstance(output.receiver_input, TextInput), "a channel that is trained delivers no text"
-        return MessageBatch(
-            utterance=utterance,
-            output=output,
-            pooled=self.channel.pooled(utterance),
-            sender_views=torch.from_numpy(sender_views).to(self.pair.device),
-            tokens=self.targets.of(self.pair.world.index(sender_views)),
-        )
-
-    def receive(self, batch: MessageBatch, contexts: ContextBatch) -> PlayedBatch:
-        """The messages cross in the environment, the receivers answer, and it pays for their choices.
-
-        What the receivers get is the relay's, through which gradient flows; in eval mode, and so in
-        validation, it is what the environment delivers.
-        """
-        messages = batch.output.messages
-        if messages is None:
-            with torch.no_grad():
-                messages = self.channel.send(batch.utterance)
-        self.env.step({SENDER: messages})
-        null = self.channel.null_input(len(contexts.context.mask))
-        answers = self.ask_receiver(contexts.context, batch, null, contexts.targets)
-        choices = pick(answers["normal"].logits, self._tie_rng)
-        rewards = self.env.step({RECEIVER: choices}).rewards[RECEIVER]
-        return PlayedBatch(
-            **vars(batch),
-            targets=contexts.targets,
-            per_context=self.config.messages_per_context,
-            answers=answers,
-            rewards=torch.from_numpy(rewards).float().to(self.pair.device),
-        )
-
-    def _tie_rng(self, row: int) -> np.random.Generator:
-        """What breaks a tie in one row of the next step; `self.rng` draws the episodes alone."""
-        return np.random.default_rng([self.config.seed, self.step_number, row])
-
-    def learn(self, terms: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Weighted sum, gradient, optimiser; returns what is logged.
+    def validate(self) -> dict[str, Any]:
+        """Success on the validation episodes in eval mode; the latest of the best is kept.
 
         Raises:
-            RunError: if the loss is not finite.
+            NotFiniteError: if a likelihood or a weight is not finite.
         """
-        loss = self.loss(terms)
-        if not torch.isfinite(loss):
-            raise RunError(
-                f"the loss is {loss.item()} at step {self.step_number + 1}; training stopped, and "
-                f"{self.folder} keeps the last good checkpoint"
-            )
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate_at(self.step_number)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        norm = nn.utils.clip_grad_norm_(self.trainable.parameters(), self.config.max_grad_norm)
-        self.optimizer.step()
-        self.step_number += 1
-        metrics = StepMetrics(
-            step=self.step_number,
-            loss=loss.item(),
-            grad_norm=norm.item(),
-            learning_rate=self.config.learning_rate_at(self.step_number),
-        )
-        return {**metrics, **{name: term.item() for name, term in terms.items()}, **self.channel.logged()}
-
-    def validate(self) -> dict[str, Any]:
-        """Success on the validation episodes in eval mode; the latest of the best is kept."""
         self.channel.eval()
         record = self.validation.play()
+        numbers: dict[str, Any] = {**record}
+        for name, value in numbers.items():
+            # how prefixes are spread is undefined where all are one
+            if not math.isfinite(value) and not name.startswith("prefix_"):
+                raise NotFiniteError(f"{name} is {value}")
         success = record["validation_success"]
         if success >= self.best and self.channel.ready:
             self.best = success
@@ -218,32 +130,32 @@ class Trainer:
                 "step": self.step_number,
                 "validation_success": success,
             }
-            save_channel(self.folder / "channel.safetensors", self.channel, self.pair.fingerprints, notes)
+            save_channel(self.folder / CHECKPOINT_FILE, self.channel, self.pair.fingerprints, notes)
         self.channel.train()
         return {**record}
 
-    def _start_quantizing_when_due(self) -> None:
-        due = self.step_number >= int(self.config.continuous_share * self.config.steps)
-        if due and not self.channel.ready:
-            assert self.train_utterances is not None, "a channel that is quantised needs no scene"
-            self.channel.start_quantizing(self.train_utterances)
-
     def save(self) -> None:
-        """Write what is needed to resume."""
+        """Write what is needed to resume; only between two steps."""
         notes = {
             "step": self.step_number,
             "best": self.best,
             "seconds": self.seconds,
             "rng": self.rng.bit_generator.state,
+            "log": mark_of(self.folder / METRICS_FILE),
         }
-        save_state(self.folder / "state.safetensors", self.trainable, self.optimizer, notes)
+        save_state(self.folder / STATE_FILE, self.trainable, self.optimizer, notes)
+        self._saved_step = self.step_number
 
     def resume(self) -> None:
-        """Continue from the run folder's state.
+        """Continue from the run folder's state; what was logged after it is forgotten.
 
         Raises:
             StateError: if it cannot be used.
+            RunError: if the log is not what it was.
         """
-        notes = load_state(self.folder / "state.safetensors", self.trainable, self.optimizer)
+        notes = load_state(self.folder / STATE_FILE, self.trainable, self.optimizer)
+        if (self.folder / METRICS_FILE).exists():  # a user who removes it goes on without what it told
+            cut_back(self.folder / METRICS_FILE, notes["log"])
         self.step_number, self.best, self.seconds = notes["step"], notes["best"], notes["seconds"]
         self.rng.bit_generator.state = notes["rng"]
+        self._saved_step = self.step_number

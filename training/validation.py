@@ -15,6 +15,7 @@ from parley.agents.choosing import pick
 from parley.agents.pair import Pair, ReceiverView
 from parley.channels.base import Channel, Message, SoftPrompt
 from parley.channels.diagnostics import effective_rank, norm_ratio, perplexity, prefix_cosine
+from parley.channels.tensor_file import check_finite
 from parley.envs.batched import BatchedEnv
 from parley.envs.game import Game
 from parley.envs.rules import RECEIVER, SENDER
@@ -59,16 +60,21 @@ class Validation:
             `validation_success`, 0 to 1; `nll_normal`, `nll_shuffle` (the next episode's message),
             `nll_swap` (about the next candidate) and `nll_null`: means in nats; and what `observe` sees in
             the messages about targets and about the next candidates.
+
+        Raises:
+            NotFiniteError: if a message or an answer is not finite.
         """
         channel, speak = self.channel, self.pair.speak
         own = channel.send(speak(channel, self.sender_views, self.seen))
         swapped = channel.send(speak(channel, self.swapped_views, self.seen_swapped))
+        check_sent([*own, *swapped])
         others = [own[-1], *own[:-1]]
         # side by side, so that every context is gone through once
         sent = [message for three in zip(own, others, swapped, strict=True) for message in three]
         self.env.reset(options={"episodes": self.episodes})
         delivered = self.env.step({SENDER: sent}).observations[RECEIVER]["message"]
         logits = self.pair.receiver.choose(self.context, channel.receive(delivered))
+        check_finite({"what the receiver answers": logits})
         choices = pick(logits, lambda row: np.random.default_rng([VALIDATION_SEED, row]))
         rewards = self.env.step({RECEIVER: choices}).rewards[RECEIVER]
         normal, shuffle, swap = logits.reshape(len(own), CONDITIONS, -1).unbind(1)
@@ -90,6 +96,17 @@ class Validation:
 
     def _nll(self, logits: Float[Tensor, "B N"]) -> float:
         return float(cross_entropy(logits, self.targets))
+
+
+def check_sent(messages: Sequence[Message]) -> None:
+    """Refuse messages of numbers that are not finite, as a codec that diverged sends.
+
+    Raises:
+        NotFiniteError: if there is one.
+    """
+    arrays = [message for message in messages if isinstance(message, np.ndarray)]
+    if arrays:
+        check_finite({"what is sent": torch.from_numpy(np.stack(arrays))})
 
 
 @torch.no_grad()

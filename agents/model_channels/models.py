@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from parley.agents.pair import Pair
-from parley.channels.base import ModelInterface
+from parley.channels.base import ModelInterface, NeedsModelsError
 
 
 def models_of(interface: ModelInterface) -> Pair:
     """The frozen sender and receiver.
 
     Raises:
-        ValueError: if `interface` has none: it must be that of a pair, `pair.interface`.
+        NeedsModelsError: if `interface` has none: it must be that of a pair, `pair.interface`.
     """
     if not isinstance(interface.models, Pair):
-        raise ValueError("this channel runs the models themselves: make it with the `interface` of a Pair")
+        raise NeedsModelsError
     return interface.models

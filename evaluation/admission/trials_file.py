@@ -45,7 +45,7 @@ class TrialsFile:
         self.path.unlink()
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def _read(self, lines: list[bytes], settings: Mapping[str, Any]) -> dict[str, Any]:

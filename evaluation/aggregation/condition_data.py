@@ -29,6 +29,8 @@ class ConditionOutcomes:
         probabilities: (n, N) the receiver's, None if a record does not say.
         messages: (n,) a hash of each message, equal for equal messages in one process; None unless all are
             text or codes.
+        views: (n,) a hash of what the receiver saw of the episode itself, the candidates in words or, where
+            they are not there, its probabilities; of the baseline alone, None if a record holds neither.
         overdrawn: text messages of more bits in UTF-8 than they were charged.
         mean_bits: charged per message, None if a record does not say.
         mean_tokens: positions that a message takes in the receiver's input, None if a record does not say.
@@ -43,6 +45,7 @@ class ConditionOutcomes:
     intended: Indices
     probabilities: npt.NDArray[np.float32] | None
     messages: npt.NDArray[np.int64] | None
+    views: npt.NDArray[np.int64] | None
     overdrawn: int
     mean_bits: float | None
     mean_tokens: float | None
@@ -83,6 +86,7 @@ class ConditionAggregator:
         self._indices = {name: array("i") for name in self._INDICES}
         self._numbers = {name: array("d") for name in (*self._NUMBERS, "nll")}
         self._messages = array("q")
+        self._views = array("q")
         self._overdrawn = 0
         self._probabilities = array("f")
         self._all_probabilities = True
@@ -98,6 +102,9 @@ class ConditionAggregator:
             self._numbers[name].append(_number(getattr(record, name)))
         self._numbers["nll"].append(_number(target_nll(record)))
         self._add_message(record)
+        seen = record.candidates or record.probabilities
+        if record.role == "baseline" and seen is not None:
+            self._views.append(hash(tuple(seen)))
         if record.probabilities is None:
             self._all_probabilities = False
         else:
@@ -115,7 +122,10 @@ class ConditionAggregator:
         twice = episode_ids[1:][episode_ids[1:] == episode_ids[:-1]]
         if len(twice):
             raise ValueError(f"records: episode_id {twice[0]} is there twice for {name}")
-        messages = np.array(self._messages, dtype=np.int64)
+        hashes: dict[str, Any] = {
+            name: np.array(found, dtype=np.int64)[order] if len(found) == len(order) else None
+            for name, found in (("messages", self._messages), ("views", self._views))
+        }
         sorted_indices: dict[str, Any] = {
             name: np.array(indices, dtype=np.int32)[order] for name, indices in self._indices.items()
         }
@@ -125,9 +135,9 @@ class ConditionAggregator:
         return ConditionOutcomes(
             episode_ids=episode_ids,
             success=np.array(self._success, dtype=np.bool_)[order],
-            messages=messages[order] if len(messages) == len(order) else None,
             overdrawn=self._overdrawn,
             probabilities=self._sorted_probabilities(order),
+            **hashes,
             **sorted_indices,
             **means,
         )

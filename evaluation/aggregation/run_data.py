@@ -6,8 +6,9 @@ order in which records arrive cannot change a result.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from parley.channels.base import Role
 from parley.channels.conditions import conditions as all_conditions
 from parley.channels.conditions import find_condition
 from parley.evaluation.aggregation.condition_data import ConditionAggregator, ConditionOutcomes
-from parley.evaluation.records import EpisodeRecord
+from parley.evaluation.records import EpisodeRecord, read_records
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -82,6 +83,20 @@ class RunOutcomes:
     def judged(self) -> dict[str, ChannelOutcomes]:
         """The channels that alone decide a verdict."""
         return {name: channel for name, channel in self.channels.items() if channel.role == "judged"}
+
+    def arms(self, without: Container[str] = ()) -> Iterator[tuple[tuple[str, str], ConditionOutcomes]]:
+        """What was played in the usual order, by channel and condition, without some channels."""
+        for name, channel in self.channels.items():
+            for condition, outcomes in channel.conditions.items():
+                if name not in without and not find_condition(condition).reorders:
+                    yield (name, condition), outcomes
+
+    def with_channels(self, names: Iterable[str]) -> RunOutcomes:
+        """The same run, with these channels beside those that have records; they are judged, on none."""
+        absent = {
+            name: ChannelOutcomes(name=name, conditions={}) for name in names if name not in self.channels
+        }
+        return replace(self, channels={**self.channels, **absent}) if absent else self
 
     def _of(self, role: Role, *, reordered: bool) -> ConditionOutcomes | None:
         for channel in self.channels.values():
@@ -165,6 +180,28 @@ def gather(records: Iterable[EpisodeRecord]) -> RunOutcomes:
     return outcomes.close()
 
 
+def gather_file(path: str | Path) -> RunOutcomes:
+    """Gather an episodes file.
+
+    Args:
+        path: the JSON-lines file.
+
+    Returns:
+        The run.
+
+    Raises:
+        ValueError: naming file, line and what is wrong, also where a line contradicts an earlier one.
+        OSError: if the file cannot be read.
+    """
+    outcomes = RunAggregator()
+    for number, record in enumerate(read_records(path), start=1):  # one record a line
+        try:
+            outcomes.add(record)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+    return outcomes.close()
+
+
 def shared(
     first: ConditionOutcomes, second: ConditionOutcomes
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -195,12 +232,12 @@ def pair(first: ConditionOutcomes, second: ConditionOutcomes) -> PairCounts:
 
 
 def _same_candidates(record: EpisodeRecord, num_candidates: int | None) -> int | None:
-    said = record.num_candidates or (len(record.probabilities) if record.probabilities else None)
+    said = record.size
     if said is None or num_candidates is None:
         return num_candidates if said is None else said
     if said != num_candidates:
         raise ValueError(
-            f"probabilities must be as many in all records, got {num_candidates} and "
+            f"candidates must be as many in all records, got {num_candidates} and "
             f"{said} (channel {record.channel!r}, episode_id {record.episode_id})"
         )
     return said

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from parley.channels.conditions import find_condition
 from parley.evaluation.aggregation.run_data import ChannelOutcomes, PairCounts, RunOutcomes, pair
 from parley.evaluation.gates.inference import Inference
-from parley.evaluation.statistics import Difference, holm, paired_difference
+from parley.evaluation.statistics import Difference, holm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Comparison:
         num_pairs: those episodes, at least 1.
         only_normal: in which only normal succeeds.
         only_control: in which only the control succeeds.
-        difference: normal less control, with Newcombe's interval.
+        difference: normal less control, with its interval.
         p_value: two-sided.
         corrected_p: the same, corrected by Holm over the judged channels and controls of the run; None for
             channels and controls that are not of that family.
@@ -107,7 +107,7 @@ def _compare(
         num_pairs=pairs.num_pairs,
         only_normal=pairs.only_first,
         only_control=pairs.only_second,
-        difference=paired_difference(**asdict(pairs), confidence=inference.thresholds.confidence),
+        difference=inference.difference(pairs),
         p_value=p_value,
         corrected_p=corrected_p,
         least_p=inference.paired_p(pairs.only_first + pairs.neither, 0, pairs.num_pairs),

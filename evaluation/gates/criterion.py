@@ -11,10 +11,14 @@ class Thresholds:
 
     Args:
         min_ci_low: the floor, least lower end of the interval of normal and of swap consistency.
+        min_gain: the lower end of normal less silence must be at least this.
         confidence: nominal coverage of every interval.
         mcnemar_alpha: p-values of normal against a control must be below it.
         equivalence_alpha: level of each of the two one-sided tests that show a control at chance.
-        differs_alpha: a control not shown at chance has left it if its two-sided p is below this.
+        chance_share: the margin within which a control is shown at chance, as a share of chance.
+        most_margin: that margin is never more than this.
+        differs_alpha: a control has left chance if its two-sided p is below this, and the target is known
+            without a message if the one-sided p of silence is.
         retention: least share of the text channel's success, for Gate 2.
 
     Raises:
@@ -22,9 +26,12 @@ class Thresholds:
     """
 
     min_ci_low: float = 0.30
+    min_gain: float = 0.10
     confidence: float = 0.95
     mcnemar_alpha: float = 0.01
     equivalence_alpha: float = 0.05
+    chance_share: float = 0.5
+    most_margin: float = 0.09
     differs_alpha: float = 0.001
     retention: float = 0.5
 
@@ -33,6 +40,10 @@ class Thresholds:
             value = getattr(self, field.name)
             if not 0 < value < 1:
                 raise ValueError(f"{field.name} must be between 0 and 1, got {value}")
+
+    def margin(self, chance: float) -> float:
+        """How far from chance a control may be and still be shown to stand there."""
+        return min(self.chance_share * chance, self.most_margin)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +89,11 @@ def not_played(name: str, threshold: float | None, condition: str) -> Criterion:
     """A criterion that is undetermined because a condition, or silence, was not played."""
     what = "Silence (P0)" if condition == "silence" else f"Condition {condition}"
     return unknown(name, threshold, f"{what} was not played.")
+
+
+def answer(name: str, passed: bool, reason: str) -> Criterion:
+    """A criterion that says yes or no without a number."""
+    return Criterion(name=name, statistic=None, threshold=None, passed=passed, reason=reason)
 
 
 def apart(value: float, other: float) -> tuple[str, str]:

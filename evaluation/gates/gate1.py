@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from parley.channels.conditions import find_condition
 from parley.evaluation.aggregation.condition_data import ConditionOutcomes
-from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes
+from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes, pair
 from parley.evaluation.gates.comparisons import Comparison
 from parley.evaluation.gates.criterion import Criterion, Rule, apart, not_played, unknown
 from parley.evaluation.gates.inference import Inference
 
-ASKED = ("normal", "null", "random", "shuffle", "swap")
+ASKED = ("normal", "null", "random", "matched", "shuffle", "swap")
 """The conditions of which the rule asks what they expect: another one is a word here and nothing else."""
 
 
@@ -37,8 +37,8 @@ def gate1(
         inference: the arithmetic.
 
     Returns:
-        Nine criteria: normal above the floor; silence, null, random and shuffle at chance; normal above null,
-        random and shuffle; swap consistency.
+        Normal above the floor; silence and every control at chance; normal above silence by a margin, and
+        above every control; swap consistency.
     """
     conditions, asked = channel.conditions, controls()
     return Rule(
@@ -46,6 +46,7 @@ def gate1(
             above_floor(conditions.get("normal"), inference),
             at_chance("silence", outcomes.p0, num_candidates, inference),
             *(at_chance(name, conditions.get(name), num_candidates, inference) for name in asked),
+            _beats_silence(conditions.get("normal"), outcomes.p0, inference),
             *(_beats(name, channel, comparisons.get(name), inference) for name in asked),
             _swap_consistency(conditions.get("swap"), inference),
         )
@@ -73,7 +74,7 @@ def at_chance(
         inference: the arithmetic.
 
     Returns:
-        True if shown at chance, False if it has left chance, None if neither.
+        True if shown at chance and no more, False if it has left chance, None if neither.
     """
     name, floor = f"{condition}_at_chance", inference.thresholds.min_ci_low
     if outcomes is None:
@@ -81,12 +82,12 @@ def at_chance(
     if num_candidates is None:
         return unknown(name, None, "The records do not say among how many candidates the receiver picks.")
     chance = 1 / num_candidates
-    margin = floor - chance
-    if margin <= 0:
+    if chance >= floor:
         reason = f"Chance is {chance:.1%}, not below the floor of {floor:.1%}: the gate cannot be asked."
         return unknown(name, None, reason)
+    margin = inference.thresholds.margin(chance)
     passed = inference.stands_at(outcomes.successes, outcomes.n, chance, margin)
-    near = f"shown to be within {100 * margin:.0f} points of chance, {chance:.1%}"
+    near = f"shown to be within {100 * margin:.2g} points of chance, {chance:.1%}"
     said = {
         True: near,
         False: f"it has left chance, {chance:.1%}",
@@ -95,6 +96,26 @@ def at_chance(
     rate = outcomes.successes / outcomes.n
     reason = f"{condition.capitalize()} succeeds in {rate:.1%} of {outcomes.n} episodes: {said[passed]}."
     return Criterion(name=name, statistic=rate, threshold=chance, passed=passed, reason=reason)
+
+
+def _beats_silence(
+    normal: ConditionOutcomes | None, silence: ConditionOutcomes | None, inference: Inference
+) -> Criterion:
+    """Normal succeeds more often than silence by a margin: a little more is not enough."""
+    name, asked = "normal_beats_silence", inference.thresholds.min_gain
+    if normal is None or silence is None:
+        return not_played(name, asked, "normal" if normal is None else "silence")
+    pairs = pair(normal, silence)
+    if not pairs.num_pairs:
+        return unknown(name, asked, "Normal and silence share no episode.")
+    found, passed = inference.difference(pairs), inference.gains(pairs, asked)
+    reason = (
+        f"On {pairs.num_pairs} shared episodes normal succeeds {100 * found.estimate:.1f} points more often "
+        f"than silence; it may truly be as few as {100 * found.ci_low:.1f}, and {100 * asked:g} are asked."
+    )
+    if passed is None and not inference.sequential:
+        reason = f"Too few episodes in which silence fails to tell: {reason[0].lower()}{reason[1:]}"
+    return Criterion(name=name, statistic=found.ci_low, threshold=asked, passed=passed, reason=reason)
 
 
 def _beats(

@@ -5,14 +5,19 @@ Both answer the same questions with True, False or None, so that the rules are w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
+from parley.evaluation.aggregation.run_data import PairCounts
 from parley.evaluation.gates.criterion import Thresholds
 from parley.evaluation.statistics import (
+    Difference,
     Proportion,
+    above_p,
     confidence_sequence,
+    difference_sequence,
     equivalence,
     mcnemar_exact,
+    paired_difference,
     sequential_p,
     wilson,
 )
@@ -45,20 +50,52 @@ class Inference:
         return None if self.interval(n, n).ci_low < floor else False
 
     def stands_at(self, successes: int, n: int, reference: float, margin: float) -> bool | None:
-        """Whether a rate is shown to be within the margin of a reference; False if it has left it."""
+        """Whether a rate is shown to be within the margin of a reference; False if it differs from it.
+
+        Many episodes show both, and then it differs: what has no part in the target succeeds at chance
+        exactly, not nearly.
+        """
+        alpha = self.thresholds.equivalence_alpha
         if self.sequential:
-            level = 1 - 2 * self.thresholds.equivalence_alpha
-            inner, outer = self.interval(successes, n, level), self.interval(successes, n)
-            if reference - margin < inner.ci_low and inner.ci_high < reference + margin:
-                return True
-            outside = outer.ci_low > reference + margin or outer.ci_high < reference - margin
-            return False if outside else None
-        test = equivalence(
-            successes, n, reference=reference, margin=margin, alpha=self.thresholds.equivalence_alpha
-        )
-        if test.equivalent:
+            inner = self.interval(successes, n, 1 - 2 * alpha)
+            p_differs = sequential_p(successes, n, null_rate=reference)
+            shown = reference - margin < inner.ci_low and inner.ci_high < reference + margin
+        else:
+            test = equivalence(successes, n, reference=reference, margin=margin, alpha=alpha)
+            p_differs, shown = test.p_differs, test.equivalent
+        if p_differs < self.thresholds.differs_alpha:
+            return False
+        return True if shown else None
+
+    def is_above(self, successes: int, n: int, rate: float) -> bool:
+        """Whether the true rate is shown to be above another, whatever n is."""
+        if self.sequential:
+            p = sequential_p(successes, n, null_rate=rate) if successes > n * rate else 1.0
+        else:
+            p = above_p(successes, n, rate)
+        return p < self.thresholds.differs_alpha
+
+    def difference(self, pairs: PairCounts) -> Difference:
+        """The first rate less the second, with Newcombe's paired interval or one for every n."""
+        confidence = self.thresholds.confidence
+        if self.sequential:
+            return difference_sequence(
+                only_first=pairs.only_first,
+                only_second=pairs.only_second,
+                num_pairs=pairs.num_pairs,
+                confidence=confidence,
+            )
+        return paired_difference(**asdict(pairs), confidence=confidence)
+
+    def gains(self, pairs: PairCounts, margin: float) -> bool | None:
+        """Whether the first rate is shown to be above the second by a margin; None if no outcome could."""
+        found = self.difference(pairs)
+        if found.ci_low >= margin:
             return True
-        return False if test.p_differs < self.thresholds.differs_alpha else None
+        if self.sequential:
+            return False if found.ci_high < margin else None
+        best = replace(pairs, only_first=pairs.only_first + pairs.neither, neither=0)
+        return None if self.difference(best).ci_low < margin else False
 
     def paired_p(self, only_first: int, only_second: int, num_pairs: int) -> float:
         """Two-sided p of the hypothesis that two conditions succeed equally often; 1 without a difference."""

@@ -40,13 +40,17 @@ class Judged(NamedTuple):
         return Rule(criteria=self.said(gates)).passed
 
     def faults(self, gates: Sequence[int]) -> tuple[Criterion, ...]:
-        """Checks that failed, and costs that are not reported if Gate 3 is asked."""
+        """Checks that failed, a broken contract first, and costs that are not reported if Gate 3 is asked."""
         rules = [self.checks, *([self.gate3] if 3 in gates else [])]
         return tuple(item for rule in rules for item in rule.criteria if item.passed is False)
 
 
 def overall_verdict(
-    judged: Mapping[str, Judged], checks: Rule, gates: Sequence[int], fit: bool | None = None
+    judged: Mapping[str, Judged],
+    checks: Rule,
+    gates: Sequence[int],
+    fit: bool | None = None,
+    reserved: Sequence[str] = (),
 ) -> Verdict:
     """The verdict on a run; only judged channels decide.
 
@@ -55,17 +59,18 @@ def overall_verdict(
         checks: of the whole run.
         gates: those that decide, of 1, 2 and 3.
         fit: whether the pair can play at all, None if that is not known.
+        reserved: why the records cannot pass, whatever they say.
 
     Returns:
         "invalid" if a check fails, else "fail" if a judged channel fails, else "inconclusive" if one is
-        undetermined or there is none, else "pass"; "unfit" in the place of "fail" and "inconclusive" where
-        the pair cannot play.
+        undetermined, there is none or something is reserved, else "pass"; "unfit" in the place of "fail" and
+        "inconclusive" where the pair cannot play.
     """
     if judged and (checks.passed is False or any(entry.faults(gates) for entry in judged.values())):
         return "invalid"
     said = {entry.passed(gates) for entry in judged.values()}
     if said == {True}:
-        return "pass"
+        return "inconclusive" if reserved else "pass"
     if fit is False:
         return "unfit"
     return "fail" if False in said else "inconclusive"
@@ -78,6 +83,7 @@ def plain_sentence(
     p0: ConditionOutcomes | None,
     same: Mapping[str, float],
     fitness: Fitness,
+    reserved: Sequence[str] = (),
 ) -> str:
     """The verdict in one or two sentences for a reader who knows no statistics.
 
@@ -88,11 +94,12 @@ def plain_sentence(
         p0: silence, None if it was not played.
         same: channels whose conditions are indistinguishable, with the smallest p.
         fitness: of the pair.
+        reserved: why the records cannot pass, whatever they say.
 
     Returns:
         Sentences of which the first starts with the verdict and a colon.
     """
-    verdict = overall_verdict(judged, checks, gates, fitness.fit)
+    verdict = overall_verdict(judged, checks, gates, fitness.fit, reserved)
     if verdict == "unfit":
         open_ = [name for name, entry in judged.items() if not entry.passed(gates)]
         return unfit_sentence(fitness, _list(open_) if open_ else "any channel")
@@ -109,10 +116,18 @@ def plain_sentence(
         sentence = f"Fail: it is not shown that {_names(failed)} {_carry(failed)} meaning: {_join(failed)}."
         return " ".join([sentence, *(_same(judged[name], p) for name, p in same.items() if name in failed)])
     unsure = _reasons(judged, gates, passed=None)
+    if not unsure:
+        return f"Inconclusive: {_names(judged)} would pass, but these records cannot: {_clause(reserved[0])}."
     return (
         f"Inconclusive: nothing failed, but whether {_names(unsure)} {_carry(unsure)} meaning is "
         f"undetermined: {_join(unsure)}."
     )
+
+
+def qualified(sentence: str, qualifiers: Sequence[str]) -> str:
+    """A verdict's sentence with what stands beside it: Pass, unsealed: ..."""
+    verdict, colon, rest = sentence.partition(": ")
+    return f"{', '.join([verdict, *qualifiers])}{colon}{rest}"
 
 
 def notes(outcomes: RunOutcomes) -> list[str]:
@@ -128,10 +143,10 @@ def notes(outcomes: RunOutcomes) -> list[str]:
     said = [f"{_list(untrained)} are untrained: they neither pass nor fail."] if untrained else []
     if len(untrained) == 1:
         said = [f"{untrained[0]} is untrained: it neither passes nor fails."]
-    widest = max(
-        (outcomes for channel in outcomes.channels.values() for outcomes in channel.conditions.values()),
-        key=_size,
-    )
+    played = [item for channel in outcomes.channels.values() for item in channel.conditions.values()]
+    if not played:
+        return said
+    widest = max(played, key=_size)
     others = {
         name: [
             c
@@ -169,7 +184,14 @@ def _pass_sentence(judged: Mapping[str, Judged], p0: ConditionOutcomes | None, g
 
 
 def _fault(judged: Mapping[str, Judged], checks: Rule, gates: Sequence[int]) -> str:
-    """The first fault, of the run or of a channel, without its capital and full stop."""
+    """The first fault, of the run or of a channel, without its capital and full stop.
+
+    A broken contract comes first: what else is wrong may be its consequence.
+    """
+    broken = {name: entry.checks.criteria[0] for name, entry in judged.items()}
+    said = [f"{name}: {_clause(item.reason)}" for name, item in broken.items() if item.passed is False]
+    if said:
+        return "; ".join(said)
     of_run = [item for item in checks.criteria if item.passed is False]
     if of_run:
         return _clause(of_run[0].reason)

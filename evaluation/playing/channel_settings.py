@@ -20,15 +20,21 @@ def settings_of(given: Iterable[str], playing: Collection[str]) -> dict[str, Cha
         playing: names of the channels that play.
 
     Raises:
-        ValueError: if one is of another form, a channel or a setting is unknown, a channel has something to
-            learn and so brings its settings in its checkpoint or does not play, or a value does not suit.
+        ValueError: if one is of another form or given twice, a channel or a setting is unknown, a channel has
+            something to learn and so brings its settings in its checkpoint or does not play, or a value does
+            not suit.
     """
     found: dict[str, dict[str, Any]] = {}
     for text in given:
         name, setting, value = _parts(text)
         if name not in playing:
             raise ValueError(f"settings must be of channels that play, got {text!r} for {', '.join(playing)}")
-        found.setdefault(name, {})[setting] = value
+        given_before = found.setdefault(name, {})
+        if setting in given_before:
+            raise ValueError(
+                f"settings must give {name}.{setting} once, got {given_before[setting]!r} and {value!r}"
+            )
+        given_before[setting] = value
     return {name: _config(name, values) for name, values in found.items()}
 
 

@@ -15,9 +15,10 @@ import torch
 
 from parley.agents.pair import Pair, ReceiverView
 from parley.channels.base import Message, ReceiverInput
-from parley.channels.canonical import decode, describe_space, encode, make_space
+from parley.channels.canonical import decode, describe_space, encode, log2_size, make_space
 from parley.channels.conditions import Condition, Told
-from parley.channels.prices import PriceList
+from parley.channels.conditions.random import random_message
+from parley.channels.prices import NUM_PROBES, PriceList, underpriced
 from parley.envs.batched import BatchedEnv
 from parley.envs.rules import RECEIVER, SENDER
 from parley.evaluation.playing.entry import Entry, conditions_of
@@ -69,6 +70,20 @@ class Crossing:
         self._sent = sent
         self._prices = PriceList()
         self._sample: dict[Told, bytes] = {}
+        self._check_prices()
+
+    def _check_prices(self) -> None:
+        """Ask for prices of uniform messages, mostly of one: the check before the run may be seen through.
+
+        Raises:
+            Breach: if the channel charges less than its space needs.
+        """
+        rng = order_rng(self._config, 0, self._name, "prices")
+        drawn = (random_message(self._space, rng) for _ in range(NUM_PROBES))
+        with keeps("bits_are_honest"):
+            lesson = underpriced(log2_size(self._space), map(self._channel.message_bits, drawn))
+        if lesson:
+            raise Breach("bits_are_honest", lesson)
 
     def cross(self, rows: range) -> tuple[dict[str, Delivery], float]:
         """Play the senders' part of some episodes.

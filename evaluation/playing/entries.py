@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from parley.agents.pair import Pair
 from parley.channels.base import ChannelConfig, Role
-from parley.channels.checkpoint import CheckpointError, load_channel, read_header
+from parley.channels.checkpoint import load_channel, read_header
 from parley.channels.registry import channel_class, channel_names
 from parley.envs.worlds import DEFAULT_WORLD
 from parley.evaluation.playing.entry import Entry
@@ -45,17 +45,29 @@ def asked_by_name(names: Sequence[str]) -> set[str]:
 
 
 def find_checkpoint(name: str, pair: Pair, runs: Path) -> Path | None:
-    """The newest checkpoint of a channel under `runs` made for this world and these models, if any."""
-    found = sorted(runs.glob(f"*/{CHECKPOINT_FILE}"), key=lambda p: p.stat().st_mtime, reverse=True)
-    for path in found:
-        try:
-            header = read_header(path)
-        except CheckpointError:
-            continue
+    """The newest checkpoint of a channel under `runs` made for this world and these models, if any.
+
+    Raises:
+        CheckpointError: if one that is there cannot be used: nobody knows whether it was meant.
+        OSError: if a folder cannot be looked into.
+    """
+    for path in sorted(_checkpoints(runs), key=lambda path: path.stat().st_mtime, reverse=True):
+        header = read_header(path)
         world = header.training.get("world", DEFAULT_WORLD)  # the only one there was when none was noted
         if header.channel == name and header.models == pair.fingerprints and world == pair.world.name:
             return path
     return None
+
+
+def _checkpoints(runs: Path) -> Iterator[Path]:
+    """All there are, unlike `glob`, which passes over what may not be looked into."""
+    for folder in runs.iterdir() if runs.exists() else ():
+        path = folder / CHECKPOINT_FILE
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        yield path
 
 
 def given_checkpoints(paths: Iterable[Path], wanted: Sequence[str]) -> dict[str, Path]:

@@ -19,6 +19,7 @@ from parley.evaluation.aggregation.run_data import RunAggregator
 from parley.evaluation.judge import LOOK_EVERY, is_settled, write_run
 from parley.evaluation.playing.crossing import Crossing
 from parley.evaluation.playing.examine import measure
+from parley.evaluation.playing.marked_records import MarkedWriter
 from parley.evaluation.playing.plan import PlayConfig, make_plan, rounds
 from parley.evaluation.playing.play import num_plays, play
 from parley.evaluation.playing.progress import playing_progress
@@ -31,7 +32,6 @@ from parley.evaluation.playing.run_folder import (
     prepare_folder,
     records_so_far,
 )
-from parley.evaluation.records import RecordWriter
 from parley.evaluation.results import Results, build_results
 from parley.evaluation.sealing.messages_file import Messages, Said, read_messages, write_messages
 from parley.evaluation.sealing.roster import Roster, Wanted, assemble
@@ -77,7 +77,7 @@ class GateRun:
         check_folder(self.folder, self.resume)
         heard = None if self.hear is None else read_messages(self.hear)
         with Stage.set(self, heard, console) as stage:
-            if heard is not None:
+            if heard is not None and self.hear is not None:
                 check_same_settings(self.hear, heard.definition, stage.definition)
             prepare_folder(self.folder, stage.definition, self.resume)
             outcomes = self._play(stage, heard, console)
@@ -210,7 +210,7 @@ def play_all(
     for record in records_so_far(path, entries, config, plan, stage.look_every):
         outcomes.add(record)
         done += 1
-    with RecordWriter(path, append=True) as writer, playing_progress(console) as progress:
+    with MarkedWriter(path) as writer, playing_progress(console) as progress:
         task = progress.add_task("playing", total=num_plays(entries, config), completed=done)
         for batch in play(
             stage.pair,

@@ -7,7 +7,6 @@ were begun with, and never stand beside the results of others.
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import zip_longest
@@ -18,14 +17,14 @@ from parley.agents.command_line import check_same_settings
 from parley.channels.base import Role
 from parley.channels.conditions import find_condition
 from parley.evaluation.files import atomic_write
+from parley.evaluation.playing.marked_records import cut_back_episodes, marks_file
 from parley.evaluation.playing.plan import EpisodePlan
 from parley.evaluation.playing.play import Entry, PlayConfig, conditions_of, turns
 from parley.evaluation.records import EpisodeRecord
-from parley.evaluation.records.episodes_file import drop_cut_line, read_records
+from parley.evaluation.records.beside import RESULTS_FILE, RUN_FILE, digest_of, read_object
+from parley.evaluation.records.episodes_file import read_records
 
-RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
-RESULTS_FILE = "results.json"
 _RESULTS = (RESULTS_FILE, "report.*", "junit.xml", "*.png")
 _CHECKED = ("channel", "condition", "episode_id", "target", "role")
 
@@ -111,15 +110,17 @@ def prepare_folder(folder: Path, definition: dict[str, Any], resume: bool) -> No
     path = folder / RUN_FILE
     going_on = resume and _holds_episodes(folder)
     if going_on:
-        check_same_settings(folder, _read(path), definition)
-    else:
-        (folder / EPISODES_FILE).unlink(missing_ok=True)
+        check_same_settings(folder, read_object(path), definition)
     if path.exists() or (folder / RESULTS_FILE).exists():  # a folder of something else loses nothing
         for pattern in _RESULTS:
             for stale in folder.glob(pattern):
                 stale.unlink()
     if not going_on:
-        atomic_write(path, (json.dumps(definition, indent=2) + "\n").encode())
+        for episodes in (marks_file(folder / EPISODES_FILE), folder / EPISODES_FILE):
+            episodes.unlink(missing_ok=True)
+        atomic_write(
+            path, (json.dumps(definition | {"sha256": digest_of(definition)}, indent=2) + "\n").encode()
+        )
 
 
 def records_so_far(
@@ -129,7 +130,7 @@ def records_so_far(
     plan: EpisodePlan,
     look_every: int | None,
 ) -> Iterator[EpisodeRecord]:
-    """Read the records that a run wrote before it was cut; a last line that was cut is dropped from the file.
+    """Read the records that a run wrote before it was cut; what was being written then is dropped.
 
     Args:
         path: the episodes file; none, or an empty one, has no records.
@@ -143,11 +144,12 @@ def records_so_far(
 
     Raises:
         ValueError: naming the line, if one is not what the run would have written there.
+        RunError: if the file is damaged.
         OSError: if the file cannot be read or cut.
     """
     if not path.exists():
         return
-    drop_cut_line(path)
+    cut_back_episodes(path)
     if not path.stat().st_size:
         return
     expected = _expected(entries, config, plan, look_every)
@@ -172,8 +174,7 @@ def was_sequential(episodes: Path) -> bool:
         ValueError: if that file is damaged.
         OSError: if it cannot be read.
     """
-    path = episodes.parent / RUN_FILE
-    return path.exists() and _read(path).get("look_every") is not None
+    return read_object(episodes.parent / RUN_FILE).get("look_every") is not None
 
 
 def planned_seed(folder: Path) -> int | None:
@@ -183,7 +184,7 @@ def planned_seed(folder: Path) -> int | None:
         ValueError: if its run.json is damaged.
     """
     path = folder / RUN_FILE
-    return int(_read(path)["play"]["seed"]) if path.exists() and _holds_episodes(folder) else None
+    return int(read_object(path)["play"]["seed"]) if path.exists() and _holds_episodes(folder) else None
 
 
 def _expected(
@@ -198,13 +199,3 @@ def _expected(
 def _holds_episodes(folder: Path) -> bool:
     path = folder / EPISODES_FILE
     return path.exists() and path.stat().st_size > 0
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        definition = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(definition, dict):
-        raise ValueError(f"{path} is damaged: it must hold a JSON object, got {reprlib.repr(definition)}")
-    return definition

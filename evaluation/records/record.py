@@ -12,6 +12,8 @@ from parley.channels.conditions import find_condition
 
 LARGEST = 2**53
 _LARGEST_ID = 2**63
+_ROUNDING = 2e-6  # probabilities are recorded with 6 digits, so a pick may look this much less probable
+_SUM_WITHIN = 0.02  # and others may record them with 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +71,14 @@ class EpisodeRecord:
         _check_candidate("intended", self.intended, size)
         self._check_agreement()
 
-    def _agreed_size(self) -> int | None:
+    @property
+    def size(self) -> int | None:
         """N, as the fields say that tell it; None if none does."""
+        listed = self.probabilities or self.candidates
+        return self.num_candidates or (None if listed is None else len(listed))
+
+    def _agreed_size(self) -> int | None:
+        """N; refuses fields that disagree on it."""
         size = self.num_candidates
         if size is not None and size < 2:
             raise wrong("num_candidates", "an integer of at least 2", size)
@@ -93,10 +101,33 @@ class EpisodeRecord:
         if known and self.success != (self.choice == self.target):
             said = str(self.success).lower()
             raise ValueError(f"success is {said}, but choice is {self.choice} and target {self.target}")
-        swapped = condition.expectation == "swap_consistency" and self.intended is not None
-        if swapped and self.intended == self.target:
+        self._check_choice()
+        if self.intended is None:
+            return
+        if not condition.names_candidate:
+            raise ValueError(
+                f"intended must be null under {self.condition}, whose message names no candidate of the "
+                f"episode, got {self.intended}"
+            )
+        if self.target is None:
+            return
+        if condition.expectation == "swap_consistency" and self.intended == self.target:
             raise ValueError(
                 f"intended must differ from target under {self.condition}, got {self.intended} for both"
+            )
+        if condition.expectation == "above_floor" and self.intended != self.target:
+            raise ValueError(
+                f"intended must be the target under {self.condition}, got {self.intended} and {self.target}"
+            )
+
+    def _check_choice(self) -> None:
+        if self.choice is None or self.probabilities is None:
+            return
+        picked, highest = self.probabilities[self.choice], max(self.probabilities)
+        if picked < highest - _ROUNDING:
+            raise ValueError(
+                f"choice must be the most probable candidate, got {self.choice} of probability {picked:g} "
+                f"where another has {highest:g}"
             )
 
 
@@ -114,6 +145,8 @@ def _check_probabilities(probabilities: Sequence[float | int]) -> None:
     # NaN compares false, so it must not be left to min and max
     if len(probabilities) < 2 or not all([0 <= number <= 1 for number in probabilities]):  # noqa: C419 - faster
         raise wrong("probabilities", "a list of at least 2 numbers between 0 and 1", probabilities)
+    if abs(sum(probabilities) - 1) > _SUM_WITHIN:
+        raise ValueError(f"probabilities must sum to 1, got {sum(probabilities):g}")
 
 
 def _same_size(name: str, found: int, size: int | None) -> int:

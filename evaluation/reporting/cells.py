@@ -21,8 +21,8 @@ def interval(proportion: Mapping[str, Any]) -> str:
 
 
 def span(proportion: Mapping[str, Any]) -> str:
-    """An interval in percent where room is scarce, such as 81.2–96.8."""
-    return f"{100 * proportion['ci_low']:.1f}–{100 * proportion['ci_high']:.1f}"
+    """An interval in whole percent where room is scarce, such as 81–97."""
+    return f"{100 * proportion['ci_low']:.0f}–{100 * proportion['ci_high']:.0f}"
 
 
 def rate(proportion: Mapping[str, Any]) -> str:
@@ -121,6 +121,11 @@ def gate(channel: Mapping[str, Any], fit: bool | None) -> str:
     if channel["role"] != "judged":
         return str(channel["role"])
     return "invalid" if channel["validity"]["passed"] is False else verdict(channel["gate1"]["passed"], fit)
+
+
+def outcome(results: Mapping[str, Any]) -> str:
+    """The verdict and what stands beside it, such as pass, unsealed."""
+    return ", ".join([results["verdict"], *results["qualifiers"]])
 
 
 def gates(numbers: list[int]) -> str:

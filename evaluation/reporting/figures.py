@@ -57,7 +57,7 @@ def success_picture(results: Results) -> bytes:
     handles.append(Line2D([], [], ls="", label="picks what the swapped message names", **DIAMOND))
     with drawing():
         figure = draw_rows(plot, WIDE)
-        title = f"{cells.gates(results['gates'])}: {results['verdict']}"
+        title = f"{cells.gates(results['gates'])}: {cells.outcome(results)}"
         figure.text(0.002, 1.01, title, fontsize=13, fontweight="bold", color=INK)
         figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False)
         return as_png(figure)

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 # of the light page, whose colours come first in the style sheet; the dark one has others by the same names
-_STYLE = Path(__file__).with_name("page.css").read_text()
+_STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _PALETTE = dict(re.findall(r"--([\w-]+): (#\w{6});", _STYLE.partition("}")[0]))
 INK, MUTED, LINE, BAND = (_PALETTE[name] for name in ("ink", "muted", "line", "band"))
 NORMAL, CONTROL, SWAP = (_PALETTE[name] for name in ("normal", "control", "swap"))

@@ -19,6 +19,7 @@ class Title(NamedTuple):
 
 TITLES = {
     "normal_above_floor": Title("Normal stands above the floor", "share"),
+    "normal_beats_silence": Title("Normal beats silence by a margin", "share"),
     "swap_consistency": Title("Swap consistency is above the floor", "share"),
     "shuffle_below_p0": Title("Shuffle craters below P0", "share"),
     "retains_text": Title("Half of the text channel's success is kept", "share"),
@@ -28,8 +29,10 @@ TITLES = {
     "reports_seconds": Title("Seconds are reported", "seconds"),
     "environment_loaded": Title("The episodes are the ones meant"),
     "no_text_leak": Title("Nothing leaks past the message", "share"),
+    "episodes_differ": Title("No episode is a copy of another", "p"),
+    "contract_kept": Title("The channel kept its contract"),
     "injection_active": Title("The message reaches the receiver"),
-    "controls_with_p0": Title("Null and random have not left chance"),
+    "controls_with_p0": Title("The controls have not left chance"),
     "shuffle_deranges": Title("Shuffle delivers others' messages", "share"),
     "charged_honestly": Title("No message says more than it is charged"),
     "swap_craters": Title("Success falls under swap", "share"),

@@ -46,8 +46,9 @@ class Process:
     """
 
     def __init__(self, make: Callable[[Callable[[], Any]], Answers], start: Start = "fork") -> None:
-        context = get_context(start)
+        context: Any = get_context(start)  # its classes differ
         self._is_made = False
+        self._connection: Connection
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, start), daemon=True)
         with warnings.catch_warnings():  # Python 3.12 warns of threads; those here hold no lock meanwhile
@@ -88,14 +89,14 @@ class Process:
         return "hung up"
 
     def close(self) -> None:
-        """End the process at once: it has nothing to finish, and threads of its own would keep it for ever."""
+        """End the process at once: it has nothing to finish, and its threads would keep it for ever."""
         self._connection.close()
         self._process.kill()
         self._process.join()
 
 
 def _failure(told: bytes, may_blame_user: bool) -> Exception:
-    """What to raise of what a process told: that the user is to mend something only in its first answer."""
+    """What to raise of what a process told; only its first answer can be that the user is to mend it."""
     try:
         kind, promise, sentence = (str(part) for part in json.loads(told))
     except (ValueError, TypeError):

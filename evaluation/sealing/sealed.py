@@ -174,7 +174,9 @@ def _serve(make: Callable[[], Entry], device: torch.device, ask_words: Callable[
 
 def on_device(receiver_input: ReceiverInput, device: torch.device) -> ReceiverInput:
     """The same, where the receiver is."""
-    parts = [part.to(device) if isinstance(part, torch.Tensor) else part for part in receiver_input]
+    parts: list[Any] = [
+        part.to(device) if isinstance(part, torch.Tensor) else part for part in receiver_input
+    ]
     return type(receiver_input)(*parts)
 
 

@@ -14,10 +14,12 @@ from parley.evaluation.statistics.paired import difference as difference
 from parley.evaluation.statistics.paired import mcnemar_exact as mcnemar_exact
 from parley.evaluation.statistics.paired import paired_difference as paired_difference
 from parley.evaluation.statistics.proportions import Proportion as Proportion
+from parley.evaluation.statistics.proportions import above_p as above_p
 from parley.evaluation.statistics.proportions import wilson as wilson
 from parley.evaluation.statistics.sample_size import episodes_needed as episodes_needed
 from parley.evaluation.statistics.sample_size import fewest_episodes as fewest_episodes
 from parley.evaluation.statistics.sample_size import gate_power as gate_power
 from parley.evaluation.statistics.sample_size import least_successes as least_successes
 from parley.evaluation.statistics.sequence import confidence_sequence as confidence_sequence
+from parley.evaluation.statistics.sequence import difference_sequence as difference_sequence
 from parley.evaluation.statistics.sequence import sequential_p as sequential_p

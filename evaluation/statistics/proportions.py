@@ -87,6 +87,12 @@ def check_between_0_and_1(name: str, value: float) -> None:
 
 
 @lru_cache(maxsize=REMEMBERED)
+def above_p(successes: int, n: int, rate: float) -> float:
+    """Exact one-sided binomial p-value of the hypothesis that the true rate is at most this."""
+    return float(binomtest(successes, n, rate, alternative="greater").pvalue)
+
+
+@lru_cache(maxsize=REMEMBERED)
 def two_sided_p(successes: int, n: int, rate: float) -> float:
     """Exact two-sided binomial p-value; remembered, since simulations ask for the same counts often."""
     return float(binomtest(successes, n, rate).pvalue)

@@ -6,6 +6,7 @@ from functools import lru_cache
 from scipy.optimize import brentq
 from scipy.special import betaln
 
+from parley.evaluation.statistics.paired import Difference
 from parley.evaluation.statistics.proportions import (
     REMEMBERED,
     Proportion,
@@ -50,6 +51,37 @@ def confidence_sequence(successes: int, n: int, *, confidence: float = 0.95) -> 
         ci_low=_lower_end(successes, n, confidence),
         ci_high=1.0 - _lower_end(n - successes, n, confidence),
         confidence=confidence,
+    )
+
+
+def difference_sequence(
+    *, only_first: int, only_second: int, num_pairs: int, confidence: float = 0.95
+) -> Difference:
+    """Difference of two success rates on the same episodes, with an interval that holds at every n at once.
+
+    The difference is the rate of pairs in which only the first succeeds, less that of the opposite pairs.
+    Each of the two has a confidence sequence at half the error, and the interval is their difference.
+
+    Args:
+        only_first: pairs in which only the first condition succeeds, at least 0.
+        only_second: pairs in which only the second does, at least 0.
+        num_pairs: all pairs so far, at least 1 and at least the sum of the two.
+        confidence: least coverage over all n together, between 0 and 1.
+
+    Returns:
+        The difference and its interval at this n.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+    """
+    check_between_0_and_1("confidence", confidence)
+    each = (1 + confidence) / 2
+    first = confidence_sequence(only_first, num_pairs, confidence=each)
+    second = confidence_sequence(only_second, num_pairs, confidence=each)
+    return Difference(
+        estimate=first.rate - second.rate,
+        ci_low=first.ci_low - second.ci_high,
+        ci_high=first.ci_high - second.ci_low,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from second_card import SECOND_CARD, SecondCard, is_there, spread
 from torch import Tensor
+from transformers import AutoModelForCausalLM
 
 from parley.agents.language_model import FrozenLM, ModelError
 from parley.agents.pair import ModelConfig, Pair
@@ -155,3 +157,33 @@ def test_two_models_must_begin_in_one_place(small_world: World, monkeypatch: pyt
         ModelError, match="the sender's embeddings lie on cuda:0 and the receiver's on cuda:1"
     ):
         Pair.load(config, small_world)
+
+
+@pytest.mark.parametrize("size", ["2", "two"])
+def test_what_a_launcher_left_in_the_environment_is_not_read(
+    qwen2_folder: Path, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    """One process loads the model, whatever the variables of many say, and leaves them be."""
+    left = {
+        "WORLD_SIZE": size,
+        "RANK": "1",
+        "LOCAL_RANK": "1",
+        "ACCELERATE_USE_FSDP": "true",
+        "ACCELERATE_MIXED_PRECISION": "bf16",
+        "FSDP_CPU_RAM_EFFICIENT_LOADING": "true",
+    }
+    alone = FrozenLM(str(qwen2_folder), device_map="auto")
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    seen = []
+    load = AutoModelForCausalLM.from_pretrained
+    monkeypatch.setattr(
+        AutoModelForCausalLM,
+        "from_pretrained",
+        lambda *places, **options: (seen.append(dict(os.environ)), load(*places, **options))[1],
+    )
+    among_many = FrozenLM(str(qwen2_folder), device_map="auto")
+    assert not left.keys() & seen[0].keys()
+    assert left.items() <= os.environ.items()
+    assert torch.equal(among_many.embedding_table, alone.embedding_table)
+    assert among_many.dtype == alone.dtype

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from parley.agents.language_model import FrozenLM, ModelError
+from parley.agents.model_files import EMBEDDED
 
 
 @pytest.fixture
@@ -101,3 +102,18 @@ def test_vocabulary_and_merges_serve_where_tokenizer_json_is_missing(folder: Pat
     (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}\nq q\n")
     with pytest.raises(ModelError, match=r"could not be loaded: .*Token `qq` out of vocabulary"):
         FrozenLM(str(folder))
+
+
+def test_a_folder_that_says_what_it_was_is_held_to_it(folder: Path) -> None:
+    """As the embedded models' folders say."""
+    (folder / "fingerprint.txt").write_text(FrozenLM(str(folder)).fingerprint + "\n")
+    FrozenLM(str(folder))
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-3] ^= 1
+    (folder / "model.safetensors").write_bytes(bytes(content))
+    with pytest.raises(ModelError, match=r"damaged or was changed: its fingerprint is .*\.txt says"):
+        FrozenLM(str(folder))
+
+
+def test_the_embedded_models_say_what_they_are() -> None:
+    assert all((place / "fingerprint.txt").is_file() for place in EMBEDDED.values())

@@ -19,6 +19,7 @@ from parley.agents.sender import Sender
 from parley.channels.base import Channel, SoftPrompt, TextInput, Utterance
 from parley.channels.checkpoint import CheckpointError, load_channel, save_channel
 from parley.channels.conditions import conditions
+from parley.channels.receiver_input import zeros_like_input
 from parley.channels.registry import channel_class, channel_names
 from parley.channels.text import CHARSET, TextChannel
 from parley.envs.world import World
@@ -208,8 +209,12 @@ def test_all_conditions_play_from_one_context(pair: Pair, name: str) -> None:
     sent = channel.send(pair.speak(channel, shown[:, 0], ReceiverView(list(shown), [0] * len(shown))))
     logits = {}
     for condition in conditions():
-        messages = [condition.deliver(message, channel.message_space, rng) for message in sent]
-        logits[condition.name] = pair.receiver.choose(context, condition.receive(channel, messages))
+        messages = [condition.deliver(message, channel.message_space, rng, sent) for message in sent]
+        free = condition.content_free
+        receiver_input = (
+            zeros_like_input(channel.null_input(len(sent))) if free else channel.receive(messages)
+        )
+        logits[condition.name] = pair.receiver.choose(context, receiver_input)
         assert logits[condition.name].isfinite().all()
     if name in LATENT:
         assert not torch.equal(logits["normal"], logits["null"])

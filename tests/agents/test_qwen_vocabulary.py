@@ -7,6 +7,7 @@ import unicodedata
 import pytest
 import torch
 from hostile_messages import hostile_messages
+from hostile_worlds import check_receiver, check_sender
 from qwen_vocabulary import CONTROL_TOKENS, SYSTEM
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
@@ -100,6 +101,12 @@ def test_no_hostile_message_brings_a_control_token_or_loses_a_character(receiver
     for text, ids in zip(messages, receiver.message_tokens(messages), strict=True):
         assert max(ids, default=0) < NUM_ORDINARY, repr(text)
         assert receiver.lm.tokenizer.decode(ids) == unicodedata.normalize("NFC", slot_text(text))
+
+
+def test_no_word_of_a_world_acts_in_a_prompt(qwen_lm: FrozenLM) -> None:
+    check_sender(qwen_lm, shots=1)
+    check_receiver(qwen_lm, "label", shots=1)
+    check_receiver(qwen_lm, "likelihood", shots=0)
 
 
 def test_the_cache_gives_what_a_full_pass_gives(receiver: Receiver) -> None:

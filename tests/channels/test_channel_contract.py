@@ -21,6 +21,7 @@ from parley.channels.base import (
 )
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import ContinuousChannel, VectorQuantizedChannel, VectorQuantizedConfig
+from parley.channels.promises import PROMISES
 from parley.channels.receiver_input import tensors_of
 from parley.channels.registry import channel_class, channel_names
 from parley.channels.testing import ENDS, ContractError, check_channel, synthetic_utterance
@@ -36,9 +37,10 @@ def test_every_registered_channel_keeps_the_contract(
 ) -> None:
     kind = channel_class(name)
     quick = name in FEWER_STEPS
-    check_channel(
-        kind(kind.Config(**FEWER_STEPS[name]), model_interface) if quick else name, seed, model_interface
-    )
+    channel = kind(kind.Config(**FEWER_STEPS[name]), model_interface) if quick else name
+    report = check_channel(channel, seed, model_interface)
+    assert not report.unchecked
+    assert report.checked == ("can_be_made", *PROMISES)
 
 
 def test_a_quantised_channel_keeps_it_too() -> None:
@@ -201,7 +203,7 @@ class TrainedText(TextChannel):
         (OutsideItsSpace, "what the space cannot hold cannot cross"),
         (TooCheap, "some for 2 bits; no code is that short"),
         (CheapText, "bytes of text for .* charge 8 bits a byte at least"),
-        (NegativeBits, "message_bits is -1.0; bits are finite and not negative"),
+        (NegativeBits, "a message costs -1.0 bits; bits are finite and not negative"),
         (Murmur, "receive mixes messages of a batch"),
         (PrivatePath, "training must have no private path"),
         (Restless, "send makes two messages of one utterance in eval mode"),

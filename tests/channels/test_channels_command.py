@@ -17,6 +17,8 @@ from parley import channels
 from parley.channels import registry
 from parley.channels.__main__ import bits_formula_of, default_bits, main
 from parley.channels.base import Channel, ChannelConfig, ModelInterface
+from parley.channels.promises import PROMISES
+from parley.channels.testing import ContractReport
 from parley.channels.text import SilenceChannel, TextChannel
 
 LOUD = '''
@@ -193,29 +195,54 @@ def test_every_channel_says_what_crosses_and_at_what_price() -> None:
 
 def test_a_channel_that_keeps_its_promises(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "loud", "--seed", "1"]) == 0
-    assert capsys.readouterr().out == "loud keeps every promise\n"
+    verdict, checked = capsys.readouterr().out.splitlines()
+    assert verdict == "loud keeps every promise"
+    assert checked == f"checked: can_be_made, {', '.join(PROMISES)}"
 
 
 def test_the_first_broken_promise_is_named(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     installed.write_text(LOUD.format(bits_formula="nothing", bits="[-1.0][0]"))
-    assert main(["check", "loud"]) == 1
+    assert main(["check", "loud"]) == 5, "1 is the gate's verdict alone"
     assert capsys.readouterr().out == (
-        "loud breaks a promise: message_bits is -1.0; bits are finite and not negative\n"
+        "loud breaks a promise, bits_are_honest: "
+        "a message costs -1.0 bits; bits are finite and not negative\n"
     )
 
 
 def test_the_seed_reaches_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
-    monkeypatch.setattr("parley.channels.__main__.check_channel", lambda kind, seed: seeds.append(seed))
+    nothing = ContractReport(checked=("finite",), unchecked={})
+    check = lambda kind, seed: seeds.append(seed) or nothing  # noqa: E731
+    monkeypatch.setattr("parley.channels.__main__.check_channel", check)
     main(["check", "text", "--seed", "7"])
     main(["check", "text"])
     assert seeds == [7, 0]
 
 
-def test_what_a_channel_raises_itself_is_left_whole(installed: Path) -> None:
+def test_what_a_channel_raises_itself_breaks_a_promise_and_is_shown_with_its_place(
+    installed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     installed.write_text(LOUD.format(bits_formula="", bits="int('bits')"))
-    with pytest.raises(ValueError, match="invalid literal"):
-        main(["check", "loud"])
+    assert main(["check", "loud"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.startswith(
+        "loud breaks a promise, bits_are_honest: ValueError: invalid literal for int()"
+    )
+    assert "Traceback" in shown.err
+    assert "int('bits')" in shown.err
+
+
+def test_what_was_not_checked_is_said_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unchecked = {"relay_equals_wire": "it needs models", "finite": "it needs models"}
+    report = ContractReport(checked=("one_message_each",), unchecked=unchecked)
+    monkeypatch.setattr("parley.channels.__main__.check_channel", lambda kind, seed: report)
+    assert main(["check", "text"]) == 0
+    assert capsys.readouterr().out == (
+        "text keeps every promise that was checked\nchecked: one_message_each\n"
+        "not checked: relay_equals_wire, finite: it needs models\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,6 +254,11 @@ def test_what_a_channel_raises_itself_is_left_whole(installed: Path) -> None:
             3,
             "could not run: channel 'hoarse' was to come from hoarsepackage, which cannot be used: "
             "ModuleNotFoundError: No module named 'no_such_voice'\n",
+        ),
+        (
+            "kv",
+            3,
+            "could not run: no promise of kv could be checked: this channel runs the models themselves: ",
         ),
     ],
 )
@@ -251,7 +283,7 @@ def test_the_command_line_is_read(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["channels", "check", "text"])
     assert main() == 0
-    assert capsys.readouterr().out == "text keeps every promise\n"
+    assert capsys.readouterr().out.startswith("text keeps every promise\n")
 
 
 def test_register_is_at_hand_without_torch() -> None:

@@ -11,13 +11,20 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from parley.channels.__main__ import main
 from parley.channels.base import ModelInterface
-from parley.channels.checkpoint import CheckpointError, file_hash, load_channel, read_header, save_channel
+from parley.channels.checkpoint import (
+    CheckpointError,
+    file_hash,
+    load_channel,
+    read_header,
+    save_channel,
+)
 from parley.channels.latent import VectorQuantizedChannel, VectorQuantizedConfig
 from parley.channels.registry import channel_class, channel_names
+from parley.channels.tensor_file import NotFiniteError, read_tensors, write_tensors
 from parley.channels.testing import ENDS, synthetic_utterance
 
 MODELS = {"sender": "aaa", "receiver": "bbb"}
@@ -43,11 +50,9 @@ def saved(trained: VectorQuantizedChannel, tmp_path: Path) -> Path:
 
 def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, torch.Tensor]], None]) -> None:
     """Change header or weights of a checkpoint in place."""
-    with safe_open(path, framework="pt") as file:
-        header = json.loads(file.metadata()["parley"])
-    weights = load_file(path)
+    weights, header = read_tensors(path)
     change(header, weights)
-    save_file(weights, path, metadata={"parley": json.dumps(header)})
+    write_tensors(path, weights, header)
 
 
 def test_loading_is_exact(trained: VectorQuantizedChannel, saved: Path) -> None:
@@ -88,7 +93,7 @@ def test_the_header_is_read_without_the_weights(saved: Path) -> None:
     assert header.config["codebook_size"] == 8
     assert header.models == MODELS
     assert header.training == {"seed": 3}
-    assert header.format_version == 2
+    assert header.format_version == 3
 
 
 def test_saving_leaves_no_scrap_and_replaces_the_old(trained: VectorQuantizedChannel, saved: Path) -> None:
@@ -143,31 +148,30 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_truncated_file_is_refused(saved: Path, share: float) -> None:
     whole = saved.read_bytes()
     saved.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(CheckpointError, match="is damaged or not a safetensors file"):
+    with pytest.raises(CheckpointError, match="is damaged"):
         load_channel(saved, ENDS, MODELS)
 
 
 def test_random_bytes_are_refused(saved: Path) -> None:
     saved.write_bytes(bytes(range(256)) * 40)
-    with pytest.raises(CheckpointError, match="is damaged or not a safetensors file"):
+    with pytest.raises(CheckpointError, match="is damaged"):
         load_channel(saved, ENDS, MODELS)
 
 
 def test_anothers_safetensors_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_file({"weight": torch.ones(2)}, path)
-    with pytest.raises(CheckpointError, match="is a safetensors file, but not a channel's checkpoint"):
-        load_channel(path, ENDS, MODELS)
-    save_file({"weight": torch.ones(2)}, path, metadata={"parley": "{no json"})
-    with pytest.raises(CheckpointError, match="is damaged"):
-        load_channel(path, ENDS, MODELS)
+    for metadata in (None, {"parley": "{no json"}, {"parley": "[]"}):
+        save_file({"weight": torch.ones(2)}, path, metadata=metadata)
+        with pytest.raises(CheckpointError, match="is a safetensors file, but none of Parley's"):
+            load_channel(path, ENDS, MODELS)
 
 
-@pytest.mark.parametrize("version", [0, 1, None, "2"])
+@pytest.mark.parametrize("version", [0, 1, None, "3"])
 def test_another_version_is_refused(saved: Path, version: Any) -> None:
     rewrite(saved, lambda header, _: header.update(format_version=version))
     with pytest.raises(
-        CheckpointError, match=f"format version {version}, and this program reads 2: train again"
+        CheckpointError, match=f"format version {version}, and this program reads 3: train again"
     ):
         load_channel(saved, ENDS, MODELS)
 
@@ -199,3 +203,54 @@ def test_what_does_not_fit_is_refused(saved: Path, change: Any, reason: str) -> 
     rewrite(saved, change)
     with pytest.raises(CheckpointError, match=rf"(?s)does not fit channel .*{reason}"):
         load_channel(saved, ENDS, MODELS)
+
+
+def test_a_checkpoint_of_before_checksums_is_renewed_by_command(
+    saved: Path, trained: VectorQuantizedChannel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, header = read_tensors(saved)
+    older = {"parley": json.dumps(header | {"format_version": 2})}
+    save_file(weights, saved, metadata=older)
+    with pytest.raises(CheckpointError, match=rf"parley channels renew {saved}` renews it"):
+        load_channel(saved, ENDS, MODELS)
+    assert main(["renew", str(saved)]) == 0
+    loaded = load_channel(saved, ENDS, MODELS).state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in trained.state_dict().items())
+    assert main(["renew", str(saved)]) == 3
+    assert "is no checkpoint of format version 2" in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_diverged_is_neither_saved_nor_loaded(
+    saved: Path, trained: VectorQuantizedChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = saved.read_bytes()
+    torch.nn.init.constant_(trained.decoder.scale_gate, float("nan"))
+    with pytest.raises(NotFiniteError, match=r"decoder\.scale_gate holds numbers that are not finite"):
+        save_channel(saved, trained, MODELS, {})
+    assert saved.read_bytes() == kept
+    with monkeypatch.context() as unchecked:
+        unchecked.setattr("parley.channels.tensor_file.check_finite", lambda tensors: None)
+        save_channel(saved, trained, MODELS, {})
+    with pytest.raises(CheckpointError, match=r"cannot be used: decoder\.scale_gate holds numbers"):
+        load_channel(saved, ENDS, MODELS)
+
+
+class Tied(VectorQuantizedChannel):
+    """One tensor by two names, and one that is part of another."""
+
+    def __init__(self, config: VectorQuantizedConfig, interface: ModelInterface) -> None:
+        super().__init__(config, interface)
+        self.same = self.decoder.scale_gate
+        self.register_buffer("row", torch.arange(6.0).reshape(2, 3)[1])
+
+
+def test_tied_weights_are_saved_and_stay_tied(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = Tied(VectorQuantizedConfig(k=2, codebook_size=8, latent_width=5), ENDS)
+    torch.nn.init.constant_(channel.same, 0.75)
+    save_channel(saved, channel, MODELS, {})
+    monkeypatch.setattr("parley.channels.checkpoint.channel_class", lambda name: Tied)
+    loaded = load_channel(saved, ENDS, MODELS)
+    assert isinstance(loaded, Tied)
+    assert loaded.same is loaded.decoder.scale_gate
+    assert loaded.same == 0.75
+    assert torch.equal(loaded.row, channel.row)

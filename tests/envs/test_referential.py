@@ -173,7 +173,7 @@ def test_num_candidates_is_bounded_below():
 @pytest.mark.parametrize("probability", [0.0, -0.1, 1.1, float("nan")])
 def test_resample_probability_is_bounded(probability):
     with pytest.raises(
-        ValueError, match=re.escape(f"resample_probability must be in (0, 1], got {probability}")
+        ValueError, match=re.escape(f"resample_probability must be in [1e-09, 1], got {probability}")
     ):
         EpisodeConfig(resample_probability=probability)
 

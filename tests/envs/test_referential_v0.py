@@ -81,7 +81,7 @@ def test_the_parallel_interface_converts():
 def test_metadata():
     assert env().metadata["name"] == "referential_v0"
     assert parallel_env.metadata["render_modes"] == ["human", "ansi"]
-    assert raw_env.metadata["is_parallelizable"] is True
+    assert raw_env.metadata["is_parallelizable"] is False
     assert str(raw_env()) == str(parallel_env()) == str(env()) == "referential_v0"
     assert env().possible_agents == parallel_env().possible_agents == ["sender_0", "receiver_0"]
 

@@ -14,7 +14,7 @@ from parley.evaluation.results import build_results
 from studies.simulated import CHANNEL, Truth, records_of, simulate
 
 VOID = frozenset({"meta", "link", "br", "img", "input", "hr"})
-UNDERSTOOD, PRIMED, GUESSED = Truth.of_success(0.9), Truth.of_priming(0.15), Truth.of_success(0.2)
+UNDERSTOOD, PRIMED, GUESSED = Truth.of_success(0.9), Truth.of_lift(0.15), Truth.of_success(0.2)
 FIVE = {"num_candidates": 5}
 HOSTILE = '<script>alert(1)</script>"onload="x'
 

@@ -67,7 +67,8 @@ def perfect(n: int, *, channel: str = "latent_vq", p0: int | None = None) -> lis
     """Always right with its own message, chance without, never right under swap."""
     fifth = n // 5
     floor = fifth if p0 is None else p0
-    return run(n, channel=channel, p0=floor, normal=n, null=fifth, random=fifth, shuffle=fifth, swap=0)
+    controls = dict.fromkeys(("null", "random", "matched", "shuffle"), fifth)
+    return run(n, channel=channel, p0=floor, normal=n, **controls, swap=0)
 
 
 def attempt_02(channel: str = "latent") -> list[EpisodeRecord]:

@@ -2,25 +2,31 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from recorded import outcomes, perfect, run
 
 from parley.evaluation.gates.criterion import Thresholds
 from parley.evaluation.gates.inference import Inference
 from parley.evaluation.results import build_results
+from studies.simulated import CHANNEL, SILENCE, Truth, records_of, simulate
 
 CRITERIA = [
     "normal_above_floor",
     "silence_at_chance",
     "null_at_chance",
     "random_at_chance",
+    "matched_at_chance",
     "shuffle_at_chance",
+    "normal_beats_silence",
     "normal_beats_null",
     "normal_beats_random",
+    "normal_beats_matched",
     "normal_beats_shuffle",
     "swap_consistency",
 ]
-HONEST = {"p0": 80, "normal": 240, "null": 80, "random": 80, "shuffle": 80, "swap": 40}
+HONEST = {"p0": 80, "normal": 240, "null": 80, "random": 80, "matched": 80, "shuffle": 80, "swap": 40}
+CONTROLS = ("null", "random", "matched", "shuffle")
 
 
 def judged(records, channel="latent_vq", gate="gate1", **options):
@@ -39,7 +45,7 @@ def test_an_honest_channel_passes_every_criterion():
     gate = judged(honest())
     assert [item["name"] for item in gate["criteria"]] == CRITERIA
     assert gate["passed"] is True
-    assert gate["version"] == 2
+    assert gate["version"] == 3
 
 
 def test_half_understood_passes():
@@ -62,30 +68,30 @@ def test_floor_at_four_hundred_episodes(normal, passed):
     assert said(honest(normal=normal))["normal_above_floor"] is passed
 
 
-@pytest.mark.parametrize("control", ["p0", "null", "random", "shuffle"])
+@pytest.mark.parametrize("control", ["p0", *CONTROLS])
 @pytest.mark.parametrize(
-    ("successes", "passed"), [(27, False), (50, False), (51, True), (104, True), (105, None), (130, False)]
+    ("successes", "passed"),
+    [(54, False), (55, None), (56, True), (100, True), (101, None), (107, None), (108, False)],
 )
 def test_a_control_at_chance_at_its_boundaries(control, successes, passed):
-    # GATE1.md, How many episodes: 51 to 104 of 400; beyond, p < .001 says that it has left chance
+    # GATE1.md, How many episodes: 56 to 100 of 400; beyond 55 and 107, p < .001: it has left chance
     name = "silence" if control == "p0" else control
     assert said(honest(**{control: successes}))[f"{name}_at_chance"] is passed
 
 
 def test_a_control_says_what_is_shown():
-    reasons = {count: judged(honest(null=count))["criteria"][2]["reason"] for count in (80, 105, 160)}
+    reasons = {count: judged(honest(null=count))["criteria"][2]["reason"] for count in (80, 103, 160)}
     assert (
-        reasons[80]
-        == "Null succeeds in 20.0% of 400 episodes: shown to be within 10 points of chance, 20.0%."
+        reasons[80] == "Null succeeds in 20.0% of 400 episodes: shown to be within 9 points of chance, 20.0%."
     )
-    assert "neither shown to be within 10 points of chance, 20.0%, nor to have left it" in reasons[105]
+    assert "neither shown to be within 9 points of chance, 20.0%, nor to have left it" in reasons[103]
     assert reasons[160].endswith("it has left chance, 20.0%.")
 
 
 def test_without_the_number_of_candidates_chance_is_unknown():
     records = [replace(record, num_candidates=None) for record in honest()]
     answers = said(records)
-    assert {name for name, passed in answers.items() if passed is None} == set(CRITERIA[1:5])
+    assert {name for name, passed in answers.items() if passed is None} == set(CRITERIA[1:6])
     assert "among how many candidates" in judged(records)["criteria"][1]["reason"]
 
 
@@ -97,7 +103,37 @@ def test_a_chance_above_the_floor_cannot_be_asked():
     assert silence["reason"] == "Chance is 50.0%, not below the floor of 30.0%: the gate cannot be asked."
 
 
-@pytest.mark.parametrize("control", ["null", "random", "shuffle"])
+@pytest.mark.parametrize("n", [400, 800])
+def test_a_little_more_than_silence_is_not_enough(n):
+    """Normal of 36% against a silence of 24%, paired as favourably as can be."""
+    chance = dict.fromkeys(CONTROLS, n // 5)
+    answers = said(run(n, p0=24 * n // 100, normal=36 * n // 100, swap=0, **chance))
+    assert answers["normal_above_floor"] is True
+    assert answers["normal_beats_silence"] is False
+
+
+@pytest.mark.parametrize(("normal", "passed"), [(133, False), (134, True)])
+def test_the_gain_over_silence_at_its_boundary(normal, passed):
+    assert said(honest(normal=normal))["normal_beats_silence"] is passed
+
+
+def test_with_many_candidates_the_margin_is_small():
+    """A silence of 20% is 10 points below the floor, and five times chance."""
+    truth = Truth.of_success(0.9, 26, lifts={SILENCE: 0.2 - 1 / 26})
+    results = build_results(records_of(simulate(truth, 400, np.random.default_rng(0)), 26), {})
+    assert results["p0"]["rate"] == pytest.approx(0.2, abs=0.04)
+    assert results["verdict"] == "invalid"
+    silence = results["channels"][CHANNEL]["gate1"]["criteria"][1]
+    assert silence["passed"] is False
+    margins = [Thresholds().margin(1 / number) for number in (4, 5, 10, 26)]
+    assert margins == pytest.approx([0.09, 0.09, 0.05, 1 / 52])
+
+
+def test_what_many_episodes_show_within_the_margin_has_left_chance_all_the_same():
+    assert said(run(4000, null=1000))["null_at_chance"] is False
+
+
+@pytest.mark.parametrize("control", CONTROLS)
 def test_normal_must_beat_every_control(control):
     assert said(honest(**{control: 240}))[f"normal_beats_{control}"] is False
     assert said(honest(**{control: 300}))[f"normal_beats_{control}"] is False
@@ -137,17 +173,17 @@ def test_a_crater_by_harm_is_no_swap_consistency():
 @pytest.mark.parametrize("lift", [20, 40, 80, 160])
 def test_a_priming_channel_that_lifts_every_condition_alike_never_passes(lift):
     count = 80 + lift
-    results = build_results(honest(normal=count, null=count, random=count, shuffle=count, swap=count), {})
+    results = build_results(honest(normal=count, swap=count, **dict.fromkeys(CONTROLS, count)), {})
     assert results["verdict"] in ("fail", "invalid")
     assert results["channels"]["latent_vq"]["gate1"]["passed"] is False
 
 
-@pytest.mark.parametrize("missing", ["normal", "null", "random", "shuffle", "swap", "p0"])
+@pytest.mark.parametrize("missing", ["normal", *CONTROLS, "swap", "p0"])
 def test_a_missing_condition_leaves_its_criteria_undetermined(missing):
     gate = judged(honest(**{missing: None}))
     unsure = {item["name"] for item in gate["criteria"] if item["passed"] is None}
     name = "silence" if missing == "p0" else missing
-    assert unsure == {item for item in CRITERIA if name in item}
+    assert unsure == {item for item in CRITERIA if name in item}, "records of before matched lack it"
     assert all("was not played" in i["reason"] for i in gate["criteria"] if i["passed"] is None)
     assert gate["passed"] is None
 
@@ -161,9 +197,12 @@ def test_records_that_do_not_say_what_was_picked_cannot_show_following():
 def test_too_few_episodes_cannot_be_told():
     reason = judged(perfect(1))["criteria"][0]["reason"]
     assert reason.startswith("Too few episodes: even after 1 of 1 the true rate may be as low as 20.7%")
-    few = run(20, normal=20, null=15, random=15, shuffle=15)
+    few = run(20, normal=20, p0=15, **dict.fromkeys(CONTROLS, 15))
+    reasons = {item["name"]: item["reason"] for item in judged(few)["criteria"]}
     assert said(few)["normal_beats_null"] is None
-    assert "Too few episodes in which null fails" in judged(few)["criteria"][5]["reason"]
+    assert "Too few episodes in which null fails" in reasons["normal_beats_null"]
+    assert said(few)["normal_beats_silence"] is None
+    assert "Too few episodes in which silence fails" in reasons["normal_beats_silence"]
 
 
 @pytest.mark.parametrize(("normal", "passed"), [(217, False), (218, True)])
@@ -215,10 +254,12 @@ def sequential(records):
 def test_in_sequence_a_criterion_says_no_only_where_it_is_shown():
     _, answers = sequential(honest(normal=130, null=110))
     assert answers["normal_above_floor"] is None, "the sequence reaches over the floor"
+    assert answers["normal_beats_silence"] is None
     assert answers["null_at_chance"] is None
     _, answers = sequential(honest(normal=80, null=200))
     assert answers["normal_above_floor"] is False
     assert answers["null_at_chance"] is False
+    assert answers["normal_beats_silence"] is False
     assert answers["normal_beats_null"] is None, "no difference shown is no difference disproved"
 
 
@@ -226,7 +267,7 @@ def test_in_sequence_a_clear_channel_is_settled():
     results, answers = sequential(honest(normal=360, swap=10))
     assert set(answers.values()) == {True}
     assert (results["verdict"], results["settled"], results["sequential"]) == ("pass", True, True)
-    results, _ = sequential(run(100, p0=20, normal=90, null=20, random=20, shuffle=20, swap=2))
+    results, _ = sequential(run(100, p0=20, normal=90, swap=2, **dict.fromkeys(CONTROLS, 20)))
     assert (results["verdict"], results["settled"]) == ("inconclusive", False)
 
 
@@ -241,7 +282,10 @@ def test_paired_p_without_a_difference_is_one():
         assert Inference(thresholds=Thresholds(), sequential=open_ended).paired_p(0, 0, 10) == 1.0
 
 
-@pytest.mark.parametrize(("null", "passed"), [(61, None), (62, True), (90, True), (91, None)])
+@pytest.mark.parametrize(
+    ("null", "passed"),
+    [(46, False), (47, None), (66, None), (67, True), (86, True), (87, None), (118, False)],
+)
 def test_in_sequence_a_control_is_shown_at_chance_at_its_boundaries(null, passed):
-    """From 62 to 90 of 400 the 90% sequence lies within 10 points of chance: two one-sided tests at 5%."""
+    """From 67 to 86 of 400 the 90% sequence lies within 9 points of chance: two one-sided tests at 5%."""
     assert sequential(honest(null=null))[1]["null_at_chance"] is passed

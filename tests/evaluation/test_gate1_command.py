@@ -96,7 +96,7 @@ def test_a_codec_that_never_learned_fails(played):
     assert len(provenance["sha256"]) == 64
     assert provenance["training"] == {"seed": 0}
     assert results["provenance"]["seeds"] == {"evaluation": 0}
-    written = {"run.json", "episodes.jsonl", "atlas-latent_vq.png"}
+    written = {"run.json", "episodes.jsonl", "episodes.marks", "atlas-latent_vq.png"}
     assert {path.name for path in played.folder.iterdir()} == JUDGED | written
     diagnosed = results["diagnostics"]
     assert diagnosed["latent_vq"]["num_referents"] == diagnosed["text"]["num_referents"] == 40
@@ -154,6 +154,20 @@ def test_a_checkpoint_for_other_models_is_not_taken_unasked(pocket_pair, tmp_pat
     save_channel(tmp_path / "latent_vq-other/channel.safetensors", channel, others, {})
     command("--channels", "latent_vq", "--episodes", "4", "--runs", str(tmp_path), "--folder", str(tmp_path))
     assert results_in(tmp_path)["channels"]["latent_vq"]["role"] == "untrained"
+
+
+@pytest.mark.parametrize("damage", [lambda kept: kept[:500], lambda kept: kept[:-1] + b"?", lambda kept: b""])
+def test_a_checkpoint_that_is_there_and_cannot_be_used_is_named(checkpoint, tmp_path, capsys, damage):
+    """Whatever channel it was of: nobody can tell, and none plays untrained for it."""
+    (tmp_path / "damaged").mkdir()
+    path = tmp_path / "damaged/channel.safetensors"
+    path.write_bytes(damage((checkpoint / "channel.safetensors").read_bytes()))
+    arguments = ("--channels", "latent_vq", "--episodes", "4", "--runs", str(tmp_path))
+    code = command(*arguments, "--folder", str(tmp_path / "out"), "--device", "cpu")
+    assert code == ExitCode.COULD_NOT_RUN
+    shown = " ".join(capsys.readouterr().err.split())
+    assert f"{path} is damaged" in shown
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_malformed_line_is_named_by_its_number(tmp_path, capsys):

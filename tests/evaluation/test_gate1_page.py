@@ -8,10 +8,12 @@ import pytest
 from recorded import perfect
 
 from parley.channels.conditions import condition_names
+from parley.evaluation.gates.chance_power import chance_power
 from parley.evaluation.gates.criterion import Thresholds
+from parley.evaluation.gates.inference import Inference
 from parley.evaluation.gates.verdict import EXIT_CODES
 from parley.evaluation.results import build_results
-from parley.evaluation.statistics import equivalence, least_successes
+from parley.evaluation.statistics import least_successes
 
 TEXT = (Path(__file__).parents[2] / "evaluation" / "GATE1.md").read_text(encoding="utf-8")
 FLAT = " ".join(TEXT.split())
@@ -38,10 +40,13 @@ def test_constants_in_the_prose_are_the_thresholds():
     assert re.findall(r"CI_low(?:\(normal\)| of these picks) >= ([\d.]*\d)", FLAT) == ["0.30", "0.30", ".30"]
     assert thresholds.min_ci_low == 0.30
     assert re.findall(r"gives p < ([\d.]*\d)", FLAT) == [str(thresholds.mcnemar_alpha)]
-    assert f"Yes if both p are below {thresholds.equivalence_alpha}" in FLAT
+    assert f"both p below {thresholds.equivalence_alpha}" in FLAT
     assert f"differs from chance with p < {thresholds.differs_alpha}" in FLAT
-    assert "so 10 points at N = 5" in FLAT
-    assert round(thresholds.min_ci_low - 1 / 5, 9) == 0.1
+    assert f"one-sided binomial p < {thresholds.differs_alpha}" in FLAT
+    assert f"of the difference (Newcombe's, paired) is at least {thresholds.min_gain:.2f}" in FLAT
+    assert "it is 9 points at N = 4 and 5, 5 at N = 10 and 1.9 at N = 26" in FLAT
+    margins = [thresholds.margin(1 / number) for number in (4, 5, 10, 26)]
+    assert [round(100 * margin, 1) for margin in margins] == [9, 9, 5, 1.9]
 
 
 def test_every_condition_criterion_and_check_is_explained():
@@ -59,17 +64,27 @@ def test_exit_codes_are_those_of_the_code():
     assert codes == {**EXIT_CODES, "usage": 2, "could not run": 3}
 
 
-def at_chance(successes, n, floor=0.3):
-    return equivalence(successes, n, reference=0.2, margin=floor - 0.2).equivalent
+def at_chance(successes, n):
+    thresholds = Thresholds()
+    return Inference(thresholds=thresholds).stands_at(successes, n, 0.2, thresholds.margin(0.2)) is True
 
 
 @pytest.mark.parametrize("row", table("n"), ids=lambda row: row[0])
 def test_the_table_of_n_is_true(row):
     n, normal, lowest, highest = map(int, row)
-    floor = Thresholds().min_ci_low
-    assert least_successes(n, floor) == normal
-    shown = [at_chance(count, n, floor) for count in range(n + 1)]
-    assert [count for count in range(n + 1) if shown[count]] == [*range(lowest, highest + 1)]
+    assert least_successes(n, Thresholds().min_ci_low) == normal
+    edges = [at_chance(count, n) for count in (lowest - 1, lowest, n // 5, highest, highest + 1)]
+    assert edges == [False, True, True, True, False]
+
+
+def test_the_episodes_that_it_takes_by_number_of_candidates_are_true():
+    said = re.findall(
+        r"([\d,]+) (?:episodes )?at N = (\d+)", FLAT.split("All five conditions")[1].split(";")[0]
+    )
+    assert [int(number) for _, number in said] == [4, 5, 10, 26]
+    for n, number in said:
+        n, number = int(n.replace(",", "")), int(number)
+        assert chance_power(n, number) >= 0.95 > chance_power(n - 50, number)
 
 
 def test_fifty_episodes_show_no_control_at_chance():

@@ -9,6 +9,7 @@ import pytest
 import tyro
 
 from parley.agents.command_line import ExitCode, run_command
+from parley.agents.folder_lock import locked
 from parley.evaluation import gate1
 from parley.evaluation.playing import gate_run
 from parley.evaluation.records import EpisodeRecord, RecordWriter
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed
 FEW = (
     "--channels", "latent_vq", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu", "--seed", "0",
 )  # fmt: skip
-NUM_PLAYS = 6 * (2 + 6)
+NUM_PLAYS = 6 * (2 + 7)
 
 
 @pytest.fixture
@@ -96,8 +97,48 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(command, tmp_path, monkeypa
     assert "play.seed is 0 there and 1 here" in said(capsys)
     (tmp_path / "cut/atlas-latent.png").write_text("of an earlier run")
     command("--channels", "text", "--episodes", "2", "--folder", "cut", "--device", "cpu")
-    assert len(untimed(path)) == 2 * 8
+    assert len(untimed(path)) == 2 * 9
     assert not (tmp_path / "cut/atlas-latent.png").exists()
+
+
+def test_a_run_never_goes_on_from_what_it_did_not_write(command, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        cut_after(patch, 3)
+        command(*FEW, "--folder", "cut")
+    for name, place, said_of in (
+        ("episodes.jsonl", b'"probabilities": [0.', "is no longer what this run wrote"),
+        ("episodes.marks", b'"sha256": "', "is no longer what this run wrote"),
+        ("episodes.marks", b'{"bytes', "episodes.marks is damaged"),
+        ("run.json", b'"seed": ', "run.json is damaged: its content is not what its SHA-256 was taken of"),
+        ("run.json", b'"look_every": n', "run.json is damaged"),
+    ):
+        kept = (tmp_path / "cut" / name).read_bytes()
+        end = kept.rindex(place) + len(place)
+        (tmp_path / "cut" / name).write_bytes(kept[:end] + bytes([kept[end] ^ 1]) + kept[end + 1 :])
+        capsys.readouterr()
+        assert command(*FEW, "--folder", "cut", "--resume") in (ExitCode.USAGE, ExitCode.COULD_NOT_RUN)
+        assert said_of in said(capsys)
+        (tmp_path / "cut" / name).write_bytes(kept)
+    command(*FEW, "--folder", "cut", "--resume")
+    assert (tmp_path / "cut/results.json").exists()
+
+
+def test_a_batch_that_has_no_mark_is_played_again(command, tmp_path, monkeypatch):
+    command(*FEW, "--folder", "whole")
+    with monkeypatch.context() as patch:
+        cut_after(patch, 3)
+        command(*FEW, "--folder", "cut")
+    marks = tmp_path / "cut/episodes.marks"
+    lines = marks.read_bytes().splitlines(keepends=True)
+    marks.write_bytes(b"".join(lines[:-1]) + lines[-1][:9])
+    command(*FEW, "--folder", "cut", "--resume")
+    assert untimed(tmp_path / "cut/episodes.jsonl") == untimed(tmp_path / "whole/episodes.jsonl")
+
+
+def test_two_gates_never_share_a_folder(command, tmp_path, capsys):
+    with locked(tmp_path / "out"):
+        assert command(*FEW, "--folder", "out") == ExitCode.COULD_NOT_RUN
+    assert "another run is at work in out" in said(capsys)
 
 
 def test_what_defines_a_run_is_written_before_the_first_episode(command, tmp_path, monkeypatch):
@@ -148,7 +189,7 @@ def test_a_run_stops_when_it_is_decided(command, tmp_path, judges):
     assert results["provenance"]["look_every"] == 5
     assert results["p0"]["n"] == 10
     records = untimed(tmp_path / "out/episodes.jsonl")
-    assert len(records) == 10 * 8
+    assert len(records) == 10 * 9
     command(*OPEN, "--folder", "out", "--resume")
     assert asked == [5, 10, 10]
     assert untimed(tmp_path / "out/episodes.jsonl") == records

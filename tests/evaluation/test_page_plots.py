@@ -71,10 +71,10 @@ def test_dots_and_intervals_are_the_numbers_of_the_table(drawn):
     for axes, label in drawn:
         intervals, dots = intervals_and_dots(axes)
         assert intervals == [(row["ci_low"], row["ci_high"]) for row in rows]
-        assert dots == list(zip((row["rate"] for row in rows), "os^vXDo", strict=True))
+        assert dots == list(zip((row["rate"] for row in rows), "os^>vXDo", strict=True))
         assert label.startswith("Plot of success by channel and condition with 95% Wilson intervals.")
         percents = [word for word in words(axes) if word.endswith("%")]
-        assert percents == [cells.percent(row["rate"]) for row in [*rows[:5], rows[6]]]
+        assert percents == [cells.percent(row["rate"]) for row in [*rows[:6], rows[7]]]
     assert len(drawn) == 2
 
 
@@ -82,7 +82,7 @@ def test_rows_stand_one_below_the_other(drawn):
     figures.success_plot(build_results(complete(), {}))
     for axes, _ in drawn:
         heights = [line.get_ydata()[0] for line in axes.lines if len(line.get_xdata()) == 1]
-        assert heights[4] == heights[5], "the swap row has two dots"
+        assert heights[5] == heights[6], "the swap row has two dots"
         assert heights == sorted(heights)
         assert axes.get_ylim()[0] > axes.get_ylim()[1], "from the top"
         assert max(heights) < axes.get_ylim()[0]
@@ -100,7 +100,7 @@ def test_chance_floor_and_text_are_lines_where_they_are_known(drawn):
 def test_what_was_not_played_is_a_dash_without_a_dot(drawn):
     figures.success_plot(build_results(run(40, normal=30), {}))
     for axes, _ in drawn:
-        assert words(axes).count("–") == 4
+        assert words(axes).count("–") == 5
         assert len(intervals_and_dots(axes)[1]) == 1
 
 

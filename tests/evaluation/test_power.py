@@ -42,6 +42,18 @@ def test_the_number_needed_comes_first(capsys):
     }
 
 
+def test_it_says_that_controls_must_be_shown_at_chance_too(capsys):
+    ask("--true-rate", ".5", "--episodes", "400")
+    assert capsys.readouterr().out.endswith(
+        "Gate 1 also asks that silence and 4 controls be shown at chance, all of them. With 5 candidates and "
+        "400 episodes a sound run shows it with a chance of at least 96.6%.\n"
+    )
+    ask("--true-rate", ".5", "--episodes", "1950", "--num-candidates", "26")
+    assert capsys.readouterr().out.endswith(
+        "26 candidates and 1950 episodes a sound run shows it with a chance of at least 95.0%.\n"
+    )
+
+
 def test_a_power_of_95_percent_is_what_is_asked_for(capsys):
     ask("--true-rate", ".4")
     unsaid = capsys.readouterr().out

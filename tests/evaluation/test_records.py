@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parley.channels.conditions import condition_names
+from parley.evaluation.aggregation.run_data import gather_file
 from parley.evaluation.records import EpisodeRecord, RecordWriter, read_records
 from parley.evaluation.records.episodes_file import drop_cut_line
 
@@ -25,7 +26,7 @@ INDICES = st.one_of(st.none(), st.integers(0, 4))
 RECORDS = st.fixed_dictionaries(
     {
         "channel": st.sampled_from(["text", "latent_vq", "größe"]),
-        "condition": st.sampled_from(["normal", "null", "random", "shuffle"]),
+        "condition": st.sampled_from(["normal", "swap"]),
         "episode_id": st.integers(-(2**63), 2**63 - 1),
         "success": st.booleans(),
         "choice": INDICES,
@@ -34,7 +35,7 @@ RECORDS = st.fixed_dictionaries(
         "message": st.one_of(st.none(), st.text(), st.lists(st.integers())),
         "tokens": st.one_of(st.none(), st.integers(0, 2**53)),
         "seconds": st.one_of(st.none(), st.floats(0, 1e9), st.integers(0, 100)),
-        "probabilities": st.one_of(st.none(), st.just([0.1, 0.2, 0.3, 0.2, 0.2])),
+        "probabilities": st.one_of(st.none(), st.just([0.2] * 5)),
         "num_candidates": st.sampled_from([None, 5]),
         "candidates": st.sampled_from([None, ["small red cube", "b", "c", "größe", ""]]),
         "role": st.sampled_from(["judged", "untrained", "reference", "ceiling"]),
@@ -128,6 +129,19 @@ def test_unknown_fields_are_left_out(tmp_path):
             {**GOOD, "condition": "swap", "intended": 1, "target": 1},
             "intended must differ from target under swap",
         ),
+        (
+            {**GOOD, "intended": 1, "target": 2},
+            "intended must be the target under normal, got 1 and 2",
+        ),
+        (
+            {**GOOD, "condition": "null", "intended": 1},
+            "intended must be null under null, whose message names no candidate of the episode, got 1",
+        ),
+        (
+            {**GOOD, "choice": 0, "probabilities": [0.4, 0.6]},
+            "choice must be the most probable candidate, got 0 of probability 0.4 where another has 0.6",
+        ),
+        ({**GOOD, "probabilities": [0.5, 0.6]}, "probabilities must sum to 1, got 1.1"),
         ({**GOOD, "tokens": 1.0}, "tokens must be an integer or null, got 1.0"),
         ({**GOOD, "tokens": -1}, "tokens must be an integer from 0 to 9007199254740992, got -1"),
         ({**GOOD, "tokens": True}, "tokens must be an integer or null, got True"),
@@ -167,6 +181,26 @@ def test_a_malformed_line_is_named_by_its_number(tmp_path, line, message):
     with pytest.raises(ValueError, match=re.escape(f"{path}, line 3: ")) as caught:
         list(read_records(path))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({**GOOD, "episode_id": 11, "role": "reference"}, "role must be the same in all records of channel"),
+        ({**GOOD, "episode_id": 11, "num_candidates": 4}, "candidates must be as many in all records, got 5"),
+        ({**GOOD, "episode_id": 11, "candidates": ["a", "b"]}, "candidates must be as many in all records"),
+        ({**GOOD, "episode_id": 10}, "episode_id 10 is there twice"),
+    ],
+)
+def test_a_line_that_contradicts_another_is_named_by_its_number(tmp_path, line, message):
+    path = write_lines(tmp_path, {**GOOD, "episode_id": 10, "role": "judged", "num_candidates": 5}, line)
+    with pytest.raises(ValueError, match=re.escape(f"{path}, line 2: {message}")):
+        gather_file(path)
+
+
+def test_rounding_contradicts_nothing():
+    close = EpisodeRecord(**GOOD, choice=0, probabilities=[0.499999, 0.500001])
+    assert close.size == 2
 
 
 def test_bytes_that_are_no_text_are_named_by_their_line(tmp_path):

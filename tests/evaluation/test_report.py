@@ -56,7 +56,7 @@ def test_the_report_holds_every_number_of_the_table():
                 f"[{100 * row['ci_low']:.1f}, {100 * row['ci_high']:.1f}]"
             )
             assert cell in rows[name]
-        assert rows[name].count("–") == 5 - len(channel["conditions"]) + (channel["bits"] is None)
+        assert rows[name].count("–") == 6 - len(channel["conditions"]) + (channel["bits"] is None)
     assert "| 16384 |" in rows["latent"]
 
 
@@ -130,7 +130,7 @@ def whole_cell(row):
 def test_no_name_breaks_the_table_or_becomes_markup(name):
     results = build_results(run(20, channel=name, normal=10, p0=4), {})
     row = next(line for line in render_report(results).splitlines() if "10/20" in line)
-    assert row.replace("\\|", "").count("|") == 9
+    assert row.replace("\\|", "").count("|") == 10
     assert "<script>" not in row.replace("\\<", "")
     assert any(line.startswith(f" {name} ") and "50.0%" in line for line in terminal(results).splitlines())
 
@@ -142,7 +142,7 @@ def test_the_terminal_shows_the_same_table_within_80_columns():
     for channel in results["channels"].values():
         for row in channel["conditions"].values():
             assert f"{100 * row['rate']:.1f}%" in text
-            assert f"{100 * row['ci_low']:.1f}–{100 * row['ci_high']:.1f}" in text
+            assert f"{100 * row['ci_low']:.0f}–{100 * row['ci_high']:.0f}" in text
         assert cells.gate(channel, None) in text
     assert "…" not in text
     assert results["sentence"] in " ".join(text.split())
@@ -171,7 +171,7 @@ def test_cells_that_do_not_exist_are_dashes_and_never_zero():
     results = build_results(without(run(50, normal=30), "num_candidates"), {})
     lines = terminal(results).splitlines()
     row = next(place for place, line in enumerate(lines) if line.startswith(" latent_vq"))
-    assert lines[row].split() == ["latent_vq", "60.0%", "–", "–", "–", "–"]
+    assert lines[row].split() == ["latent_vq", "60.0%", *"–––––"]
     assert lines[row + 2].strip() == "inconclusive"
     assert "silence was not played" in " ".join(terminal(results).split())
     assert "P0, silence measured: –." in render_report(results)

@@ -239,13 +239,13 @@ def test_num_candidates_comes_from_records_or_provenance():
     assert build([record])["chance"] == 0.25
     assert build(run(5, normal=1), num_candidates=5)["chance"] == 0.2
     with pytest.raises(
-        ValueError, match="num_candidates must be 4, the number of the records' probabilities, got 5"
+        ValueError, match="num_candidates must be 4, the number of the records' candidates, got 5"
     ):
         build([record], num_candidates=5)
     with pytest.raises(ValueError, match="num_candidates must be an integer of at least 2, got 1"):
         build([record], num_candidates=1)
     other = EpisodeRecord(channel="a", condition="null", episode_id=1, success=True, probabilities=[0.5, 0.5])
-    with pytest.raises(ValueError, match="probabilities must be as many in all records, got 4 and 2"):
+    with pytest.raises(ValueError, match="candidates must be as many in all records, got 4 and 2"):
         build([record, other])
 
 
@@ -276,9 +276,9 @@ def test_strict_json_with_every_documented_key():
         assert set(entry) == channel
         assert set(entry["gate1"]) == {"version", "passed", "criteria", "original_rule"}
     assert documented("## `communication_matters.<name>`") == set(results["communication_matters"]["silence"])
-    assert results["schema_version"] == 4
+    assert results["schema_version"] == 5
     latent = results["channels"]["latent_vq"]
-    assert list(latent["conditions"]) == ["normal", "null", "random", "shuffle", "swap"]
+    assert list(latent["conditions"]) == ["normal", "null", "random", "matched", "shuffle", "swap"]
     assert set(latent["conditions"]["swap"]) == {"n", "successes", "rate", "ci_low", "ci_high"}
     gate = latent["gate1"]
     rules = [gate, gate["original_rule"], latent["gate2"], latent["gate3"]]

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from complete_runs import candidates_of
 from recorded import run
 
 from parley.evaluation.results import build_results
@@ -35,18 +36,18 @@ def change(records, condition, channel=CHANNEL, **values):
 
 
 def test_a_sound_run_meets_every_check(sound):
-    found = checks(sound, {"episodes": 200})
-    assert [item["passed"] for item in found.values()] == [True] * 7
+    found = checks(sound, {"episodes": 200, "breaches": {}})
+    assert [item["passed"] for item in found.values()] == [True] * 9
     assert list(found) == [
-        "environment_loaded", "no_text_leak", "injection_active", "controls_with_p0", "shuffle_deranges",
-        "charged_honestly", "swap_craters",
+        "environment_loaded", "no_text_leak", "episodes_differ", "contract_kept", "injection_active",
+        "controls_with_p0", "shuffle_deranges", "charged_honestly", "swap_craters",
     ]  # fmt: skip
 
 
 def test_a_failed_check_invalidates_whatever_the_gates_say(sound):
-    results = build_results(sound, {"episodes": 201}, gates=(1,))
+    results = build_results(sound, {"episodes": 199}, gates=(1,))
     assert results["verdict"] == "invalid"
-    assert "200 episodes were played and 201 were asked for" in results["sentence"]
+    assert "200 episodes were played and 199 were asked for" in results["sentence"]
     assert results["sentence"].startswith("Invalid: the figures do not show what they were meant to show")
 
 
@@ -75,10 +76,6 @@ def test_targets_must_agree(sound):
     )
 
 
-def test_a_pick_is_the_most_probable(sound):
-    assert failing(change(sound, "swap", probabilities=[0.9, 0.1, 0, 0, 0])) == {"environment_loaded"}
-
-
 def test_targets_are_spread(sound):
     def at_zero(r):
         return replace(r, target=0, success=r.choice == 0, intended=None)
@@ -89,8 +86,8 @@ def test_targets_are_spread(sound):
 @pytest.mark.parametrize(
     ("missing", "unsure"),
     [
-        ("target", {"environment_loaded"}),
-        ("probabilities", {"environment_loaded", "injection_active"}),
+        ("target", {"environment_loaded", "episodes_differ"}),
+        ("probabilities", {"injection_active", "episodes_differ"}),
         ("message", {"shuffle_deranges"}),
         ("bits", {"charged_honestly"}),
     ],
@@ -98,7 +95,7 @@ def test_targets_are_spread(sound):
 def test_what_lacks_a_field_cannot_be_told(sound, missing, unsure):
     records = [replace(r, num_candidates=5, **{missing: None}) for r in sound]
     found = checks(records)
-    assert {name for name, item in found.items() if item["passed"] is None} == unsure
+    assert {name for name, item in found.items() if item["passed"] is None} == unsure | {"contract_kept"}
     assert build_results(records, {})["verdict"] != "invalid"
 
 
@@ -109,7 +106,8 @@ def test_silence_that_knows_is_a_leak(sound):
         else r
         for r in sound
     ]
-    assert failing(leak) == {"no_text_leak"}
+    assert "no_text_leak" in failing(leak)
+    assert "without a message the receiver finds the target" in build_results(leak, {})["sentence"]
 
 
 def test_silence_below_chance_is_no_leak(sound):
@@ -132,8 +130,8 @@ def test_a_prefix_that_never_arrives(sound):
     assert "injection_active" in failing(records)
 
 
-@pytest.mark.parametrize("condition", ["null", "random"])
-def test_null_and_random_stay_at_chance(sound, condition):
+@pytest.mark.parametrize("condition", ["null", "random", "matched", "shuffle"])
+def test_the_controls_stay_at_chance(sound, condition):
     def right(r):
         return replace(
             r, choice=r.target, success=True, probabilities=[float(i == r.target) for i in range(5)]
@@ -162,7 +160,7 @@ def test_messages_cost_what_they_are_charged(sound):
 
 
 def test_what_helps_under_swap_is_not_what_the_message_says():
-    primed = list(records_of(simulate(Truth.of_priming(0.3), 400, np.random.default_rng(0)), 5))
+    primed = list(records_of(simulate(Truth.of_lift(0.3), 400, np.random.default_rng(0)), 5))
     assert {"swap_craters", "controls_with_p0"} <= failing(primed)
 
 
@@ -178,12 +176,51 @@ def test_a_message_of_half_a_character_is_counted(sound):
     assert found["charged_honestly"]["passed"] is False
 
 
-@pytest.mark.parametrize(("found", "passed"), [(105, True), (120, False)])
-def test_silence_leaks_only_where_it_is_shown_to(found, passed):
-    """At 105 of 400 it is neither shown at chance nor to have left it: undetermined, and valid."""
-    results = build_results(run(400, p0=found, normal=240), {})
+@pytest.mark.parametrize(("found", "n", "passed"), [(106, 400, True), (107, 400, False), (1000, 4000, False)])
+def test_silence_leaks_where_its_exact_p_says_so_whatever_n_is(found, n, passed):
+    """106 of 400 are neither shown at chance nor a leak; of 4,000 a quarter is within the margin."""
+    results = build_results(run(n, p0=found, normal=6 * n // 10), {})
     leak = results["validity"]["criteria"][1]
     assert (leak["name"], leak["passed"]) == ("no_text_leak", passed)
+
+
+@pytest.mark.parametrize(("found", "passed"), [(117, True), (118, False), (10, True)])
+def test_silence_that_is_looked_at_often_leaks_later(found, passed):
+    leak = build_results(run(400, p0=found, normal=240), {}, sequential=True)["validity"]["criteria"][1]
+    assert (leak["name"], leak["passed"]) == ("no_text_leak", passed)
+
+
+def copied(records, first, *, times=2):
+    """The same lines under new numbers, as if they were other episodes."""
+    return [
+        replace(r, episode_id=first * copy + r.episode_id)
+        for r in records
+        for copy in range(times)
+        if r.episode_id < first
+    ]
+
+
+def test_copies_are_no_episodes(sound):
+    records = [
+        replace(r, candidates=candidates_of(r.episode_id)) if r.channel == "silence" else r for r in sound
+    ]
+    assert checks(records)["episodes_differ"]["passed"] is True
+    results = build_results(copied(records, 100), {})
+    assert results["verdict"] == "invalid"
+    assert (
+        "of 200 episodes 100 show what an earlier one showed, and in 100 of these the target is the same "
+        "too, where chance would give 20" in results["sentence"]
+    )
+    plain = [replace(r, candidates=None) for r in copied(records, 100)]
+    assert failing(plain) == set(), "the probabilities of this receiver tell episodes too badly apart"
+
+
+def test_a_small_world_may_show_the_same_candidates_again(sound):
+    """Where the target is drawn anew each time, nothing is copied."""
+    always = [replace(r, candidates=candidates_of(0)) if r.channel == "silence" else r for r in sound]
+    found = checks(always)["episodes_differ"]
+    assert found["passed"] is True
+    assert found["reason"].startswith("Of 200 episodes 199 show what an earlier one showed, and in ")
 
 
 def test_a_prefix_that_hardly_moves_the_receiver_did_not_arrive(sound):

@@ -12,7 +12,6 @@ import tyro
 from parley.agents.command_line import ExitCode, run_command
 from parley.agents.pair import Pair
 from parley.agents.sender import Sender
-from parley.channels.base import ChannelConfig
 from parley.channels.checkpoint import read_header, save_channel
 from parley.channels.latent import ScalarQuantizedChannel, ScalarQuantizedConfig
 from parley.channels.text import TextChannel, TextConfig
@@ -22,7 +21,6 @@ from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents
 from parley.evaluation.playing import gate_run
 from parley.evaluation.playing.entries import find_checkpoint
 from parley.plugins.registry import LeftOut
-from parley.training.config import TrainConfig, check_same_run
 from parley.training.run import parse, train
 from studies import gate_sweep
 from studies.rate_limit import __main__ as rate_limit
@@ -124,17 +122,6 @@ def test_a_training_notes_its_world_and_is_resumed_in_it_alone(trained, tmp_path
     capsys.readouterr()
     assert resumed("--resume") == ExitCode.USAGE
     assert f"training.world is '{name}' there and 'objects' here" in " ".join(capsys.readouterr().err.split())
-
-
-def test_a_training_from_before_there_were_other_worlds_goes_on(tmp_path):
-    record = TrainConfig().record("latent_vq", ChannelConfig())
-    assert record["training"].pop("world") == "objects"
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(record))
-    check_same_run(path, TrainConfig().record("latent_vq", ChannelConfig()))
-    other = TrainConfig(world="elements").record("latent_vq", ChannelConfig())
-    with pytest.raises(ValueError, match=r"training\.world is 'objects' there and 'elements' here"):
-        check_same_run(path, other)
 
 
 def test_a_pair_must_play_about_the_world_that_is_trained_on(pocket_pair, tmp_path):

@@ -1,6 +1,7 @@
 """The simulation keeps its promises, the failures are caught, and the page is made of what was simulated."""
 
 import json
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -8,13 +9,20 @@ import numpy as np
 import pytest
 
 from parley.evaluation.aggregation.run_data import gather
+from parley.evaluation.gates.chance_power import chance_power
+from parley.evaluation.gates.criterion import Thresholds
 from parley.evaluation.gates.gate1 import ASKED
-from parley.evaluation.results import build_results
+from parley.evaluation.gates.inference import Inference
+from parley.evaluation.gates.run_validity import run_checks
+from parley.evaluation.gates.verdict import overall_verdict
+from parley.evaluation.results import build_results, judge_channels
+from parley.evaluation.stated import Stated
 from studies import calibration
 from studies.calibration import CalibrationConfig, write_page
-from studies.calibration_plan import EPISODES, TRUTHS, Cell, cells
+from studies.calibration_plan import CANDIDATES, EPISODES, USUAL_CANDIDATES, Cell, cells, truths
 from studies.failures import FAILURES, judge_failure, original_records
-from studies.simulated import Truth, outcomes_of, records_of, simulate
+from studies.many_gates import count, verdicts
+from studies.simulated import CHANNEL, SILENCE, Experiment, Truth, outcomes_of, records_of, simulate
 
 MANY = 20_000
 ROOT = Path(__file__).parents[2]
@@ -38,7 +46,7 @@ def test_a_simulated_channel_has_its_true_success(success):
 
 
 def test_a_priming_channel_lifts_its_conditions_alike():
-    found, swap_consistent, silence = rates(Truth.of_priming(0.2))
+    found, swap_consistent, silence = rates(Truth.of_lift(0.2))
     assert all(found[condition] == pytest.approx(0.4, abs=0.011) for condition in ASKED)
     assert swap_consistent == pytest.approx(0.15, abs=0.01)
     assert silence == pytest.approx(0.2, abs=0.01)
@@ -59,23 +67,78 @@ def test_the_short_way_and_the_records_agree():
                 assert (getattr(outcomes, field) == getattr(other, field)).all(), (name, condition, field)
 
 
+MIXED = (
+    Truth(), Truth.of_success(0.36), Truth.of_success(0.4), Truth.of_success(0.8), Truth.of_lift(0.08),
+    Truth.of_lift(0.1, [*ASKED, SILENCE]), Truth.of_success(0.7, common=0.7), Truth.of_lift(0.5, ["normal"]),
+    Truth.of_success(0.6, lifts={"matched": 0.12}), Truth.of_success(0.5, 10), Truth.of_success(0.9, 4),
+)  # fmt: skip
+
+
+def one(experiment, row):
+    """One of many experiments, as if it had been the only one."""
+    return Experiment(
+        target=experiment.target[row],
+        swap_target=experiment.swap_target[row],
+        picks={name: picks[row] for name, picks in experiment.picks.items()},
+        silence=experiment.silence[row],
+    )
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+@pytest.mark.parametrize("n", [40, 400])
+def test_many_at_once_are_judged_as_one_by_one(n, sequential):
+    """The short arithmetic of the study is the gate's: the same verdicts, of many kinds."""
+    inference, seen = Inference(thresholds=Thresholds(), sequential=sequential), set()
+    for seed, truth in enumerate(MIXED):
+        played, number = simulate(truth, n, np.random.default_rng(seed), 4), truth.num_candidates
+        (counts,) = count(played, [n])
+        for row, said in enumerate(verdicts(counts, number, inference)):
+            outcomes = outcomes_of(one(played, row), number)
+            judged = judge_channels(outcomes, number, inference, Stated())
+            checks = run_checks(outcomes, number, Stated(), inference)
+            assert said == overall_verdict({CHANNEL: judged[CHANNEL]}, checks, (1,)), (seed, row)
+            seen.add(said)
+    assert seen >= ({"fail", "inconclusive"} if n == 40 else {"pass", "fail", "invalid"})
+
+
+def test_looks_count_what_was_played_until_then():
+    played = simulate(Truth.of_success(0.6), 100, np.random.default_rng(0), 3)
+    early, late = count(played, [50, 100])
+    (alone,) = count(played.first(50), [50])
+    assert (early.successes["null"] == alone.successes["null"]).all()
+    assert (late.followed == (played.picks["swap"] == played.swap_target).sum(axis=1)).all()
+
+
 def test_a_cell_is_the_same_however_it_is_run():
-    cell = Cell(truth="true success 90%", n=100, until_decided=False, experiments=5, seed=1)
+    cell = Cell(truth="true success 95%", n=100, experiments=5, seed=1)
     assert cell.run() == cell.run()
     assert sum(cell.run()["verdicts"].values()) == 5
 
 
 def test_stopping_early_plays_fewer_episodes():
-    cell = Cell(truth="true success 95%", n=400, until_decided=True, experiments=4, seed=0)
-    found = cell.run()
-    assert 50 <= found["mean_n"] <= 400
-    useless = Cell(truth="useless", n=400, until_decided=True, experiments=4, seed=0).run()
+    found = Cell(truth="true success 95%", n=800, until_decided=True, experiments=20, seed=0).run()
+    assert 50 <= found["mean_n"] < 800
+    useless = Cell(truth="says nothing", n=400, until_decided=True, experiments=20, seed=0).run()
     assert "pass" not in useless["verdicts"]
 
 
-def test_the_plan_has_every_truth_at_every_n():
-    planned = {(cell.truth, cell.n, cell.until_decided) for cell in cells(1, 0)}
-    assert len(planned) == len(TRUTHS) * (len(EPISODES) + 1)
+def test_the_margin_is_the_least_whole_number_of_points_that_the_goal_allows():
+    """GATE1.md: more than 95% of runs of 400 episodes at N = 5 show all five conditions at chance."""
+    margins = [points / 100 for points in range(5, 11)]
+    enough = [chance_power(400, 5, Thresholds(most_margin=margin)) > 0.95 for margin in margins]
+    assert margins[enough.index(True)] == Thresholds().most_margin
+    assert Thresholds().margin(1 / 26) == pytest.approx(1 / 52)
+
+
+def test_the_plan_has_every_truth_at_every_n_and_number_of_candidates():
+    planned = [
+        (cell.truth, cell.num_candidates, cell.n, cell.until_decided, cell.margin) for cell in cells(1, 0)
+    ]
+    assert len(planned) == len(set(planned))
+    usual = Thresholds().most_margin
+    for name in truths(USUAL_CANDIDATES):
+        for number in CANDIDATES:
+            assert {(name, number, n, False, usual) for n in EPISODES} <= set(planned)
 
 
 # the criterion or check that is there for the failure
@@ -119,18 +182,20 @@ def test_the_original_experiment_fails_and_says_that_its_conditions_are_alike():
 
 def test_the_page_is_made_of_the_cells(tmp_path, monkeypatch):
     monkeypatch.setattr(calibration, "judge_failure", judge_once)
+    monkeypatch.setattr(calibration, "episodes_for_chance", lambda power, number: 1000 + number)
     rows = [
         {
-            "truth": cell.truth, "n": cell.n, "until_decided": cell.until_decided, "experiments": 1000,
-            "seed": 0, "verdicts": {"pass": 123, "fail": 877},
+            **asdict(cell), "experiments": 1000, "seed": 0, "verdicts": {"pass": 123, "fail": 877},
             "mean_n": 210.0,
         }
         for cell in cells(1000, 0)
     ]  # fmt: skip
     write_page(json.loads(json.dumps(rows)), tmp_path)
     page = (tmp_path / "calibration.md").read_text()
-    assert "| useless | 12.3 | 12.3 |" in page
+    assert "| says nothing | 12.3 | 12.3 |" in page
     assert "The worst cell is 12.30%" in page
+    assert "1,026 episodes at N = 26" in page
+    assert "400: missed" in page
     assert page.count("![") == 1
     assert (tmp_path / "calibration.png").read_bytes().startswith(b"\x89PNG")
     assert len((tmp_path / "original_experiment.jsonl").read_text().splitlines()) == 250

@@ -1,5 +1,9 @@
 """Pretraining the pocket: the curriculum's rule, and a run that is cut ends as one that is not."""
 
+import os
+import signal
+import stat
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +11,7 @@ import torch
 from parley.agents.command_line import RunError
 from parley.agents.language_model import FrozenLM
 from parley.envs.world import objects_world
+from studies import pretrain_pocket
 from studies.pocket_lessons import CURRICULUM
 from studies.pocket_model import PocketConfig
 from studies.pretrain_pocket import PretrainConfig, Pretraining, Progression
@@ -77,6 +82,41 @@ def test_the_result_is_a_folder_that_plays(tmp_path):
     lm = FrozenLM(str(tmp_path / "pocket"))
     assert lm.width == 16
     assert lm.render("hello").startswith("<|im_start|>user\nhello<|im_end|>")
+
+
+def test_a_run_is_stopped_behind_a_step_and_resumes_to_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain_pocket, "LOG_EVERY", 1)
+    settings = {"batch_size": 2, "num_rounds": 1, "warmup_steps": 2, "max_steps": 5, "model": TINY}
+    configs = [PretrainConfig(folder=tmp_path / name, **settings) for name in ("whole", "cut")]
+    pretrain_pocket.run(configs[0])
+    optimised = torch.optim.AdamW.step
+    steps = []
+
+    def signalled(*arguments, **options):
+        steps.append(optimised(*arguments, **options))
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", signalled)
+        with pytest.raises(RunError, match="interrupted at step 3; the same command resumes"):
+            pretrain_pocket.run(configs[1])
+    pretrain_pocket.run(configs[1])
+    for name in ("state.safetensors", "metrics.jsonl", "pocket/model.safetensors", "pocket/fingerprint.txt"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
+    assert stat.S_IMODE((tmp_path / "cut/pocket/model.safetensors").stat().st_mode) & 0o044
+    with pytest.raises(ValueError, match="seed is 0 there and 1 here"):
+        pretrain_pocket.run(PretrainConfig(folder=tmp_path / "cut", seed=1, **settings))
+    (tmp_path / "cut/config.json").unlink()
+    with pytest.raises(RunError, match=r"holds .*metrics\.jsonl.* but no config\.json, so it cannot"):
+        pretrain_pocket.run(configs[1])
+
+
+@pytest.mark.parametrize("setting", ["learning_rate", "mastery", "max_steps"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1])
+def test_settings_that_make_no_sense_are_named(setting, value):
+    with pytest.raises(ValueError, match=f"{setting} must be .*, got {value}"):
+        PretrainConfig(**{setting: value})
 
 
 def test_another_seed_is_another_model(tmp_path):

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from parley.agents.command_line import ExitCode, RunError, run_command
+from parley.agents.folder_lock import locked
 from parley.agents.pair import ModelConfig, Pair
 from parley.agents.player import find_profile
 from parley.channels.codec import CodecConfig
 from parley.channels.latent import ScalarQuantizedConfig, VectorQuantizedConfig
 from parley.training.config import TrainConfig, check_same_run
 from parley.training.loss import ObjectiveWeights
-from parley.training.run import parse, prepare_folder, train
-from parley.training.trainer import Trainer
+from parley.training.run import check_folder, parse, train
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once")
 TINY = [
@@ -71,9 +71,15 @@ def test_the_channel_may_be_named_with_an_equals_sign():
         (["--messages-per-context", "6"], "messages_per_context must be from 1 to 5, got 6"),
         (["--continuous-share", "1.5"], "continuous_share must be from 0 to 1, got 1.5"),
         (["--fixed-episodes", "-1"], "fixed_episodes must be from 0 to 10000000, got -1"),
-        (["--learning-rate", "-1"], "learning_rate must be at least 0, got -1"),
+        (["--learning-rate", "-1"], "learning_rate must be from 0 to 1000000.0, got -1"),
         (["--learning-rate-every", "0"], "learning_rate_every must be at least 1, got 0"),
-        (["--beta2", "2"], "beta2 must be from 0 to 1, got 2"),
+        (["--beta2", "2"], "beta2 must be from 0 to less than 1, got 2"),
+        (["--learning-rate", "inf"], "learning_rate must be from 0 to 1000000.0, got inf"),
+        (["--learning-rate", "nan"], "learning_rate must be from 0 to 1000000.0, got nan"),
+        (["--weight-decay", "inf"], "weight_decay must be from 0 to 1000000.0, got inf"),
+        (["--max-grad-norm", "inf"], "max_grad_norm must be at least 1e-09, got inf"),
+        (["--initial-gate", "nan"], "initial_gate must be from"),
+        (["--reconstruction", "nan"], "reconstruction must be a finite weight of at least 0, got nan"),
         (["--warmup-steps", "-1"], "warmup_steps must be at least 0, got -1"),
         (["--max-grad-norm", "0"], "max_grad_norm must be at least 1e-09, got 0"),
         (["--validate-every", "0"], "validate_every must be at least 1, got 0"),
@@ -145,21 +151,6 @@ def test_a_damaged_state_cannot_be_resumed_and_stays(tmp_path, capsys):
     assert len(state.read_bytes()) == 1000
 
 
-def test_ctrl_c_keeps_what_was_learned_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
-    step = Trainer.step
-
-    def interrupted(self):
-        if self.step_number == 1:
-            raise KeyboardInterrupt
-        return step(self)
-
-    with monkeypatch.context() as cut:
-        cut.setattr(Trainer, "step", interrupted)
-        assert command("--folder", str(tmp_path / "run")) == ExitCode.COULD_NOT_RUN
-    assert "interrupted at step 1" in capsys.readouterr().err
-    assert command("--folder", str(tmp_path / "run"), "--resume") == ExitCode.PASS
-
-
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert command("--folder", str(tmp_path / "file" / "run")) == ExitCode.COULD_NOT_RUN
@@ -172,20 +163,88 @@ def test_a_model_that_is_not_there_is_named(tmp_path, capsys):
     assert "nothing" in capsys.readouterr().err
 
 
+def record_of(channel, codec, **settings):
+    return TrainConfig(**settings).record(channel, codec)
+
+
 def test_a_folder_is_resumed_only_under_the_same_settings(tmp_path):
-    record = TrainConfig(seed=1).record("latent_vq", VectorQuantizedConfig())
-    assert prepare_folder(tmp_path / "run", record, resume=True) is False
-    path = tmp_path / "run" / "config.json"
-    assert json.loads(path.read_text()) == record
-    check_same_run(path, record)
+    record = record_of("latent_vq", VectorQuantizedConfig(), seed=1)
+    assert check_folder(tmp_path, record, resume=True) is False
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(record))
+    (tmp_path / "state.safetensors").touch()
+    assert check_folder(tmp_path, record, resume=True) is True
     with pytest.raises(ValueError, match=r"codec\.k is 4 there and 5 here"):
-        check_same_run(path, TrainConfig(seed=1).record("latent_vq", VectorQuantizedConfig(k=5)))
+        check_same_run(path, record_of("latent_vq", VectorQuantizedConfig(k=5), seed=1))
 
 
 def test_a_run_of_any_channel_is_the_same_run_when_it_is_resumed(tmp_path):
-    record = TrainConfig().record("latent_fsq", ScalarQuantizedConfig())
-    prepare_folder(tmp_path / "run", record, resume=True)
-    check_same_run(tmp_path / "run" / "config.json", record)
+    record = record_of("latent_fsq", ScalarQuantizedConfig())
+    (tmp_path / "config.json").write_text(json.dumps(record))
+    check_same_run(tmp_path / "config.json", record)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"channel": "latent_vq", "codec": 3, "training": {}}'])
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(RunError, match=r"config\.json is damaged: "):
+        check_same_run(tmp_path / "config.json", record_of("latent_vq", VectorQuantizedConfig()))
+
+
+ALL = {"config.json", "state.safetensors", "metrics.jsonl", "channel.safetensors"}
+
+
+@pytest.mark.parametrize("traces", [ALL, *(ALL - {name} for name in ALL), *({name} for name in ALL)])
+def test_what_is_left_of_a_run_is_never_overwritten(tmp_path, traces):
+    record = record_of("latent_vq", VectorQuantizedConfig())
+    for name in traces:
+        (tmp_path / name).write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=r"holds a run already .* continue it with --resume, or name"):
+        check_folder(tmp_path, record, resume=False)
+    if traces == {"config.json"}:  # one that was cut before it learned anything
+        assert check_folder(tmp_path, record, resume=True) is False
+    elif {"config.json", "state.safetensors"} <= traces:
+        assert check_folder(tmp_path, record, resume=True) is True
+    else:
+        with pytest.raises(RunError, match=r"but no .*, so that run cannot be continued; name another"):
+            check_folder(tmp_path, record, resume=True)
+
+
+@pytest.mark.parametrize("role", ["sender", "receiver"])
+def test_a_run_whose_models_changed_is_refused(tmp_path, capsys, monkeypatch, pocket_pair, role):
+    folder = ("--folder", str(tmp_path / "run"))
+    command(*folder)
+    changed = pocket_pair.fingerprints | {role: "0" * 64}
+    monkeypatch.setattr(Pair, "fingerprints", changed)
+    assert command(*folder, "--resume") == ExitCode.USAGE
+    shown = capsys.readouterr().err
+    assert f"has other settings: models.{role} is" in shown
+    assert f"'{'0' * 64}' here" in shown
+
+
+def test_a_folder_by_another_path_is_the_same_model(qwen2_folder, small_world, tmp_path, monkeypatch):
+    monkeypatch.chdir(qwen2_folder.parent)
+    (tmp_path / "link").symlink_to(qwen2_folder)
+    name = qwen2_folder.name
+    records = []
+    for model in (str(qwen2_folder), name, f"./{name}/../{name}/", str(tmp_path / "link")):
+        config = TrainConfig(models=ModelConfig(model=model, device="cpu"))
+        pair = Pair.load(config.models, small_world)
+        records.append(config.record("latent", CodecConfig()) | {"models": pair.fingerprints})
+    assert all(record == records[0] for record in records)
+
+
+def test_a_run_that_is_refused_leaves_no_trace(tmp_path, capsys):
+    assert command("--folder", str(tmp_path), "--continuous-share", "1") == ExitCode.USAGE
+    assert "continuous_share must leave steps" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_never_share_a_folder(tmp_path, capsys):
+    with locked(tmp_path):
+        assert command("--folder", str(tmp_path)) == ExitCode.COULD_NOT_RUN
+    assert "another run is at work in" in capsys.readouterr().err
+    assert command("--folder", str(tmp_path)) == ExitCode.PASS
 
 
 def test_all_that_defines_a_run_is_recorded():
@@ -198,7 +257,7 @@ def test_all_that_defines_a_run_is_recorded():
     assert set(own["objectives"]) == {field.name for field in fields(ObjectiveWeights)}
     assert own["objectives"]["weights"] == {"ce": 1.0, "quantizer": 1.0, "reconstruction": 1.0}
     assert own["objectives"]["settings"] == {"reconstruction": {"temperature": 0.1}}
-    assert set(own["models"]) == {"model", "sender", "receiver", "dtype"}
+    assert own["models"] == {"dtype": "auto"}, "who plays is told by fingerprints"
     assert own["players"] == find_profile(ModelConfig()).settings
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from parley.channels.tensor_file import NotFiniteError, write_tensors
 from parley.training.state import StateError, load_state, save_state
 
 
@@ -46,11 +47,28 @@ def test_a_damaged_state_is_refused(tmp_path, content):
 def test_a_cut_while_writing_leaves_the_earlier_state_whole(tmp_path, monkeypatch):
     save_state(tmp_path / "state", *trained(), {"step": 1})
 
-    def cut(tensors, path, metadata):
-        path.write_bytes(b"half")
+    def cut(descriptor):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("parley.training.state.save_file", cut)
-    with pytest.raises(KeyboardInterrupt):
-        save_state(tmp_path / "state", *trained(), {"step": 2})
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", cut)
+        with pytest.raises(KeyboardInterrupt):
+            save_state(tmp_path / "state", *trained(), {"step": 2})
     assert load_state(tmp_path / "state", *trained()) == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+
+
+def test_a_channel_s_checkpoint_is_no_state(tmp_path):
+    write_tensors(tmp_path / "state", {"w": torch.ones(1)}, {"format_version": 3})
+    with pytest.raises(StateError, match=r"it is no saved training of format 'parley\.training/2'"):
+        load_state(tmp_path / "state", *trained())
+
+
+def test_what_diverged_is_not_saved(tmp_path):
+    module, optimizer = trained()
+    save_state(tmp_path / "state", module, optimizer, {})
+    kept = (tmp_path / "state").read_bytes()
+    optimizer.state[module.weight]["exp_avg"][0, 0] = float("inf")
+    with pytest.raises(NotFiniteError, match=r"optimizer\.0\.exp_avg holds numbers that are not finite"):
+        save_state(tmp_path / "state", module, optimizer, {})
+    assert (tmp_path / "state").read_bytes() == kept
