@@ -18,6 +18,7 @@ from parley.evaluation.playing.gate_run import GateRun
 from parley.evaluation.playing.plan import PlayConfig
 from parley.evaluation.sealing.messages_file import read_messages, write_messages
 from parley.evaluation.sealing.roster import Wanted
+from parley.evaluation.sealing.sealed import SealedChannel
 
 
 @pytest.fixture
@@ -44,11 +45,12 @@ def quiet() -> Console:
     return Console(file=StringIO())
 
 
-def test_a_run_in_two_halves_is_the_same_run(run, tmp_path):
+def test_a_run_in_two_halves_is_the_same_run(run, tmp_path, monkeypatch):
     whole = replace(run, seed=7)
     whole.judge(quiet())
     said = tmp_path / "messages.jsonl"
     replace(run, seed=7, folder=tmp_path / "said").say(said, quiet())
+    monkeypatch.delattr(SealedChannel, "send")  # nobody is asked again
     heard = replace(run, hear=said, folder=tmp_path / "heard")
     results = heard.judge(quiet())
     assert records(heard.folder) == records(whole.folder)

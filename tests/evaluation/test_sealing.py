@@ -20,7 +20,9 @@ from parley.channels.testing import ENDS
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.entry import Entry
 from parley.evaluation.playing.play import PlayConfig, play
+from parley.evaluation.sealing.breach import Breach
 from parley.evaluation.sealing.cards import read_cards
+from parley.evaluation.sealing.roster import _check_role
 from parley.evaluation.sealing.sealed import SealedChannel, _read_facts
 from parley.evaluation.sealing.training_world import training_part
 from parley.plugins.registry import PluginError
@@ -153,6 +155,20 @@ def test_a_class_that_breaks_takes_nobody_along(installed):
     assert cards["mine"].breach is not None
     with pytest.raises(PluginError, match="plug-ins cannot be listed, because of one of them: runs: "):
         read_cards(None, [], ENDS)
+
+
+def test_the_judge_itself_knows_who_may_be_what(pocket_pair):
+    """The contract says it too, but in a process of the channel's."""
+    text = enter("text", pocket_pair, None)
+    _check_role("text", text)
+    with pytest.raises(Breach, match="role_is_its_own: only text is the ceiling"):
+        _check_role("mine", text)
+    with pytest.raises(Breach, match="role_is_its_own: only silence is the baseline"):
+        _check_role("mine", Entry(text.channel, "baseline"))
+    text.channel.sees_scene = True
+    _check_role("mine", Entry(text.channel, "reference"))
+    with pytest.raises(Breach, match="sees_no_scene: "):
+        _check_role("mine", Entry(text.channel, "judged"))
 
 
 def test_only_training_referents_are_listed(few_objects):
