@@ -87,7 +87,7 @@ def test_random_alone_changes_the_message(name: str, model_interface: ModelInter
     channel = made(name, model_interface)
     sent = sent_by(channel)
     for condition in conditions():
-        if condition.name != "random":
+        if condition.name not in ("random", "matched"):
             assert equal(deliver(condition, channel, sent), sent), condition
 
 
