@@ -21,13 +21,13 @@ from parley.envs.referential_v0 import AGENTS, RECEIVER, SENDER, parallel_env, r
         ({"render_mode": "rgb_array"}, "render_mode must be None, 'human' or 'ansi', got 'rgb_array'"),
         (
             {"message_space": Sequence(MultiBinary(4))},
-            "message_space must be a MultiDiscrete, MultiBinary, Discrete, bounded Box or Text, or a Dict or "
-            "Tuple of them, got Sequence(MultiBinary(4)",
+            "message_space must be a MultiDiscrete, MultiBinary, Discrete, bounded Box or Text, or a Dict "
+            "or Tuple of them, got Sequence(MultiBinary(4)",
         ),
         (
             {"message_space": Box(-np.inf, np.inf, (2,), np.float32)},
-            "message_space must be a MultiDiscrete, MultiBinary, Discrete, bounded Box or Text, or a Dict or "
-            "Tuple of them, got Box(",
+            "message_space must be a MultiDiscrete, MultiBinary, Discrete, bounded Box or Text, or a Dict "
+            "or Tuple of them, got Box(",
         ),
         ({"config": EpisodeConfig(num_candidates=4000)}, "num_candidates must be at most 1843, "),
     ],
