@@ -109,8 +109,8 @@ def test_conditions_parts_and_loop_are_reported(pocket_pair, tmp_path):
         )
     }  # fmt: skip
     table, goals = evaluating.report_conditions(stage, seconds)
-    assert [goal.measured for goal in goals] == [0.2, pytest.approx(8 / 19)]
-    assert [row[2] for row in table.rows] == [1, 6, 20] * 2
+    assert [goal.measured for goal in goals] == [pytest.approx(1 / 6), pytest.approx(8 / 22)]
+    assert [row[2] for row in table.rows] == [1, 7, 23] * 2
     parts = evaluating.report_parts(stage)
     assert sum(row[2] for row in parts.rows) == pytest.approx(1)
     assert all(row[1] > 0 for row in parts.rows)
@@ -144,12 +144,12 @@ def test_the_loop_is_compared_a_play(pocket_pair, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(evaluating, "agreement", lambda *_: 0.9)
     table, goals, points = evaluating.report_loop(stage, 5)
-    rows = [[12, 1.2, 1.0], [240, 48.0, 40.0], [240, 30.0, 25.0]]
+    rows = [[14, 1.4, 1.0], [280, 56.0, 40.0], [280, 35.0, 25.0]]
     assert [row[1:4] for row in table.rows[:3]] == [pytest.approx(row) for row in rows]
     assert [(goal.measured, goal.met) for goal in goals] == [
         (pytest.approx(40.0), True), (25.0, False), (0.9, False), (0.9, False),
     ]  # fmt: skip
-    assert points["text"][evaluating.WARM] == pytest.approx([200 * 0.025 / 240] * 5)
+    assert points["text"][evaluating.WARM] == pytest.approx([200 * 0.025 / 280] * 5)
 
 
 # --- meaning ---

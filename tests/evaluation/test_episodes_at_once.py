@@ -31,7 +31,7 @@ def key(record):
 
 def test_every_choice_is_the_same_one_at_a_time_and_all_at_once(played):
     alone, together = (sorted(records, key=key) for records in played)
-    assert len(alone) == EPISODES * (2 + 2 + 6)
+    assert len(alone) == EPISODES * (2 + 2 + 7)
     for one, other in zip(alone, together, strict=True):
         assert one.choice == other.choice, key(one)
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4), key(one)
