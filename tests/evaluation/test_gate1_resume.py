@@ -15,7 +15,7 @@ from parley.evaluation.records.episodes_file import read_records
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed", "without_pictures")
 FEW = ("--channels", "latent_vq", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu")
-NUM_PLAYS = 6 * (2 + 7)
+NUM_PLAYS = 6 * (2 + 6)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(command, tmp_path, monkeypa
     assert "play.seed is 0 there and 1 here" in said(capsys)
     (tmp_path / "cut/atlas-latent.png").write_text("of an earlier run")
     command("--channels", "text", "--episodes", "2", "--folder", "cut", "--device", "cpu")
-    assert len(untimed(path)) == 2 * 9
+    assert len(untimed(path)) == 2 * 8
     assert not (tmp_path / "cut/atlas-latent.png").exists()
 
 
@@ -146,7 +146,7 @@ def test_a_run_stops_when_it_is_decided(command, tmp_path, judges):
     assert results["provenance"]["look_every"] == 5
     assert results["p0"]["n"] == 10
     records = untimed(tmp_path / "out/episodes.jsonl")
-    assert len(records) == 10 * 9
+    assert len(records) == 10 * 8
     command(*OPEN, "--folder", "out", "--resume")
     assert asked == [5, 10, 10]
     assert untimed(tmp_path / "out/episodes.jsonl") == records
