@@ -6,7 +6,6 @@ were begun with, and never stand beside the results of others.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import reprlib
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from parley.agents.command_line import check_same_settings
+from parley.agents.player import digest
 from parley.channels.base import Role
 from parley.channels.conditions import find_condition
 from parley.evaluation.files import atomic_write
@@ -122,7 +122,7 @@ def prepare_folder(folder: Path, definition: dict[str, Any], resume: bool) -> No
         for episodes in (marks_file(folder / EPISODES_FILE), folder / EPISODES_FILE):
             episodes.unlink(missing_ok=True)
         atomic_write(
-            path, (json.dumps(definition | {"sha256": _digest(definition)}, indent=2) + "\n").encode()
+            path, (json.dumps(definition | {"sha256": digest(definition)}, indent=2) + "\n").encode()
         )
 
 
@@ -203,10 +203,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(definition, dict):
         raise ValueError(f"{path} is damaged: it must hold a JSON object, got {reprlib.repr(definition)}")
     kept = definition.pop("sha256", None)  # those of before there was a digest lack it
-    if kept not in (None, _digest(definition)):
+    if kept not in (None, digest(definition)):
         raise ValueError(f"{path} is damaged: its content is not what its SHA-256 was taken of")
     return definition
-
-
-def _digest(definition: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
