@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from parley.agents.command_line import check_same_settings
+from parley.agents.player import digest
 from parley.channels.base import Role
 from parley.channels.conditions import find_condition
 from parley.evaluation.files import atomic_write
@@ -21,7 +22,7 @@ from parley.evaluation.playing.marked_records import cut_back_episodes, marks_fi
 from parley.evaluation.playing.plan import EpisodePlan
 from parley.evaluation.playing.play import Entry, PlayConfig, conditions_of, turns
 from parley.evaluation.records import EpisodeRecord
-from parley.evaluation.records.beside import RESULTS_FILE, RUN_FILE, digest_of, read_object
+from parley.evaluation.records.beside import RESULTS_FILE, RUN_FILE, read_object
 from parley.evaluation.records.episodes_file import read_records
 
 EPISODES_FILE = "episodes.jsonl"
@@ -122,7 +123,7 @@ def prepare_folder(folder: Path, definition: dict[str, Any], resume: bool) -> No
         for episodes in (marks_file(folder / EPISODES_FILE), folder / EPISODES_FILE):
             episodes.unlink(missing_ok=True)
         atomic_write(
-            path, (json.dumps(definition | {"sha256": digest_of(definition)}, indent=2) + "\n").encode()
+            path, (json.dumps(definition | {"sha256": digest(definition)}, indent=2) + "\n").encode()
         )
 
 
