@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import Space
+from torch import Tensor
 
 from parley.channels.base import Channel, Message, ReceiverInput, TextInput, Utterance
 from parley.channels.canonical import decode, encode, plain_space
@@ -124,8 +125,15 @@ def alike(alone: Sequence[ReceiverInput], together: ReceiverInput) -> bool:
     if isinstance(together, TextInput):
         return [text for receiver_input in alone for text in receiver_input[0]] == list(together.texts)
     vectors = [receiver_input for receiver_input in alone if not isinstance(receiver_input, TextInput)]
-    rows = [tensors_of(receiver_input) for receiver_input in vectors]
     return {_placing(receiver_input) for receiver_input in vectors} == {_placing(together)} and all(
-        torch.allclose(torch.cat(parts).float(), whole.float(), rtol=1e-4, atol=1e-5)
-        for parts, whole in zip(zip(*rows, strict=True), tensors_of(together), strict=True)
+        part.shape == whole.shape and torch.allclose(part.float(), whole.float(), rtol=1e-4, atol=1e-5)
+        for row, receiver_input in enumerate(vectors)
+        for part, whole in zip(_read(receiver_input, 0), _read(together, row), strict=True)
     )
+
+
+def _read(receiver_input: SoftPrompt | ActivationPatch | CacheEntries, row: int) -> list[Tensor]:
+    """What one receiver reads: how long the others' padding is makes no difference to it."""
+    mask = None if isinstance(receiver_input, ActivationPatch) else receiver_input.mask
+    parts = [part[row] for part in tensors_of(receiver_input)]
+    return parts if mask is None else [part[..., mask[row], :] for part in parts if part.dtype != torch.bool]

@@ -86,6 +86,10 @@ def log2_size(space: Space[Any]) -> float:
             return float(np.log2(space.nvec.astype(np.float64)).sum())
         case MultiBinary():
             return float(prod(space.shape))
+        case Text():  # the sum of S^length over all lengths, as powers of the longest
+            lengths, size = space.max_length - space.min_length + 1, len(space.character_set)
+            fewer = lengths if size == 1 else (1 - size ** -float(lengths)) / (1 - 1 / size)
+            return space.max_length * log2(size) + log2(fewer)
         case Dict():
             return sum(map(log2_size, space.spaces.values()))
         case Tuple():

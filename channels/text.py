@@ -16,6 +16,7 @@ from parley.channels.base import (
     Message,
     ModelInterface,
     ReceiverInput,
+    Role,
     SoftPrompt,
     TextInput,
     Utterance,
@@ -45,7 +46,7 @@ class TextConfig(ChannelConfig):
 class TextChannel(Channel):
     """ASCII text, charged 8 bits a character and 8 for the end of the message."""
 
-    role = "ceiling"
+    role: ClassVar[Role] = "ceiling"
     modality: ClassVar[str] = "text"
     bits_formula: ClassVar[str] = "8 a character + 8"
     Config = TextConfig

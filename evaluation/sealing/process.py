@@ -99,7 +99,7 @@ def _failure(told: bytes, may_blame_user: bool) -> Exception:
     """What to raise of what a process told; only its first answer can be that the user is to mend it."""
     try:
         kind, promise, sentence = (str(part) for part in json.loads(told))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return Breach("runs", "its process answered with something else than was asked for")
     if kind in REFUSED and may_blame_user:
         return REFUSED[kind](printable(sentence))

@@ -33,7 +33,7 @@ ROWS = [["tiny red cube", "tiny blue ball"], ["very large white star", "tiny red
 def contrary(tmp_path, monkeypatch):
     READOUTS.names()
     monkeypatch.setattr(READOUTS, "_known", dict(READOUTS._known))
-    monkeypatch.setattr(READOUTS, "_complete", False)
+    monkeypatch.setattr(READOUTS, "_begun", set())
     (tmp_path / "contrary.py").write_text(CONTRARY)
     monkeypatch.setattr(readouts, "__path__", [*readouts.__path__, str(tmp_path)])
     yield

@@ -29,7 +29,17 @@ SPACES = [
     Dict({"b": Discrete(3), "a": Tuple([Text(3), Box(-1, 1, (2,))])}),
     Tuple([MultiBinary(2), Discrete(2), MultiDiscrete([2, 8])]),
 ]
-BITS = [np.log2(5), np.log2(12), np.log2(360), 3, 6, *[np.inf] * 7, np.inf, 2 + 1 + 4]
+BITS = [
+    np.log2(5),
+    np.log2(12),
+    np.log2(360),
+    3,
+    6,
+    *[np.inf] * 6,
+    np.log2((5**6 - 1) / 4),
+    np.inf,
+    2 + 1 + 4,
+]
 
 
 def same(first: Any, second: Any) -> bool:

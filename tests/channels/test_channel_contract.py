@@ -202,7 +202,7 @@ class TrainedText(TextChannel):
         (TooFew, "send made 31 messages of 32 utterances"),
         (OutsideItsSpace, "what the space cannot hold cannot cross"),
         (TooCheap, "some for 2 bits; no code is that short"),
-        (CheapText, "bytes of text for .* charge 8 bits a byte at least"),
+        (CheapText, "of messages drawn uniformly none costs more than 1024 bits, and it takes 1685"),
         (NegativeBits, "a message costs -1.0 bits; bits are finite and not negative"),
         (Murmur, "receive mixes messages of a batch"),
         (PrivatePath, "training must have no private path"),

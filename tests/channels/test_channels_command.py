@@ -47,7 +47,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     known.names()
     monkeypatch.setattr(known, "_known", dict(known._known))
     monkeypatch.setattr(known, "_left_out", [])
-    monkeypatch.setattr(known, "_complete", False)
+    monkeypatch.setattr(known, "_begun", set())
     monkeypatch.syspath_prepend(tmp_path)
     points = [EntryPoint(name, f"{name}package", "parley.channels") for name in ("loud", "hoarse")]
     monkeypatch.setattr(

@@ -201,3 +201,27 @@ class Composed(Channel):
 
 def test_a_message_of_parts_keeps_the_contract() -> None:
     assert not check_channel(Composed).unchecked
+
+
+class Padded(TextChannel):
+    """As many vectors as there are words, and padding where others have more."""
+
+    def receive(self, messages: Sequence[str]) -> Any:
+        lengths = torch.tensor([len(message.split()) for message in messages])
+        vectors = torch.ones(len(messages), int(lengths.max()), self.interface.embedding_width)
+        return SoftPrompt(vectors, mask=torch.arange(vectors.shape[1]) < lengths[:, None])
+
+
+class ByFrequency(TextChannel):
+    """A prefix code: two bits for an e, more for every other character, and a letter more for the end."""
+
+    def message_bits(self, message: str) -> float:
+        return sum(2.0 if letter == "e" else 7.5 for letter in message) + 9
+
+
+def test_padding_for_others_is_nothing_to_a_receiver() -> None:
+    assert "rows_are_independent" in check_channel(Padded).checked
+
+
+def test_text_may_be_as_cheap_as_a_code_makes_it() -> None:
+    assert "bits_are_honest" in check_channel(ByFrequency).checked

@@ -46,7 +46,7 @@ def registry_again(monkeypatch: pytest.MonkeyPatch) -> None:
     known = registry.CHANNELS
     known.names()
     monkeypatch.setattr(known, "_known", dict(known._known))
-    monkeypatch.setattr(known, "_complete", False)
+    monkeypatch.setattr(known, "_begun", set())
 
 
 def test_the_channels_that_ship() -> None:

@@ -44,7 +44,7 @@ def reader(tmp_path_factory):
         known.names()
         patch.setattr(known, "_known", dict(known._known))
         patch.setattr(known, "_left_out", [])
-        patch.setattr(known, "_complete", False)
+        patch.setattr(known, "_begun", set())
     for package, (module, source) in files.items():
         room = folder / package.__name__.removeprefix("parley.").replace(".", "/")
         room.mkdir(parents=True)

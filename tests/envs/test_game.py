@@ -25,7 +25,7 @@ register_game("next_number")(NextNumber)
 def fresh_registry(monkeypatch):
     GAMES.names()
     monkeypatch.setattr(GAMES, "_known", dict(GAMES._known))
-    monkeypatch.setattr(GAMES, "_complete", False)
+    monkeypatch.setattr(GAMES, "_begun", set())
 
 
 def test_the_game_that_ships():

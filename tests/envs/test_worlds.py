@@ -36,7 +36,7 @@ def registry_again(monkeypatch):
     monkeypatch.setattr(known, "_known", {name: known._known[name] for name in ("elements", "objects")})
     monkeypatch.setattr(known, "_left_out", [])
     monkeypatch.setattr(known, "_unsaid", [])
-    monkeypatch.setattr(known, "_complete", False)
+    monkeypatch.setattr(known, "_begun", set())
     monkeypatch.setattr(parley.plugins.registry, "entry_points", lambda group: [])
 
 

@@ -36,7 +36,7 @@ def following(tmp_path, monkeypatch):
     """The file in a folder that belongs to the package for as long as a test runs."""
     (tmp_path / "following.py").write_text(SOURCE)
     monkeypatch.setattr(folder, "__path__", [*folder.__path__, str(tmp_path)])
-    monkeypatch.setattr(CONDITIONS, "_complete", False)
+    monkeypatch.setattr(CONDITIONS, "_begun", set())
     monkeypatch.setattr(CONDITIONS, "_known", dict(CONDITIONS._known))
     yield "following"
     monkeypatch.undo()

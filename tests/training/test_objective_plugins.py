@@ -54,7 +54,7 @@ def registry_again(monkeypatch):
     known.names()
     channel_names()  # the other registry must not meet the entry points of a test
     monkeypatch.setattr(known, "_known", dict(known._known))
-    monkeypatch.setattr(known, "_complete", False)
+    monkeypatch.setattr(known, "_begun", set())
     monkeypatch.setattr(known, "_left_out", [])
 
 
@@ -304,6 +304,6 @@ def test_a_resumed_run_with_it_ends_where_an_uninterrupted_one_does(pocket_pair,
 def test_a_run_without_plug_ins_is_the_same_run_when_one_is_installed(installed):
     before = TrainConfig().record("latent_vq", VectorQuantizedConfig())
     installed("loudness", PLUGIN.format(name="loudness"))
-    OBJECTIVES._complete = False
+    OBJECTIVES._begun.clear()
     assert "loudness" in OBJECTIVES.names()
     assert parse([])[2].record("latent_vq", VectorQuantizedConfig()) == before
