@@ -14,8 +14,9 @@ from parley.agents.marked_file import Mark
 from parley.channels.tensor_file import read_tensors
 from parley.envs.world import objects_world
 from parley.evaluation.playing.marked_records import marks_file
-from parley.evaluation.playing.run_folder import EPISODES_FILE, RESULTS_FILE
+from parley.evaluation.playing.run_folder import EPISODES_FILE
 from parley.evaluation.records import read_records
+from parley.evaluation.records.beside import RESULTS_FILE
 from parley.training.log import METRICS_FILE, STATE_FILE, read_metrics
 from parley.training.state import read_notes
 from parley.training.trainer import CHECKPOINT_FILE

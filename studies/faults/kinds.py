@@ -22,8 +22,9 @@ from parley.channels.registry import channel_class
 from parley.envs.worlds import find_world
 from parley.evaluation.admission.trials_file import TrialsFile
 from parley.evaluation.playing.marked_records import cut_back_episodes, marks_file
-from parley.evaluation.playing.run_folder import EPISODES_FILE, RUN_FILE, prepare_folder, was_sequential
+from parley.evaluation.playing.run_folder import EPISODES_FILE, prepare_folder, was_sequential
 from parley.evaluation.records import read_records
+from parley.evaluation.records.beside import RUN_FILE
 from parley.training.config import TrainConfig
 from parley.training.log import METRICS_FILE, STATE_FILE, read_metrics
 from parley.training.run import CONFIG_FILE, check_folder, parse
