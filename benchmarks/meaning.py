@@ -159,7 +159,17 @@ def gate1(seed: int) -> Gate:
             Path(folder),
         )
         evaluation = run_module(
-            ["evaluation.gate1", "--channels", "all", "--checkpoint", run, "--folder", f"{run}/gate1"],
+            [
+                "evaluation.gate1",
+                "--channels",
+                "all",
+                "--seed",
+                "0",
+                "--checkpoint",
+                run,
+                "--folder",
+                f"{run}/gate1",
+            ],
             Path(folder),
             allowed=tuple(EXIT_CODES.values()),
         )
