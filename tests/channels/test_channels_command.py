@@ -20,6 +20,7 @@ from parley.channels.base import Channel, ChannelConfig, ModelInterface
 from parley.channels.promises import PROMISES
 from parley.channels.testing import ContractReport
 from parley.channels.text import SilenceChannel, TextChannel
+from parley.exit_codes import ExitCode
 
 LOUD = '''
 from parley.channels import register
