@@ -54,20 +54,23 @@ class Uncut:
 
 
 def kill(uncut: Uncut, number: int, rng: np.random.Generator, tell: Tell) -> dict[str, int]:
-    """Kill a run at random moments, each in a folder of its own, and resume it.
+    """Kill runs at random moments before their end, each in a folder of its own, and resume them.
 
     Args:
         uncut: the run as it should end.
-        number: of moments.
+        number: of runs that are cut; those that were faster are tried too, and do not count.
         rng: of moments and signals.
         tell: told what goes wrong, and how far it is.
     """
     tally = Counter(tried=0, cut=0, lost=0, different=0, tracebacks=0)
-    for trial in range(number):
-        folder = f"killed-{uncut.case.name}-{trial}"
-        sent, after = SIGNALS[trial % len(SIGNALS)], rng.uniform(0, uncut.seconds)
+    longest = uncut.seconds
+    while tally["cut"] < number:
+        folder = f"killed-{uncut.case.name}-{tally['tried']}"
+        sent, after = SIGNALS[tally["tried"] % len(SIGNALS)], rng.uniform(0, longest)
         ended = uncut.case.run(uncut.root, folder, number=sent, after=after)
         tally["tried"] += 1
+        if ended.code in VERDICTS:
+            longest = min(longest, ended.seconds)  # the machine has become faster
         tally["cut"] += ended.code not in VERDICTS
         tally["tracebacks"] += ended.traceback
         if ended.traceback:

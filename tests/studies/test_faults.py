@@ -23,7 +23,7 @@ from studies.faults.processes import Ended, run
 def test_a_training_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     write_world(tmp_path)
     found = kill(Uncut(TRAINING, tmp_path), 1, np.random.default_rng(0), lambda text: None)
-    assert found["tried"] == 1
+    assert found["cut"] == 1
     assert num_wrong([found]) == 0
 
 
