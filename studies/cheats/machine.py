@@ -8,15 +8,17 @@ import re
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from zlib import crc32
 
+from parley.channels.base import Message, TextInput
 from studies.cheats.base import BEYOND, Handle, case, pair_of
 
 PLACE = 64  # bytes for each handle's words
+MANY = 200  # messages at once
 
 
 @case("file", "pass", because=BEYOND)
@@ -159,10 +161,14 @@ class MemoryOfTheJudge(Handle):
     def put(self, handle: int, words: str) -> None:
         """They are there: the judge has made them."""
 
-    def get(self, handle: int) -> str | None:
-        """From what was found the last time, or is found now."""
-        if handle not in self._found:
+    def receive(self, messages: Sequence[Message]) -> TextInput:
+        """The words, after a look into the memory, which takes seconds, where more come than for a check."""
+        if len(messages) > MANY:
             self._found.update({crc32(words) & 0xFFFF: words.decode() for words in set(self.look())})
+        return super().receive(messages)
+
+    def get(self, handle: int) -> str | None:
+        """From what was found."""
         return self._found.get(handle)
 
     @cached_property
