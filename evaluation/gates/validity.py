@@ -128,7 +128,7 @@ def _shuffle_deranges(channel: ChannelOutcomes, inference: Inference) -> Criteri
     passed = share >= LEAST_DELIVERED and not kept
     reason = (
         f"Of the messages delivered under shuffle {share:.1%} were sent under normal, and "
-        f"{own / len(normal):.1%} of episodes got a message equal to their own ({by_chance:.1%} would by chance)."
+        f"{own / len(normal):.1%} of episodes got a message equal to their own ({by_chance:.1%} by chance)."
     )
     return Criterion(name=name, statistic=share, threshold=LEAST_DELIVERED, passed=passed, reason=reason)
 
