@@ -51,7 +51,7 @@ class LyingJson(Words):
         patch(json, dumps=lambda *_, **__: '["a", "list"]')
 
 
-@case("answers-twice", "invalid", "runs")
+@case("answers-twice", "invalid", "runs", quick=False)
 class AnswersTwice(Words):
     """Answers every request twice, so that the second answer is taken for that of the next one."""
 

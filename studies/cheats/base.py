@@ -33,6 +33,7 @@ class Case:
     """A channel of this study.
 
     Attributes:
+        channel: its class.
         kind: the file in which it stands.
         tries: what it tries, in a sentence.
         verdict: what Gate 1 must make of it. `left out`: it decides nothing.
@@ -41,6 +42,7 @@ class Case:
         quick: whether it can be shown in a moment, by a judge into whose process it was imported.
     """
 
+    channel: type[Channel]
     kind: str
     tries: str
     verdict: Verdict
@@ -73,7 +75,13 @@ def case(
         tries = " ".join((channel.__doc__ or "").split())
         kind = channel.__module__.rpartition(".")[2]
         CASES[name] = Case(
-            kind=kind, tries=tries, verdict=verdict, promise=promise, because=because, quick=quick
+            channel=channel,
+            kind=kind,
+            tries=tries,
+            verdict=verdict,
+            promise=promise,
+            because=because,
+            quick=quick,
         )
         return register(name)(channel)
 
