@@ -23,7 +23,8 @@ from rich.console import Console
 from parley.agents.command_line import ExitCode, RunError, exit_with, parse_arguments
 from parley.evaluation.files import atomic_write
 from parley.evaluation.reporting.templates import templates_in
-from studies.cheats.base import ARMED, Case, catalogue
+from studies.cheats.base import ARMED, HONEST, Case, catalogue
+from studies.cheats.machine import sweep
 from studies.cheats.outcomes import is_as_declared, outcome_of
 
 RECORD, TEMPLATE, PAGE = "cheats.json", "cheats.md.jinja", "cheats.md"
@@ -39,7 +40,7 @@ class CheatsConfig:
         episodes: how many each channel plays under each condition.
         seed: of the episodes; two of the cheats read it where it is chosen.
         checkpoint: run folder of a trained latent_vq, which plays beside them.
-        before: file of verdicts by an earlier judge, by channel; by default those of the record.
+        before: file of verdicts by an earlier judge, by channel; by default the record keeps its own.
         folder: where the run goes.
         results: where the record and the page go.
         render_only: make the page of the record that is there, and run nothing.
@@ -61,13 +62,13 @@ def run(config: CheatsConfig, console: Console) -> None:
         RunError: naming the channels that came to something else than they declare.
     """
     record, cases = config.results / RECORD, catalogue()
+    found = json.loads(record.read_text()) if record.exists() else {"before": {}}
     if not config.render_only:
-        kept = json.loads(record.read_text())["before"] if record.exists() else {}
-        before = json.loads(config.before.read_text()) if config.before else kept
-        found = describe(cases, play(cases, config), before, config)
-        atomic_write(record, (json.dumps(found, indent=1) + "\n").encode())
-    found = json.loads(record.read_text())
-    page = templates_in(Path(__file__).parent).get_template(TEMPLATE).render(**found)
+        found |= describe(cases, play(cases, config), config)
+    if config.before is not None:
+        found["before"] = json.loads(config.before.read_text())
+    atomic_write(record, (json.dumps(found, indent=1) + "\n").encode())
+    page = templates_in(Path(__file__).parent).get_template(TEMPLATE).render(**found, honest=HONEST)
     atomic_write(config.results / PAGE, page.encode())
     console.print(f"{record} and {config.results / PAGE}", soft_wrap=True)
     others = [row["name"] for row in found["rows"] if not row["as_declared"]]
@@ -93,7 +94,10 @@ def play(cases: Mapping[str, Case], config: CheatsConfig) -> dict[str, Any]:
             *("--episodes", str(config.episodes), "--seed", str(config.seed)),
             *("--checkpoint", str(config.checkpoint), "--folder", str(config.folder)),
         ]
-        ended = subprocess.run(command, env=environment, check=False)  # noqa: S603 - a command of ours
+        try:
+            ended = subprocess.run(command, env=environment, check=False)  # noqa: S603 - a command of ours
+        finally:
+            sweep()
     if ended.returncode != ExitCode.INVALID:
         raise RunError(f"the run must be invalid, as some of its channels are, got code {ended.returncode}")
     results: dict[str, Any] = json.loads((config.folder / "results.json").read_text())
@@ -109,19 +113,17 @@ def install(cases: Mapping[str, Case], folder: Path) -> None:
     (info / "entry_points.txt").write_text("\n".join(["[parley.channels]", *points, ""]))
 
 
-def describe(
-    cases: Mapping[str, Case], results: dict[str, Any], before: dict[str, str], config: CheatsConfig
-) -> dict[str, Any]:
+def describe(cases: Mapping[str, Case], results: dict[str, Any], config: CheatsConfig) -> dict[str, Any]:
     """The record: what each declares and came to, and what the others in the run came to."""
     rows: list[dict[str, Any]] = []
     for name, case in cases.items():
         outcome = outcome_of(name, results)
         row: dict[str, Any] = {"name": name, "kind": case.kind, "tries": case.tries, "declared": case.verdict}
-        row |= {"because": case.because, "before": before.get(name)}
-        rows.append(row | outcome._asdict() | {"as_declared": is_as_declared(case, outcome)})
+        row |= {"because": case.because, "as_declared": is_as_declared(case, outcome)}
+        rows.append(row | outcome._asdict())
     beside = {name: results["channels"][name]["conditions"]["normal"] for name in BESIDE}
     settings = {"episodes": config.episodes, "seed": config.seed}
-    return {"settings": settings, "beside": beside, "before": before, "rows": rows}
+    return {"settings": settings, "beside": beside, "rows": rows}
 
 
 def main() -> int:

@@ -17,8 +17,16 @@ from zlib import crc32
 from parley.channels.base import Message, TextInput
 from studies.cheats.base import BEYOND, Handle, case, pair_of
 
+TRACES = "parley-cheat-"  # begins the names of what is left behind
 PLACE = 64  # bytes for each handle's words
 MANY = 200  # messages at once
+
+
+def sweep() -> None:
+    """Remove what all of them have left behind."""
+    for place in (tempfile.gettempdir(), "/dev/shm"):  # noqa: S108 - where named shared memory is
+        for trace in Path(place).glob(f"{TRACES}*"):
+            trace.unlink(missing_ok=True)
 
 
 @case("file", "pass", because=BEYOND)
@@ -28,7 +36,7 @@ class File(Handle):
     @property
     def path(self) -> Path:
         """The judge's number, which both ends know, is in its name."""
-        return Path(tempfile.gettempdir()) / f"parley-cheat-{os.getppid()}"
+        return Path(tempfile.gettempdir()) / f"{TRACES}{os.getppid()}"
 
     def put(self, handle: int, words: str) -> None:
         """To a place in the file."""
@@ -95,7 +103,7 @@ class NamedSharedMemory(Handle):
     @cached_property
     def block(self) -> SharedMemory:
         """The memory; whoever comes second finds it made."""
-        name, size = f"parley-cheat-{os.getppid()}", PLACE << 16
+        name, size = f"{TRACES}{os.getppid()}", PLACE << 16
         try:
             return SharedMemory(name, create=True, size=size)
         except FileExistsError:
