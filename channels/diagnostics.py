@@ -99,8 +99,9 @@ def perplexity(codes: Int[Tensor, "*shape"], codebook_size: int) -> float:
     """
     if codes.numel() == 0:
         raise ValueError("perplexity needs at least one code, got none")
-    share = torch.bincount(codes.flatten(), minlength=codebook_size).double() / codes.numel()
-    return _perplexity_of(share)
+    _check_indices("codes", codes, codebook_size)
+    _, counts = torch.unique(codes, return_counts=True)  # a codebook may have more codes than memory holds
+    return _perplexity_of(counts.double() / codes.numel())
 
 
 def codes_in_use(codes: Int[Tensor, "*shape"], codebook_size: int) -> float:

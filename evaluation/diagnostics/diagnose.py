@@ -34,6 +34,7 @@ __all__ = ["Spoken", "diagnose", "diagnosed_referents", "nll_by_condition", "spe
 MOST_REFERENTS = 1024
 REFERENTS_AT_ONCE = 256
 NUM_SHUFFLES = 10
+LONGEST_TEXT = 1024  # characters; comparing takes the square of that
 
 
 class Spoken(NamedTuple):
@@ -71,7 +72,7 @@ def speak_of(pair: Pair, channel: Channel, referents: Referents) -> Spoken:
         messages += channel.send(utterance)
     space, codes, codebook_size = channel.message_space, None, 0
     if isinstance(space, MultiDiscrete):
-        codes = torch.from_numpy(np.stack(messages).astype(np.int64)).flatten(1)
+        codes = torch.from_numpy((np.stack(messages) - space.start).astype(np.int64)).flatten(1)
         codebook_size = int(space.nvec.max())
     receiver_input = channel.receive(messages)
     return Spoken(referents, messages, receiver_input, codes, codebook_size, channel.codes_per_slot)
@@ -148,7 +149,7 @@ def _information(slots: Sequence[Tensor], values: Int[Tensor, "n A"]) -> list[li
 def _comparable(spoken: Spoken) -> Tensor | list[str] | None:
     """Messages as topographic similarity takes them; None where no distance is agreed on."""
     if all(isinstance(message, str) for message in spoken.messages):
-        return spoken.messages
+        return spoken.messages if max(map(len, spoken.messages)) <= LONGEST_TEXT else None
     if not all(isinstance(message, np.ndarray | np.integer | int) for message in spoken.messages):
         return None
     stacked = np.stack([np.asarray(message) for message in spoken.messages])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from gymnasium.spaces import MultiDiscrete
@@ -12,7 +13,9 @@ from parley.evaluation.diagnostics.diagnose import diagnose, diagnosed_referents
 from parley.evaluation.diagnostics.flops import counted_episodes, receiver_flops
 from parley.evaluation.playing.entry import Entry
 from parley.evaluation.playing.plan import PlayConfig
-from parley.evaluation.sealing.breach import Breach
+from parley.evaluation.sealing.breach import Breach, printable
+
+logger = logging.getLogger("parley")
 
 
 def measure(
@@ -39,6 +42,9 @@ def measure(
             flops = count_flops(pair, {name: entry}, config)[name]
         except Breach as breach:
             breaches[name] = breach
+            continue
+        except Exception as error:  # it explains a verdict and does not decide it: no run is lost for it
+            logger.warning("%s is not diagnosed: %s: %s", name, type(error).__name__, printable(str(error)))
             continue
         diagnostics[name] = found.get(name, {}) | {"receiver_flops": flops}
         pictures |= drawn
