@@ -44,6 +44,7 @@ RECIPE = find_preset(DEFAULT_PRESET).training
 CPU = torch.device("cpu")
 EGG = "EGG's discrimination game: 95% with 2 candidates (measured before, not by this script)"
 EGG_SECONDS = 56.0
+EVALUATION = ("evaluation.gate1", "--channels", "all", "--seed", "0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +160,7 @@ def gate1(seed: int) -> Gate:
             Path(folder),
         )
         evaluation = run_module(
-            ["evaluation.gate1", "--channels", "all", "--checkpoint", run, "--folder", f"{run}/gate1"],
+            [*EVALUATION, "--checkpoint", run, "--folder", f"{run}/gate1"],
             Path(folder),
             allowed=tuple(EXIT_CODES.values()),
         )

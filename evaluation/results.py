@@ -15,15 +15,13 @@ from parley.evaluation.aggregation.communication_matters import conditioned, cro
 from parley.evaluation.aggregation.condition_data import ConditionOutcomes
 from parley.evaluation.aggregation.run_data import ChannelOutcomes, RunOutcomes, gather
 from parley.evaluation.aggregation.transmitted_bits import transmitted_bits
-from parley.evaluation.gates.comparisons import Comparison, compare_conditions, indistinguishable
+from parley.evaluation.gates.comparisons import Comparison, indistinguishable
 from parley.evaluation.gates.criterion import Rule, Thresholds
 from parley.evaluation.gates.fitness import Fitness, fitness_notes, is_settled, pair_fitness
-from parley.evaluation.gates.further import gate2, gate3
-from parley.evaluation.gates.gate1 import ASKED, controls, gate1
+from parley.evaluation.gates.gate1 import ASKED, controls
 from parley.evaluation.gates.inference import Inference
-from parley.evaluation.gates.original_rule import original_rule
+from parley.evaluation.gates.judged import judge_channels
 from parley.evaluation.gates.run_validity import run_checks
-from parley.evaluation.gates.validity import channel_checks
 from parley.evaluation.gates.verdict import (
     GATES,
     Judged,
@@ -139,35 +137,6 @@ def _verdict(
         "qualifiers": stated.qualifiers,
         "notes": [*reserved, *notes(outcomes), *fitness_notes(fitness, verdict, met)],
         "taken_on_trust": taken_on_trust(stated, outcomes),
-    }
-
-
-def judge_channels(
-    outcomes: RunOutcomes, num_candidates: int | None, inference: Inference, stated: Stated
-) -> dict[str, Judged]:
-    """All that is said of every channel.
-
-    Args:
-        outcomes: the run.
-        num_candidates: N, None if it is not known.
-        inference: the arithmetic.
-        stated: what the run says of itself.
-
-    Returns:
-        By name, in the order of the run.
-    """
-    comparisons = compare_conditions(outcomes, controls(), inference)
-    return {
-        name: Judged(
-            channel=channel,
-            gate1=gate1(channel, outcomes, num_candidates, comparisons[name], inference),
-            gate2=gate2(channel, outcomes.ceiling, inference),
-            gate3=gate3(channel),
-            original_rule=original_rule(channel, outcomes.p0, inference.thresholds),
-            checks=channel_checks(channel, num_candidates, comparisons[name], stated, inference),
-            comparisons=comparisons[name],
-        )
-        for name, channel in outcomes.channels.items()
     }
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_ori
 
 import tyro
 
-from parley.exit_codes import Ended, ExitCode, is_usage
+from parley.exit_codes import Ended, ExitCode, is_usage, refuse
 
 Settings = TypeVar("Settings")
 FLAG = re.compile(r"--[A-Za-z][\w.-]*")
@@ -32,7 +32,7 @@ def parse_arguments(
         prog: the command's name.
 
     Raises:
-        ValueError: if a flag of a single value is given twice, or settings refuse a value.
+        ValueError: if a flag of a single value is given twice.
         Ended: after `--help`, or if something else is wrong, which was said.
     """
     given, told = unite(arguments, list_flags(kind)), StringIO()
@@ -43,8 +43,8 @@ def parse_arguments(
             )
     except SystemExit as end:  # tyro's own, unless a plug-in's settings raised it
         if (refusal := _refusal(end)) is not None:
-            told = StringIO()  # the refusal says it in one line
-            raise refusal from None
+            told = StringIO()
+            raise Ended(refuse(refusal)) from None
         asked = not end.code and not set(HELP).isdisjoint(given)
         if asked or end.code == ExitCode.USAGE:
             raise Ended(end.code) from None

@@ -55,11 +55,16 @@ def run_command(command: Callable[[], int]) -> int:
         _say("interrupted")
     except BaseException as error:  # SystemExit(0) too: nothing that a channel raises may look like a pass
         if is_usage(error):
-            _say("usage:", _text_of(error))
-            return ExitCode.USAGE
+            return refuse(error)
         foreseen = _is_ours(type(error).__module__) or (isinstance(error, OSError) and not _owner_of(error))
         _say("could not run:", _text_of(error) if foreseen else crash_line(error))
     return ExitCode.COULD_NOT_RUN
+
+
+def refuse(error: BaseException) -> int:
+    """Tell the user's error in one line."""
+    _say("usage:", _text_of(error))
+    return ExitCode.USAGE
 
 
 def exit_with(command: Callable[[], int]) -> None:

@@ -124,9 +124,9 @@ class Registry(Generic[T]):
                 that are left out, any of which may have been to bring it.
             PluginError: if a plug-in of that name is there and cannot be used.
         """
-        for plugins in (self._modules, partial(self._entry_points, [name]), self._entry_points):
+        for plugins in (list, self._modules, partial(self._entry_points, [name]), self._entry_points):
             self._import(plugins())
-            if name in self._known:
+            if name in self._known:  # before anything is looked for: records ask by the hundred thousand
                 self._say_what_is_left_out()
                 return self._known[name]
         for plugin in self._left_out:

@@ -13,7 +13,7 @@ from scipy.stats import t
 
 from parley.evaluation.files import atomic_write
 from studies.measure import Outcome
-from studies.tasks import OUTCOME_FILE, Task
+from studies.tasks import OUTCOME_FILE, Task, read_outcome, write_outcome
 
 RECORD = "repair.json"
 CONFIDENCE = 0.95
@@ -22,7 +22,7 @@ CONFIDENCE = 0.95
 def gather_outcomes(tasks: Iterable[Task], root: Path) -> list[Outcome]:
     """What the tasks that are done came to, in their order."""
     files = [task.folder(root) / OUTCOME_FILE for task in tasks]
-    return [json.loads(file.read_text()) for file in files if file.exists()]
+    return [read_outcome(file) for file in files if file.exists()]
 
 
 def restore_outcomes(path: Path, tasks: Iterable[Task], root: Path) -> int:
@@ -34,7 +34,7 @@ def restore_outcomes(path: Path, tasks: Iterable[Task], root: Path) -> int:
         outcome, file = recorded.get((task.part, task.variant, task.seed)), task.folder(root) / OUTCOME_FILE
         if outcome is not None and not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(file, (json.dumps(outcome, indent=1) + "\n").encode())
+            write_outcome(file, outcome)
             restored += 1
     return restored
 

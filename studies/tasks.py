@@ -15,7 +15,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from parley.agents.command_line import RunError
 from parley.agents.pair import ModelConfig, Pair
+from parley.agents.player import digest
 from parley.channels.base import Channel
 from parley.channels.checkpoint import load_channel
 from parley.channels.text import TextChannel, TextConfig
@@ -58,15 +60,14 @@ class Task(ABC):
         folder = self.folder(root)
         finished = folder / OUTCOME_FILE
         if finished.exists():
-            kept: Outcome = json.loads(finished.read_text())
-            return kept
+            return read_outcome(finished)
         folder.mkdir(parents=True, exist_ok=True)
         began = monotonic()
         with (folder / "log.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
             outcome = self.perform(root)
         outcome |= {"part": self.part, "variant": self.variant, "seed": self.seed}
         outcome |= {"seconds": round(monotonic() - began, 1)}
-        atomic_write(finished, (json.dumps(outcome, indent=1) + "\n").encode())
+        write_outcome(finished, outcome)
         return outcome
 
 
@@ -139,6 +140,27 @@ class TextBudget(Task):
         return measure(
             pair, TextChannel(TextConfig(max_length=self.characters), pair.interface), PlayConfig()
         )
+
+
+def write_outcome(path: Path, outcome: Outcome) -> None:
+    """Write what came of a task, with a digest."""
+    atomic_write(path, (json.dumps({**outcome, "sha256": digest(outcome)}, indent=1) + "\n").encode())
+
+
+def read_outcome(path: Path) -> Outcome:
+    """Read what came of a task; that of before there was a digest lacks it.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    try:
+        outcome: Outcome = json.loads(path.read_bytes())
+        kept = outcome.pop("sha256", None)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise RunError(f"{path} is damaged, remove it to do the task anew: {error}") from error
+    if kept not in (None, digest(outcome)):
+        raise RunError(f"{path} is damaged, remove it to do the task anew")
+    return outcome
 
 
 @cache

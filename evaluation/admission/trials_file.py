@@ -1,4 +1,7 @@
-"""What was tried so far, beside the profile to be written: an interrupted admission resumes from it."""
+"""What was tried so far, beside the profile to be written: an interrupted admission resumes from it.
+
+Each line has a digest of its own, so that a bit that flipped is noticed.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from parley.agents.command_line import check_same_settings
+from parley.agents.player import digest
 from parley.evaluation.records.episodes_file import drop_cut_line
 
 
@@ -46,11 +50,13 @@ class TrialsFile:
 
     def _write(self, line: Mapping[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({**line, "sha256": digest(line)}) + "\n")
 
     def _read(self, lines: list[bytes], settings: Mapping[str, Any]) -> dict[str, Any]:
         try:
             kept = [json.loads(line) for line in lines]
+            if damaged := [number for number, line in enumerate(kept, 1) if line["sha256"] != digest(line)]:
+                raise ValueError(f"line {damaged[0]} is not what its SHA-256 was taken of")
             there = kept[0]["settings"] if kept else settings
             found = {line["trial"]: line["outcome"] for line in kept[1:]}
         except (ValueError, KeyError, TypeError) as error:

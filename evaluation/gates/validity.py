@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.stats import binom
 
 from parley.evaluation.aggregation.run_data import ChannelOutcomes, shared
 from parley.evaluation.gates.comparisons import Comparison
@@ -21,6 +22,7 @@ from parley.evaluation.statistics import min_transmitted_bits
 
 LEAST_VARIATION = 0.01
 LEAST_DELIVERED = 0.9
+LEAST_P = 1e-6
 
 
 def channel_checks(
@@ -119,12 +121,14 @@ def _shuffle_deranges(channel: ChannelOutcomes, inference: Inference) -> Criteri
         return unknown(name, LEAST_DELIVERED, reason)
     sent, delivered = Counter(normal.tolist()), Counter(shuffle.tolist())
     share = (sent & delivered).total() / len(normal)
-    own = float((normal == shuffle).mean())
+    own = int((normal == shuffle).sum())
     by_chance = sum((count / len(normal)) ** 2 for count in sent.values())
-    passed = share >= LEAST_DELIVERED and own <= by_chance + 1 - LEAST_DELIVERED
+    often = own / len(normal) > by_chance + 1 - LEAST_DELIVERED
+    kept = often and binom.sf(own - 1, len(normal), by_chance) < LEAST_P
+    passed = share >= LEAST_DELIVERED and not kept
     reason = (
-        f"Of the messages delivered under shuffle {share:.1%} were sent under normal, and {own:.1%} of "
-        f"episodes got a message equal to their own ({by_chance:.1%} would by chance)."
+        f"Of the messages delivered under shuffle {share:.1%} were sent under normal, and "
+        f"{own / len(normal):.1%} of episodes got a message equal to their own ({by_chance:.1%} by chance)."
     )
     return Criterion(name=name, statistic=share, threshold=LEAST_DELIVERED, passed=passed, reason=reason)
 

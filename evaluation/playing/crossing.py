@@ -70,6 +70,7 @@ class Crossing:
         self._sent = sent
         self._prices = PriceList()
         self._sample: dict[Told, bytes] = {}
+        self._sample_messages: list[tuple[int, Message]] = []
         self._check_prices()
 
     def _check_prices(self) -> None:
@@ -173,7 +174,11 @@ class Crossing:
         """The sample, without the episode's own message."""
         if not condition.needs_sample:
             return []
-        return [self._decoded(message) for told, message in self._sample.items() if told.episode != row]
+        if not self._sample_messages:
+            self._sample_messages = [
+                (told.episode, self._decoded(sent)) for told, sent in self._sample.items()
+            ]
+        return [message for episode, message in self._sample_messages if episode != row]
 
     def _receive(
         self, rows: range, delivered: Mapping[str, tuple[list[Message], list[np.random.Generator]]]

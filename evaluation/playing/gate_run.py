@@ -28,7 +28,7 @@ from parley.evaluation.playing.run_folder import (
     EPISODES_FILE,
     check_folder,
     define,
-    planned_seed,
+    planned,
     prepare_folder,
     records_so_far,
 )
@@ -94,6 +94,16 @@ class GateRun:
         write_run(results, self.folder, self.folder / EPISODES_FILE, pictures)
         return results
 
+    def drawn_seed(self, heard: Messages | None) -> tuple[int, bool]:
+        """The seed of the episodes, and whether it was chosen: a run that goes on keeps both."""
+        begun = planned(self.folder) if heard is None and self.resume else None
+        known = heard.definition if heard is not None else begun
+        if known is None:
+            return secrets.randbelow(LARGEST_SEED) if self.seed is None else self.seed, self.seed is not None
+        seed = int(known["play"]["seed"])
+        same = self.seed in (None, seed)
+        return (seed, bool(known.get("seed_chosen", True))) if same else (int(self.seed or 0), True)
+
     def _play(self, stage: Stage, heard: Messages | None, console: Console) -> RunAggregator:
         outcomes = RunAggregator()
         settled = partial(is_settled, outcomes, stage.provenance, self.gates) if self.until_decided else None
@@ -140,14 +150,15 @@ class Stage:
         with console.status("the models are loaded"):  # no longer: what a sender reads has a bar of its own
             pair = load()
         roster = assemble(run.wanted, pair, load, console)
-        seed, look_every = run.seed, LOOK_EVERY if run.until_decided else None
-        if seed is None and heard is not None:
-            seed = int(heard.definition["play"]["seed"])
-        if seed is None and run.resume:
-            seed = planned_seed(run.folder)
-        play = replace(run.play, seed=secrets.randbelow(LARGEST_SEED) if seed is None else seed)
+        look_every = LOOK_EVERY if run.until_decided else None
+        seed, is_chosen = run.drawn_seed(heard)
+        play = replace(run.play, seed=seed)
         provenance = describe("parley gate1", run.arguments, play, pair, roster.files)
-        provenance |= {"sealed": run.wanted.sealed, "seed_chosen": run.seed is not None}
+        provenance |= {
+            "sealed": run.wanted.sealed,
+            "seed_chosen": is_chosen,
+            "breaches": roster.told_breaches,
+        }
         if look_every:
             provenance |= {"sequential": True, "look_every": look_every}
         definition = define(provenance, play, roster.entries, look_every)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from parley.agents.command_line import check_same_settings
+from parley.agents.player import digest
 from parley.channels.base import Role
 from parley.channels.conditions import find_condition
 from parley.evaluation.files import atomic_write
@@ -21,7 +22,7 @@ from parley.evaluation.playing.marked_records import cut_back_episodes, marks_fi
 from parley.evaluation.playing.plan import EpisodePlan
 from parley.evaluation.playing.play import Entry, PlayConfig, conditions_of, turns
 from parley.evaluation.records import EpisodeRecord
-from parley.evaluation.records.beside import RESULTS_FILE, RUN_FILE, digest_of, read_object
+from parley.evaluation.records.beside import RESULTS_FILE, RUN_FILE, read_object
 from parley.evaluation.records.episodes_file import read_records
 
 EPISODES_FILE = "episodes.jsonl"
@@ -38,7 +39,8 @@ def define(
     """What decides which records a run writes, as JSON: not where, on which device, nor how it is judged.
 
     Args:
-        provenance: of the run, from which world, models, precision and checkpoints are taken.
+        provenance: of the run: world, models, players, precision, checkpoints, whether it is sealed, whether
+            its seed was chosen, and what was broken before it.
         config: which episodes.
         entries: the channels, in the order in which they play.
         look_every: after how many episodes it is asked whether the judgement is settled; None if never.
@@ -64,6 +66,8 @@ def define(
         "players": {name: provenance["players"][name] for name in ("sender", "receiver", "examples_seed")},
         "precision": provenance["precision"],
     }
+    said = ("sealed", "seed_chosen", "breaches")  # where a run is judged without its results
+    definition |= {name: provenance[name] for name in said if name in provenance}
     as_read_again: dict[str, Any] = json.loads(json.dumps(definition))  # a tuple becomes a list
     return as_read_again
 
@@ -119,7 +123,7 @@ def prepare_folder(folder: Path, definition: dict[str, Any], resume: bool) -> No
         for episodes in (marks_file(folder / EPISODES_FILE), folder / EPISODES_FILE):
             episodes.unlink(missing_ok=True)
         atomic_write(
-            path, (json.dumps(definition | {"sha256": digest_of(definition)}, indent=2) + "\n").encode()
+            path, (json.dumps(definition | {"sha256": digest(definition)}, indent=2) + "\n").encode()
         )
 
 
@@ -177,14 +181,14 @@ def was_sequential(episodes: Path) -> bool:
     return read_object(episodes.parent / RUN_FILE).get("look_every") is not None
 
 
-def planned_seed(folder: Path) -> int | None:
-    """The seed of the run that a folder holds; None if it holds none.
+def planned(folder: Path) -> dict[str, Any] | None:
+    """What defines the run that a folder holds; None if it holds none.
 
     Raises:
         ValueError: if its run.json is damaged.
     """
     path = folder / RUN_FILE
-    return int(read_object(path)["play"]["seed"]) if path.exists() and _holds_episodes(folder) else None
+    return read_object(path) if path.exists() and _holds_episodes(folder) else None
 
 
 def _expected(

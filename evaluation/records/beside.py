@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from parley.agents.player import digest
+
 RUN_FILE = "run.json"
 RESULTS_FILE = "results.json"
 _KEPT = ("sealed", "seed_chosen", "breaches")
@@ -72,14 +74,9 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path} is damaged: it must hold a JSON object, got {reprlib.repr(found)}")
     kept = found.pop("sha256", None)  # files of before there was a digest, and results, lack it
-    if kept not in (None, digest_of(found)):
+    if kept not in (None, digest(found)):
         raise ValueError(f"{path} is damaged: its content is not what its SHA-256 was taken of")
     return found
-
-
-def digest_of(content: Mapping[str, Any]) -> str:
-    """SHA-256 of a JSON object, in hexadecimal."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _object(outer: Mapping[str, Any], name: str) -> Mapping[str, Any]:

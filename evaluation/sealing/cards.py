@@ -49,7 +49,7 @@ def read_cards(
     """
     own = own_channels(names)
     for name in own:
-        settings_of([text for text in settings if text.startswith(f"{name}.")], [name])
+        settings_of([text for text in settings if text.partition(".")[0] == name], [name])
     strange = [text for text in settings if text.partition(".")[0] not in own]
     found, unusable = _list_all(names, strange, start)
     apart = replace(interface, models=None)

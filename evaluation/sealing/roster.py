@@ -110,7 +110,8 @@ def assemble(wanted: Wanted, pair: Pair, bring: Callable[[], Pair], console: Con
                 make = partial(_enter, name, partial(_apart, lambda: pair), file, named, settings)
             else:
                 make = partial(_enter, name, partial(_apart, bring), file, named, settings)
-            is_judged = card.role == "judged" and (named or (card.trainable and file is not None))
+            decides = card.role != "reference" and name not in (BASELINE, CEILING)
+            is_judged = decides and (named or (card.trainable and file is not None))
             try:
                 if card.breach is not None:
                     raise card.breach

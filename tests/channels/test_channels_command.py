@@ -20,6 +20,7 @@ from parley.channels.base import Channel, ChannelConfig, ModelInterface
 from parley.channels.promises import PROMISES
 from parley.channels.testing import ContractReport
 from parley.channels.text import SilenceChannel, TextChannel
+from parley.exit_codes import ExitCode
 
 LOUD = '''
 from parley.channels import register
@@ -223,7 +224,7 @@ def test_what_a_channel_raises_itself_breaks_a_promise_and_is_shown_with_its_pla
     installed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     installed.write_text(LOUD.format(bits_formula="", bits="int('bits')"))
-    assert main(["check", "loud"]) == 1
+    assert main(["check", "loud"]) == ExitCode.INVALID
     shown = capsys.readouterr()
     assert shown.out.startswith(
         "loud breaks a promise, bits_are_honest: ValueError: invalid literal for int()"

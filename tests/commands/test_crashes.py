@@ -1,5 +1,6 @@
 """A channel, a world or a game that ends the process, or raises anything, is named, and has not passed."""
 
+import json
 import shlex
 import sys
 from collections.abc import Callable
@@ -66,13 +67,13 @@ def test_a_channel_that_crashes_in_the_gate(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    register("rogue")(type("Rogue", (TextChannel,), {method: failing(error)}))
+    register("rogue")(type("Rogue", (TextChannel,), {method: failing(error), "role": "judged"}))
     monkeypatch.setattr(Pair, "load", lambda *_: pocket_pair)
-    monkeypatch.setattr(gate1, "examine", lambda *_: ({}, {}))
-    monkeypatch.setattr(gate1, "count_flops", lambda *_: {})
     code = command(gate1.main, "--channels rogue --episodes 2", monkeypatch)
-    check(code, "channel 'rogue'", error, elsewhere, capsys.readouterr().err)
-    assert not (elsewhere / "runs/gate1/results.json").exists()
+    told = " ".join(capsys.readouterr().out.split())
+    assert code == ExitCode.INVALID, told
+    assert f"{type(error).__name__}: " in told
+    assert "rogue" in json.loads((elsewhere / "runs/gate1/results.json").read_text())["sentence"]
 
 
 @pytest.mark.parametrize(

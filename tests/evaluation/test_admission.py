@@ -178,6 +178,14 @@ def test_a_trials_file_keeps_what_was_tried_and_drops_a_cut_line(tmp_path):
         TrialsFile(path, {"seed": 1})
 
 
+def test_a_flipped_bit_in_a_trials_file_is_noticed(tmp_path):
+    path = tmp_path / "x.trials.jsonl"
+    TrialsFile(path, {"seed": 0}).outcome("one", lambda: {"n": 1})
+    path.write_text(path.read_text().replace('"n": 1', '"n": 3'))
+    with pytest.raises(ValueError, match=r"x\.trials\.jsonl is damaged.*line 2 is not what its SHA-256"):
+        TrialsFile(path, {"seed": 0})
+
+
 @pytest.mark.parametrize("content", ["{}\n", "[]\n", "no JSON\n", '{"settings": {}}\n{"trial": 1}\n'])
 def test_a_damaged_trials_file_is_refused(tmp_path, content):
     path = tmp_path / "x.trials.jsonl"

@@ -170,7 +170,7 @@ def test_an_interrupted_admission_resumes_to_the_same_profile(of_chance_again, t
     assert not config.path.exists()
     num_lines = len(trials.read_text().splitlines())
     assert num_lines == 1 + 1 + 3, "the settings, the sender's trials, the receiver's"
-    other = replace(config, play=replace(config.play, seed=1))
+    other = replace(config, seed=1)
     with pytest.raises(ValueError, match=r"play\.seed is 0 there and 1 here\. Finish it under those, remove"):
         admit.run(other)
     monkeypatch.setattr(Trials, "try_receiver", _interrupt)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
+from parley.channels.conditions import condition_names
 from parley.evaluation.playing.entries import enter
 from parley.evaluation.playing.play import PlayConfig, play
 from parley.evaluation.results import build_results
@@ -31,7 +32,7 @@ def key(record):
 
 def test_every_choice_is_the_same_one_at_a_time_and_all_at_once(played):
     alone, together = (sorted(records, key=key) for records in played)
-    assert len(alone) == EPISODES * (2 + 2 + 7)
+    assert len(alone) == EPISODES * (2 + 2 + len(condition_names()))
     for one, other in zip(alone, together, strict=True):
         assert one.choice == other.choice, key(one)
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4), key(one)

@@ -10,6 +10,7 @@ import tyro
 
 from parley.agents.command_line import ExitCode, run_command
 from parley.agents.folder_lock import locked
+from parley.channels.conditions import condition_names
 from parley.evaluation import gate1
 from parley.evaluation.playing import gate_run
 from parley.evaluation.records import EpisodeRecord, RecordWriter
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed
 FEW = (
     "--channels", "latent_vq", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu", "--seed", "0",
 )  # fmt: skip
-NUM_PLAYS = 6 * (2 + 7)
+ROUND = 2 + len(condition_names())  # the baseline's two, and those of a channel
+NUM_PLAYS = 6 * ROUND
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(command, tmp_path, monkeypa
     assert "play.seed is 0 there and 1 here" in said(capsys)
     (tmp_path / "cut/atlas-latent.png").write_text("of an earlier run")
     command("--channels", "text", "--episodes", "2", "--folder", "cut", "--device", "cpu")
-    assert len(untimed(path)) == 2 * 9
+    assert len(untimed(path)) == 2 * ROUND
     assert not (tmp_path / "cut/atlas-latent.png").exists()
 
 
@@ -189,7 +191,7 @@ def test_a_run_stops_when_it_is_decided(command, tmp_path, judges):
     assert results["provenance"]["look_every"] == 5
     assert results["p0"]["n"] == 10
     records = untimed(tmp_path / "out/episodes.jsonl")
-    assert len(records) == 10 * 9
+    assert len(records) == 10 * ROUND
     command(*OPEN, "--folder", "out", "--resume")
     assert asked == [5, 10, 10]
     assert untimed(tmp_path / "out/episodes.jsonl") == records

@@ -6,6 +6,7 @@ import pytest
 from complete_runs import without
 from recorded import perfect, run
 
+from parley.evaluation import judge as judging
 from parley.evaluation.judge import judge_file, write_run
 from parley.evaluation.records import RecordWriter
 from parley.evaluation.reporting.page import render_html
@@ -15,6 +16,12 @@ from parley.evaluation.results import build_results
 N = 400
 RUN = {"play": {"episodes": N, "num_candidates": 5}, "look_every": None}
 TRUSTED = "that the number of episodes was fixed beforehand, and none is left out"
+
+
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch):
+    monkeypatch.setattr(judging, "write_report", lambda *_: None)
+    monkeypatch.setattr(judging, "gather_gallery", lambda *_: [])
 
 
 @pytest.fixture

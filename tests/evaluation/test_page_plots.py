@@ -71,7 +71,7 @@ def test_dots_and_intervals_are_the_numbers_of_the_table(drawn):
     for axes, label in drawn:
         intervals, dots = intervals_and_dots(axes)
         assert intervals == [(row["ci_low"], row["ci_high"]) for row in rows]
-        assert dots == list(zip((row["rate"] for row in rows), "os^>vXDo", strict=True))
+        assert dots == list(zip((row["rate"] for row in rows), "os^<vXDo", strict=True))
         assert label.startswith("Plot of success by channel and condition with 95% Wilson intervals.")
         percents = [word for word in words(axes) if word.endswith("%")]
         assert percents == [cells.percent(row["rate"]) for row in [*rows[:6], rows[7]]]

@@ -3,15 +3,14 @@
 import sys
 
 import pytest
-import tyro
 
-from parley.agents.command_line import ExitCode, run_command
+from parley.agents.command_line import ExitCode, parse_arguments, run_command
 from parley.evaluation import power
 from parley.evaluation.statistics import gate_power
 
 
 def ask(*arguments):
-    return run_command(lambda: power.run(tyro.cli(power.PowerConfig, args=arguments)))
+    return run_command(lambda: power.run(parse_arguments(power.PowerConfig, arguments, None, "parley power")))
 
 
 def rows(shown):
@@ -123,7 +122,7 @@ def test_too_few_episodes_for_any_success(capsys):
         (["--true-rate", ".4", "--power", "95"], "power must be between 0 and 1, got 95"),
         (["--true-rate", ".4", "--floor", "0"], "floor must be between 0 and 1, got 0"),
         (["--true-rate", ".4", "--confidence", "95"], "confidence must be between 0 and 1, got 95"),
-        (["--true-rate", ".4", "--episodes", "0"], "n must be at least 1, got 0"),
+        (["--true-rate", ".4", "--episodes", "0"], "episodes must be at least 1, got 0"),
         (["--true-rate", ".3001"], "power must be within reach of most = 100000 episodes"),
     ],
 )

@@ -20,6 +20,7 @@ from parley.evaluation.playing.run_folder import (
     was_sequential,
 )
 from parley.evaluation.records import EpisodeRecord, RecordWriter
+from parley.evaluation.records.beside import read_object
 
 CONFIG = PlayConfig(episodes=4, episodes_at_once=3, num_candidates=3)
 PROVENANCE = {
@@ -206,7 +207,7 @@ def test_without_episodes_a_run_begins_whatever_was_meant_before(tmp_path, defin
     begin(tmp_path, definition | {"world": "another"})
     (tmp_path / "episodes.jsonl").write_text("")
     begin(tmp_path, definition, resume=resume)
-    assert json.loads((tmp_path / "run.json").read_text()) == definition
+    assert read_object(tmp_path / "run.json") == definition
 
 
 RESULTS = ("results.json", "report.md", "report.html", "junit.xml", "success.png", "atlas-latent_vq.png")

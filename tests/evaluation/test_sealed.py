@@ -1,6 +1,7 @@
 """What a judge that seals says to the gate: unsealed, a chosen seed, and contracts that were broken."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from recorded import outcomes, perfect
@@ -59,6 +60,12 @@ def test_a_channel_that_broke_its_contract_is_named_before_what_follows_from_tha
     assert SAID in results["sentence"]
     assert results["validity"]["criteria"][0]["passed"] is True
     assert not any("optional stopping" in note for note in results["notes"])
+
+
+def test_a_broken_contract_is_named_before_a_leak():
+    leak = [replace(r, choice=r.target, success=True) if r.channel == "silence" else r for r in perfect(400)]
+    assert "without a message the receiver finds the target" in build_results(leak, {})["sentence"]
+    assert SAID in build_results(leak, BROKEN)["sentence"]
 
 
 def test_a_channel_without_records_is_invalid_all_the_same():

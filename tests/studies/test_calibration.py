@@ -13,9 +13,10 @@ from parley.evaluation.gates.chance_power import chance_power
 from parley.evaluation.gates.criterion import Thresholds
 from parley.evaluation.gates.gate1 import ASKED
 from parley.evaluation.gates.inference import Inference
+from parley.evaluation.gates.judged import judge_channels
 from parley.evaluation.gates.run_validity import run_checks
 from parley.evaluation.gates.verdict import overall_verdict
-from parley.evaluation.results import build_results, judge_channels
+from parley.evaluation.results import build_results
 from parley.evaluation.stated import Stated
 from studies import calibration
 from studies.calibration import CalibrationConfig, write_page

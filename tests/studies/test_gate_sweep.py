@@ -174,7 +174,7 @@ def test_the_table_shows_every_number(results):
     for name, point in [("null", results["null"]), *((f"{p['gate']:.4g}", p) for p in results["gates"])]:
         for shown in (
             f"{100 * point['rate']:.1f}%",
-            f"{100 * point['ci_low']:.1f}–{100 * point['ci_high']:.1f}",
+            f"{100 * point['ci_low']:.0f}–{100 * point['ci_high']:.0f}",
             f"{point['nll']:.3f}",
         ):
             assert shown in rows[name]

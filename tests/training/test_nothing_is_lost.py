@@ -12,7 +12,7 @@ import torch
 from trainer_cases import make_trainer, same
 
 from parley.agents.command_line import RunError
-from parley.channels.tensor_file import read_tensors
+from parley.channels.tensor_file import NotFiniteError, read_tensors
 from parley.training.learner import Learner
 from parley.training.log import MetricsLog, read_metrics
 from parley.training.state import StateError
@@ -200,6 +200,14 @@ def test_divergence_before_the_first_checkpoint_says_so(pocket_pair, tmp_path):
     with pytest.raises(RunError, match="diverged and was stopped, and there is no checkpoint yet"):
         trainer.run()
     assert not (tmp_path / "channel.safetensors").exists()
+
+
+def test_a_validation_of_what_diverged_says_so(pocket_pair, tmp_path):
+    trainer = make_trainer(pocket_pair, tmp_path, "latent", **TINY)
+    with torch.no_grad():
+        next(trainer.channel.encoder.parameters()).fill_(float("nan"))
+    with pytest.raises(NotFiniteError, match="what is sent holds numbers that are not finite"):
+        trainer.validate()
 
 
 def test_whatever_breaks_on_weights_that_are_not_finite_is_divergence(pocket_pair, tmp_path, monkeypatch):

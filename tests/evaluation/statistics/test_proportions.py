@@ -5,8 +5,9 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
-from parley.evaluation.statistics import wilson
+from parley.evaluation.statistics import above_p, wilson
 
 # R. G. Newcombe, Statistics in Medicine 17 (1998) 857-872, Table I, method 3.
 NEWCOMBE = [
@@ -69,3 +70,9 @@ def test_more_confidence_is_a_wider_interval():
 def test_an_undefined_interval_raises(successes, n, confidence, message):
     with pytest.raises(ValueError, match=message):
         wilson(successes, n, confidence=confidence)
+
+
+def test_a_one_sided_p_is_the_upper_tail():
+    """scipy's binom.sf(106, 400, 0.2) is 0.00067, and sf(105, ...) is above 0.001."""
+    assert above_p(107, 400, 0.2) == pytest.approx(binom.sf(106, 400, 0.2))
+    assert above_p(0, 400, 0.2) == 1

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from parley.evaluation.statistics import confidence_sequence, least_successes, sequential_p, wilson
+from parley.evaluation.statistics import (
+    confidence_sequence,
+    difference_sequence,
+    least_successes,
+    sequential_p,
+    wilson,
+)
 from parley.evaluation.statistics.sequence import _lower_end
 
 # (successes, n, confidence, low, high): R 4.2.2, the mixture by `integrate` over Beta(1/2, 1/2) and its ends
@@ -126,3 +132,27 @@ def test_bad_arguments_raise(successes, n, share, message):
         confidence_sequence(successes, n, confidence=share)
     with pytest.raises(ValueError, match=message.replace("NAME", "null_rate")):
         sequential_p(successes, n, null_rate=share)
+
+
+def test_a_difference_in_sequence_is_that_of_two_sequences_at_half_the_error():
+    found = difference_sequence(only_first=160, only_second=40, num_pairs=400, confidence=0.95)
+    first, second = (confidence_sequence(count, 400, confidence=0.975) for count in (160, 40))
+    assert found.estimate == pytest.approx(0.3)
+    assert found.ci_low == pytest.approx(first.ci_low - second.ci_high)
+    assert found.ci_high == pytest.approx(first.ci_high - second.ci_low)
+    with pytest.raises(ValueError, match="confidence must be between 0 and 1, got 1"):
+        difference_sequence(only_first=1, only_second=1, num_pairs=3, confidence=1)
+
+
+def test_a_difference_in_sequence_errs_rarely_however_often_one_looks():
+    """Of 100 runs of 500 pairs without any difference, looked at after every 20, few ever show one."""
+    rng, erred = np.random.default_rng(0), 0
+    for _ in range(100):
+        first, second = (rng.random((2, 500)) < 0.2).cumsum(axis=1)
+        looks = range(20, 501, 20)
+        found = [
+            difference_sequence(only_first=int(first[n - 1]), only_second=int(second[n - 1]), num_pairs=n)
+            for n in looks
+        ]
+        erred += any(interval.ci_low > 0 or interval.ci_high < 0 for interval in found)
+    assert erred <= 5
