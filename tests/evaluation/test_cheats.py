@@ -19,7 +19,6 @@ from parley.evaluation.playing.play import PlayConfig, play
 from parley.evaluation.playing.untouched import checksums, kept_tensors
 from parley.evaluation.sealing.roster import Wanted, assemble
 from studies.cheats.base import Case, catalogue
-from studies.cheats.machine import sweep
 from studies.cheats.outcomes import Outcome, is_as_declared, outcome_of
 
 EPISODES = 8
@@ -41,8 +40,10 @@ def cases() -> Iterator[Mapping[str, Case]]:
         patch.setattr(CHANNELS, "_known", dict(CHANNELS._known))
         found = catalogue()
         CHANNELS._known.update({name: case.channel for name, case in found.items()})
+        from studies.cheats.machine import sweep  # its import registers channels
+
         yield {name: case for name, case in found.items() if case.quick}
-    sweep()
+        sweep()
 
 
 def judge(pair: Pair, names: list[str]) -> Judged:

@@ -18,7 +18,7 @@ from parley.evaluation.records.episodes_file import read_records
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed", "without_pictures")
 FEW = (
-    "--channels", "latent_vq", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu", "--seed", "0",
+    "--channels", "text", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu", "--seed", "0",
 )  # fmt: skip
 ROUND = 2 + len(condition_names())  # the baseline's two, and those of a channel
 NUM_PLAYS = 6 * ROUND
@@ -147,7 +147,7 @@ def test_what_defines_a_run_is_written_before_the_first_episode(command, tmp_pat
     cut_after(monkeypatch, 0)
     command(*FEW, "--folder", "out")
     definition = json.loads((tmp_path / "out/run.json").read_text())
-    assert definition["channels"] == ["silence", "latent_vq"]
+    assert definition["channels"] == ["silence", "text"]
     assert definition["play"]["episodes"] == 6
     assert definition["look_every"] is None
     assert (tmp_path / "out/episodes.jsonl").read_text() == ""

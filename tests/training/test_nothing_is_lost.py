@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,14 @@ from parley.training.stopping import StopSignals
 
 TINY = {"batch_size": 2, "messages_per_context": 1, "validation_episodes": 2}
 SETTINGS = {"steps": 5, "continuous_share": 0.2, **TINY}
+
+
+@pytest.fixture(autouse=True)
+def signals_are_heard() -> Iterator[None]:
+    """Also where the tests run in the background of a shell, which has interruptions ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
