@@ -150,6 +150,10 @@ class Registry(Generic[T]):
         brought = [name for name, item in self._known.items() if _top(_origin(item)) == OWN]
         return sorted(name for name in brought if names is None or name in names)
 
+    def has_plugins(self) -> bool:
+        """Whether an installed package brings any; nothing is imported to know it."""
+        return any(_top(point.value) != OWN for point in entry_points(group=self.group))
+
     def left_out(self) -> list[LeftOut]:
         """The plug-ins that cannot be used, for one who shows them: nothing is said on stderr any more."""
         self._import_all()

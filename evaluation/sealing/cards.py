@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple, get_args
 
 from parley.channels.base import ModelInterface, Role
-from parley.channels.registry import channel_class, channel_names, left_out, own_channels
+from parley.channels.registry import CHANNELS, channel_class, channel_names, left_out, own_channels
 from parley.evaluation.playing.channel_settings import settings_of
 from parley.evaluation.sealing.breach import Breach, keeps, printable
 from parley.evaluation.sealing.process import Answers, Process, Start
@@ -51,7 +51,9 @@ def read_cards(
     for name in own:
         settings_of([text for text in settings if text.partition(".")[0] == name], [name])
     strange = [text for text in settings if text.partition(".")[0] not in own]
-    found, unusable = _list_all(names, strange, start)
+    found, unusable = own, list[str]()
+    if names is None or strange or not {*names} <= {*own} or CHANNELS.has_plugins():
+        found, unusable = _list_all(names, strange, start)
     apart = replace(interface, models=None)
     others = sorted({*(found if names is None else names)} - {*own})
     cards = {name: _card(name, apart) for name in own}
