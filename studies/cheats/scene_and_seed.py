@@ -58,14 +58,14 @@ class AReference(TargetOfTheScene):
     sees_scene = True
 
 
-@case("the-ceiling", "left out")
+@case("the-ceiling", "invalid", "role_is_its_own")
 class TheCeiling(Words):
     """Says that it is the ceiling, by which others are measured."""
 
     role = "ceiling"
 
 
-@case("the-baseline", "left out")
+@case("the-baseline", "invalid", "role_is_its_own")
 class TheBaseline(Words):
     """Says that it is the baseline, and so what silence is."""
 
