@@ -64,8 +64,6 @@ def test_what_was_said_in_another_run_is_not_heard(run, tmp_path):
     longer = replace(run, hear=said, play=PlayConfig(episodes=7, episodes_at_once=4))
     with pytest.raises(ValueError, match=r"play\.episodes is 6 there and 7 here"):
         longer.judge(quiet())
-    with pytest.raises(FileExistsError):
-        replace(run, seed=7).say(said, quiet())
 
 
 def test_a_seed_is_drawn_when_the_channels_are_there_and_kept_by_who_resumes(run, monkeypatch):
