@@ -51,9 +51,13 @@ class Process:
         self._connection: Connection
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, start), daemon=True)
-        with warnings.catch_warnings():  # Python 3.12 warns of threads; those here hold no lock meanwhile
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self._process.start()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until it ignores interruptions
+        try:
+            with warnings.catch_warnings():  # Python 3.12 warns of threads; those here hold no lock meanwhile
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def ask(self, name: str, *arguments: Any, answer: Callable[[], Any] | None = None) -> bytes:
@@ -109,6 +113,7 @@ def _failure(told: bytes, may_blame_user: bool) -> Exception:
 def _serve(connection: Connection, make: Callable[[Callable[[], Any]], Answers], start: Start) -> None:
     """The life of the process; it ends when the judge closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if start == "fork":
         _close_all_but(connection)
     _leave_console()
