@@ -46,7 +46,17 @@ STEPS = [
     "--codebook-size", "4",
 ]  # fmt: skip
 BY_LETTERS = ["--readout", "label", "--calibration", "none", "--shots", "0"]  # quick; the rest is by default
-PLAY = ["--channels", "latent_vq,text", "--episodes", "10", "--num-candidates", "3", "--seed", "0"]
+PLAY = [
+    "--channels",
+    "latent_vq,text",
+    "--episodes",
+    "10",
+    "--num-candidates",
+    "3",
+    "--seed",
+    "0",
+    "--unsealed",
+]
 
 
 @pytest.fixture(autouse=True)

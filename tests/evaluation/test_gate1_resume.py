@@ -18,7 +18,7 @@ from parley.evaluation.records.episodes_file import read_records
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed", "without_pictures")
 FEW = (
-    "--channels", "text", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu", "--seed", "0",
+    "--channels", "text", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu", "--seed", "0", "--unsealed",
 )  # fmt: skip
 ROUND = 2 + len(condition_names())  # the baseline's two, and those of a channel
 NUM_PLAYS = 6 * ROUND
@@ -178,7 +178,18 @@ def judges(monkeypatch):
     return install
 
 
-OPEN = ("--channels", "text", "--episodes", "17", "--device", "cpu", "--seed", "0", "--until-decided")
+OPEN = (
+    "--channels",
+    "text",
+    "--episodes",
+    "17",
+    "--device",
+    "cpu",
+    "--seed",
+    "0",
+    "--unsealed",
+    "--until-decided",
+)
 
 
 def test_a_run_stops_when_it_is_decided(command, tmp_path, judges):
