@@ -18,7 +18,8 @@ from parley.evaluation.records.episodes_file import read_records
 
 pytestmark = pytest.mark.usefixtures("pocket_loaded_once", "nothing_is_diagnosed", "without_pictures")
 FEW = (
-    "--channels", "text", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu", "--seed", "0", "--unsealed",
+    "--channels", "text", "--episodes", "6", "--episodes-at-once", "4", "--device", "cpu", "--seed", "0",
+    "--unsealed",
 )  # fmt: skip
 ROUND = 2 + len(condition_names())  # the baseline's two, and those of a channel
 NUM_PLAYS = 6 * ROUND
@@ -179,17 +180,9 @@ def judges(monkeypatch):
 
 
 OPEN = (
-    "--channels",
-    "text",
-    "--episodes",
-    "17",
-    "--device",
-    "cpu",
-    "--seed",
-    "0",
-    "--unsealed",
+    "--channels", "text", "--episodes", "17", "--device", "cpu", "--seed", "0", "--unsealed",
     "--until-decided",
-)
+)  # fmt: skip
 
 
 def test_a_run_stops_when_it_is_decided(command, tmp_path, judges):
