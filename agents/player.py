@@ -188,7 +188,7 @@ def profile_json(profile: Profile) -> dict[str, Any]:
 
 
 def digest(kept: Mapping[str, Any]) -> str:
-    """SHA-256 of a profile's content, in hexadecimal, whatever its layout."""
+    """SHA-256 of a JSON object but for its own `sha256`, in hexadecimal, whatever its layout."""
     content = {name: value for name, value in kept.items() if name != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

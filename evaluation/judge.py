@@ -8,9 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from parley.channels.checkpoint import file_hash
 from parley.evaluation.aggregation.run_data import RunAggregator, gather_file
 from parley.evaluation.files import atomic_write
-from parley.evaluation.records.beside import RESULTS_FILE, file_sha256, origin_of
+from parley.evaluation.records.beside import RESULTS_FILE, origin_of
 from parley.evaluation.reporting.gallery import gather_gallery
 from parley.evaluation.reporting.report import write_report
 from parley.evaluation.results import Results, build_results
@@ -75,7 +76,7 @@ def write_run(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if episodes is not None and isinstance(results["provenance"].get("episodes"), int):
-        results["provenance"]["episodes_sha256"] = file_sha256(episodes)
+        results["provenance"]["episodes_sha256"] = file_hash(episodes)
     for name, picture in (pictures or {}).items():
         atomic_write(folder / name, picture)
     gallery = gather_gallery(episodes, results) if episodes else []

@@ -173,9 +173,8 @@ class Registry(Generic[T]):
     def _import(self, plugins: Iterable[Plugin]) -> None:
         for plugin in plugins:
             if plugin.key not in self._begun:
-                self._begun.add(
-                    plugin.key
-                )  # a module that asks while it is imported gets what is there so far
+                # before it is imported: a module that asks meanwhile gets what is there so far
+                self._begun.add(plugin.key)
                 try:
                     self._try(plugin)
                 except BaseException:  # the user's own interruption: the next question begins again

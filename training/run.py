@@ -115,9 +115,7 @@ def check_folder(folder: Path, record: dict[str, Any], resume: bool) -> bool:
         ValueError: if it holds a run that was not to be resumed, or has other settings.
         RunError: if it holds what is left of one, which cannot be continued.
     """
-    traces = [
-        name for name in (CONFIG_FILE, STATE_FILE, METRICS_FILE, CHECKPOINT_FILE) if (folder / name).exists()
-    ]
+    traces = [name for name in _TRACES if (folder / name).exists()]
     if traces and not resume:
         raise ValueError(
             f"{folder} holds a run already ({', '.join(traces)}); continue it with --resume, or name another "

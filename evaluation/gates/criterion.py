@@ -17,7 +17,7 @@ class Thresholds:
         equivalence_alpha: level of each of the two one-sided tests that show a control at chance.
         chance_share: the margin within which a control is shown at chance, as a share of chance.
         most_margin: that margin is never more than this.
-        differs_alpha: a control has left chance if its two-sided p is below this, and the target is known
+        differs_alpha: a control differs from chance if its two-sided p is below this, and the target is known
             without a message if the one-sided p of silence is.
         retention: least share of the text channel's success, for Gate 2.
 

@@ -74,7 +74,7 @@ def at_chance(
         inference: the arithmetic.
 
     Returns:
-        True if shown at chance and no more, False if it has left chance, None if neither.
+        True if shown at chance and no more, False if it differs from chance, None if neither.
     """
     name, floor = f"{condition}_at_chance", inference.thresholds.min_ci_low
     if outcomes is None:
@@ -90,7 +90,7 @@ def at_chance(
     near = f"shown to be within {100 * margin:.2g} points of chance, {chance:.1%}"
     said = {
         True: near,
-        False: f"it has left chance, {chance:.1%}",
+        False: f"it differs from chance, {chance:.1%}",
         None: f"neither {near}, nor to have left it",
     }
     rate = outcomes.successes / outcomes.n

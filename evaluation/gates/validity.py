@@ -17,12 +17,12 @@ from parley.evaluation.gates.comparisons import Comparison
 from parley.evaluation.gates.criterion import Criterion, Rule, answer, not_played, unknown
 from parley.evaluation.gates.gate1 import above_floor, at_chance, controls
 from parley.evaluation.gates.inference import Inference
+from parley.evaluation.gates.run_validity import LEAST_P
 from parley.evaluation.stated import Stated
 from parley.evaluation.statistics import min_transmitted_bits
 
 LEAST_VARIATION = 0.01
 LEAST_DELIVERED = 0.9
-LEAST_P = 1e-6
 
 
 def channel_checks(
@@ -93,7 +93,7 @@ def _contract_kept(channel: ChannelOutcomes, stated: Stated) -> Criterion:
 def _controls_with_p0(
     channel: ChannelOutcomes, num_candidates: int | None, inference: Inference
 ) -> Criterion:
-    """No control has left chance."""
+    """No control differs from chance."""
     name = "controls_with_p0"
     found = [at_chance(item, channel.conditions.get(item), num_candidates, inference) for item in controls()]
     left = [criterion for criterion in found if criterion.passed is False]
@@ -102,7 +102,7 @@ def _controls_with_p0(
     for criterion in found:
         if criterion.statistic is None:
             return unknown(name, criterion.threshold, criterion.reason)
-    return answer(name, True, "No control has left chance.")
+    return answer(name, True, "No control differs from chance.")
 
 
 def _shuffle_deranges(channel: ChannelOutcomes, inference: Inference) -> Criterion:

@@ -53,7 +53,7 @@ class GateRun:
         resume: whether what the folder holds is continued.
         hear: a file of messages that are judged in the place of what the channels would send.
         folder: where it is written.
-        command: as it was typed.
+        arguments: of the command line, for the provenance.
     """
 
     wanted: Wanted

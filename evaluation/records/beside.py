@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import reprlib
 from collections.abc import Mapping
@@ -10,20 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from parley.agents.player import digest
+from parley.channels.checkpoint import file_hash
 
 RUN_FILE = "run.json"
 RESULTS_FILE = "results.json"
 _KEPT = ("sealed", "seed_chosen", "breaches")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        OSError: if it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def origin_of(path: Path) -> dict[str, Any]:
@@ -48,7 +38,7 @@ def origin_of(path: Path) -> dict[str, Any]:
     found = {
         "episodes": {
             "file": path.name,
-            "sha256": file_sha256(path),
+            "sha256": file_hash(path),
             "planned": play.get("episodes", before.get("planned")),
             "sha256_when_played": provenance.get("episodes_sha256", before.get("sha256_when_played")),
         },

@@ -32,7 +32,7 @@ TITLES = {
     "episodes_differ": Title("No episode is a copy of another", "p"),
     "contract_kept": Title("The channel kept its contract"),
     "injection_active": Title("The message reaches the receiver"),
-    "controls_with_p0": Title("The controls have not left chance"),
+    "controls_with_p0": Title("The controls do not differ from chance"),
     "shuffle_deranges": Title("Shuffle delivers others' messages", "share"),
     "charged_honestly": Title("No message says more than it is charged"),
     "swap_craters": Title("Success falls under swap", "share"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -95,7 +94,7 @@ def serve_channel(
         "send": send,
         "receive": receive,
         "prices": prices,
-        "check": partial(_check, channel),
+        "check": partial(prove_contract, channel),
     }
 
 
@@ -105,7 +104,7 @@ def _facts(entry: Entry, space: dict[str, Any]) -> dict[str, Any]:
         "name": channel.name,
         "role": entry.role,
         "conditions": None if entry.conditions is None else list(entry.conditions),
-        "settings": asdict(channel.config),
+        "settings": channel.settings,
         "space": space,
         "features": list(channel.features),
         "trainable": bool(channel.trainable),
@@ -116,7 +115,12 @@ def _facts(entry: Entry, space: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check(channel: Channel) -> bytes:
+def prove_contract(channel: Channel) -> bytes:
+    """Nothing, if a channel keeps its contract.
+
+    Raises:
+        Breach: at the first promise that is broken.
+    """
     try:
         check_channel(channel)
     except ContractError as error:

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from parley.agents.pair import Pair
 from parley.channels.base import Channel
-from parley.channels.testing import ContractError, check_channel
 from parley.evaluation.playing.channel_settings import settings_of
 from parley.evaluation.playing.entries import (
     ALL,
@@ -24,6 +23,7 @@ from parley.evaluation.playing.entries import (
 from parley.evaluation.playing.entry import Entry
 from parley.evaluation.sealing.breach import Breach, keeps
 from parley.evaluation.sealing.cards import read_cards
+from parley.evaluation.sealing.ends import prove_contract
 from parley.evaluation.sealing.process import Start
 from parley.evaluation.sealing.sealed import SealedChannel
 from parley.evaluation.sealing.training_world import training_part
@@ -96,6 +96,8 @@ def assemble(wanted: Wanted, pair: Pair, bring: Callable[[], Pair], console: Con
     cards = read_cards(listed, wanted.settings, pair.interface, start)
     names = chosen_channels(wanted.channels, {name: card.role for name, card in cards.items()})
     given = given_checkpoints(wanted.checkpoint, names)
+    shared = bring if start == "spawn" else lambda: pair  # a forked process has it in memory
+    at_hand = partial(_apart, shared) if wanted.sealed else lambda: pair
     roster = Roster()
     try:
         for name in names:
@@ -104,12 +106,7 @@ def assemble(wanted: Wanted, pair: Pair, bring: Callable[[], Pair], console: Con
                 continue
             file = given.get(name) or (find_checkpoint(name, pair, wanted.runs) if card.trainable else None)
             settings = [text for text in wanted.settings if text.startswith(f"{name}.")]
-            if not wanted.sealed:
-                make = partial(_enter, name, lambda: pair, file, named, settings)
-            elif start == "fork":
-                make = partial(_enter, name, partial(_apart, lambda: pair), file, named, settings)
-            else:
-                make = partial(_enter, name, partial(_apart, bring), file, named, settings)
+            make = partial(_enter, name, at_hand, file, named, settings)
             decides = card.role != "reference" and name not in (BASELINE, CEILING)
             is_judged = decides and (named or (card.trainable and file is not None))
             try:
@@ -192,8 +189,5 @@ def _check_role(name: str, entry: Entry) -> None:
 def _check_contract(channel: Channel) -> None:
     if isinstance(channel, SealedChannel):
         channel.check()
-        return
-    try:
-        check_channel(channel)
-    except ContractError as error:
-        raise Breach(error.promise, str(error)) from error
+    else:
+        prove_contract(channel)

@@ -27,7 +27,7 @@ from parley.channels.wire_format import unpack
 from parley.evaluation.playing.entry import Entry
 from parley.evaluation.sealing.breach import Breach, keeps
 from parley.evaluation.sealing.ends import serve_channel, split
-from parley.evaluation.sealing.process import Answers, Process, Start
+from parley.evaluation.sealing.process import Process, Start
 
 MOST_SLOTS = 1 << 20
 
@@ -73,7 +73,7 @@ class SealedChannel(Channel):
     ) -> None:
         super().__init__(ChannelConfig(), interface)
         self.name, self._device = name, device  # type: ignore[misc]
-        self._make, self._start = partial(_serve, make, device), start
+        self._make, self._start = partial(serve_channel, make, device), start
         self._ends = tuple(Process(self._make, start) for _ in range(2))
         self._prices: dict[bytes, float] = {}
         try:
@@ -166,10 +166,6 @@ class SealedChannel(Channel):
 def is_apart(channel: Channel) -> bool:
     """Whether a channel's code runs in processes of its own."""
     return isinstance(channel, SealedChannel)
-
-
-def _serve(make: Callable[[], Entry], device: torch.device, ask_words: Callable[[], list[str]]) -> Answers:
-    return serve_channel(make, device, ask_words)
 
 
 def on_device(receiver_input: ReceiverInput, device: torch.device) -> ReceiverInput:

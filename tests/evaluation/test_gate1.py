@@ -74,7 +74,7 @@ def test_floor_at_four_hundred_episodes(normal, passed):
     [(54, False), (55, None), (56, True), (100, True), (101, None), (107, None), (108, False)],
 )
 def test_a_control_at_chance_at_its_boundaries(control, successes, passed):
-    # GATE1.md, How many episodes: 56 to 100 of 400; beyond 55 and 107, p < .001: it has left chance
+    # GATE1.md, How many episodes: 56 to 100 of 400; beyond 55 and 107, p < .001: it differs from chance
     name = "silence" if control == "p0" else control
     assert said(honest(**{control: successes}))[f"{name}_at_chance"] is passed
 
@@ -85,7 +85,7 @@ def test_a_control_says_what_is_shown():
         reasons[80] == "Null succeeds in 20.0% of 400 episodes: shown to be within 9 points of chance, 20.0%."
     )
     assert "neither shown to be within 9 points of chance, 20.0%, nor to have left it" in reasons[103]
-    assert reasons[160].endswith("it has left chance, 20.0%.")
+    assert reasons[160].endswith("it differs from chance, 20.0%.")
 
 
 def test_without_the_number_of_candidates_chance_is_unknown():
